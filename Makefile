@@ -1,0 +1,68 @@
+# The only builder of jobs_ext.so (PGXS). CMakeLists.txt serves editors and unit tests.
+#
+#   make [PG_CONFIG=…] [CXX=clang++-14]   build
+#   make install                          into the directories of that PostgreSQL
+#   make installcheck                     all tests that need a server, against the one PGHOST names
+#   make check-symbols                    prove that no C++ runtime is needed
+#
+# Whatever is built goes to build/, but for jobs_ext.so, which PGXS wants here.
+
+EXTENSION  = jobs_ext
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+INSTALL_SQL = build/$(EXTENSION)--$(EXTVERSION).sql
+
+MODULE_big = $(EXTENSION)
+SOURCES    = $(sort $(wildcard src/*.cpp src/*/*.cpp))
+OBJS       = $(SOURCES:src/%.cpp=build/%.o)
+SQL_PARTS  = $(sort $(wildcard sql/install/*.sql))
+DATA       = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql)
+DATA_built = $(INSTALL_SQL)
+EXTRA_CLEAN = build
+
+# One flag a line, shared with CMake; quoted, since one of them holds parentheses.
+PG_CXXFLAGS = $(shell sed "s/.*/'&'/" src/compile_flags.txt)
+# PGXS hands on the warnings of the compiler that built Postgres; another one need not know them all.
+PG_CXXFLAGS += $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)
+PG_CPPFLAGS = -Isrc -isystem $(includedir_server) -DJOBS_EXT_VERSION='"$(EXTVERSION)"'
+
+REGRESS       := $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS_OPTS   = --outputdir=build/regress
+REGRESS_PREP   = build/regress build/isolation
+ISOLATION     := $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --load-extension=$(EXTENSION) --inputdir=test/isolation --outputdir=build/isolation
+PROVE_TESTS   := $(sort $(wildcard test/tap/*.pl))
+TAP_TESTS     := $(if $(PROVE_TESTS),1)
+
+# JIT bitcode helps functions inlined into expressions; a queue has none.
+override with_llvm := no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+-include $(OBJS:.o=.d)
+
+# PGXS has no header dependencies and knows no build directory, hence our own rule.
+build/%.o: src/%.cpp build/settings
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# What the objects were compiled with: another PostgreSQL, compiler or flag rebuilds them all.
+build/settings: FORCE | build
+	$(file >$@.new,$(shell $(PG_CONFIG) --version) $(CXX) $(CXXFLAGS) $(CPPFLAGS))
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(INSTALL_SQL): $(SQL_PARTS) $(EXTENSION).control | build
+	cat $(SQL_PARTS) > $@
+
+build build/regress build/isolation:
+	@mkdir -p $@
+
+# One error mechanism, Postgres's: nothing here may throw, allocate with new or need libstdc++.
+CXX_RUNTIME = std::|operator (new|delete)|__cxa_(throw|rethrow|begin_catch|guard|atexit|pure)|__gxx_personality
+check-symbols: all
+	@nm -C -u $(shlib) > build/undefined
+	@if grep -E '$(CXX_RUNTIME)' build/undefined; then \
+		echo '$(shlib) needs the C++ runtime for the symbols above' >&2; exit 1; fi
+
+.PHONY: check-symbols FORCE
+FORCE:

@@ -1,0 +1,70 @@
+-- Who may do what, in one place.
+
+create function jobs_ext.privileges(kind text)
+returns table (sort text, object text, privilege text)
+language sql immutable set search_path = pg_catalog, pg_temp
+begin atomic
+  select g.sort, o.object, g.privilege
+  from (values
+    ('reader', 'type', 'usage',
+     '{public.job, public.job_state, public.job_type_settings}'),
+    ('reader', 'table', 'select',
+     '{public.jobs, public.job_types, public.job_attempts, public.jobs_archive, public.jobs_queue_status,
+       public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed}'),
+    ('reader', 'function', 'execute',
+     '{public.job_get, public.job_list, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs}'),
+
+    ('producer', 'table', 'insert', '{public.jobs}'),
+    ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
+    ('producer', 'function', 'execute',
+     '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7}'),
+
+    ('worker', 'table', 'update, delete', '{public.jobs}'),
+    ('worker', 'table', 'insert, delete', '{public.job_attempts}'),
+    ('worker', 'function', 'execute',
+     '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
+       public.job_release, public.job_release_worker, public.job_next, public.job_finish_many}'),
+
+    ('operator', 'schema', 'usage', '{jobs_ext}'),
+    ('operator', 'table', 'insert, update', '{public.job_types}'),
+    ('operator', 'function', 'execute',
+     '{public.job_retry, public.job_pause, public.job_resume, public.job_type_set, public.job_maintain,
+       jobs_ext.rebuild_queue}')
+  ) as g (kind, sort, privilege, objects),
+  unnest(g.objects::text[]) as o (object)
+  where g.kind = any (case $1
+    when 'monitor'  then '{reader}'
+    when 'producer' then '{reader, producer}'
+    when 'worker'   then '{reader, producer, worker}'
+    when 'operator' then '{reader, producer, worker, operator}'
+  end::text[]);
+end;
+comment on function jobs_ext.privileges(text) is
+'The privileges of a kind of role: producer, worker, operator or monitor. Granted by jobs_ext.grant_role().';
+
+create function jobs_ext.default_roles()
+returns table (role name, kind text)
+language sql stable set search_path = pg_catalog, pg_temp
+begin atomic
+  select r.rolname, d.kind
+  from (values ('service_role', 'worker'), ('authenticated', 'producer')) as d (role, kind)
+  join pg_roles r on r.rolname = d.role;
+end;
+comment on function jobs_ext.default_roles() is
+'The roles that are given privileges at installation: those of the API, where they exist.';
+
+-- One function per name: another one of the user's would make calls ambiguous, or take them.
+do $$
+declare
+  stranger regprocedure;
+begin
+  select p.oid into stranger
+  from jobs_ext.privileges('operator') ours
+  join pg_proc p on ours.sort = 'function' and ours.object = 'public.' || p.proname
+  where p.pronamespace = 'public'::regnamespace
+  limit 1;
+  if found then
+    raise exception 'function % is there already', stranger
+      using errcode = '42723', hint = 'Rename or drop it: jobs_ext makes a function of that name.';
+  end if;
+end $$;

@@ -1,0 +1,59 @@
+-- Derived from public.jobs, written by the C++ code alone, granted to nobody, never dumped: jobs_ext.rebuild_queue()
+-- makes them anew. They stay members of the extension and belong to the superuser who runs this script.
+
+-- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve nothing:
+-- fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end would take
+-- an exclusive lock on the hottest table there is, to give back pages that are needed again at once.
+create table jobs_ext.queue (
+  lane integer not null,
+  rank smallint not null,
+  due_at timestamptz not null,
+  job uuid not null,
+  primary key (lane, rank, due_at, job)
+) with (
+  fillfactor = 100,
+  autovacuum_vacuum_threshold = 500,
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_insert_threshold = -1,
+  autovacuum_analyze_threshold = 5000,
+  autovacuum_analyze_scale_factor = 0,
+  autovacuum_vacuum_cost_delay = 0,
+  vacuum_truncate = false
+);
+comment on table jobs_ext.queue is
+'One narrow row for each job that waits or runs, in the order in which it is due. Derived from public.jobs.';
+comment on column jobs_ext.queue.lane is 'Waiting: the lane of its type (jobs_ext.lanes). Running: 0.';
+comment on column jobs_ext.queue.rank is 'Waiting: minus the priority. Running: 0.';
+comment on column jobs_ext.queue.due_at is 'Waiting: run_at. Running: when the lease or the run-time limit ends, whichever is first.';
+comment on column jobs_ext.queue.job is 'public.jobs.id';
+
+create table jobs_ext.failed (
+  created_at timestamptz not null,
+  job uuid not null,
+  primary key (created_at, job)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+comment on table jobs_ext.failed is
+'The failed jobs by age: what an index on status would answer, without its price for each transition. Derived from public.jobs.';
+
+create table jobs_ext.expiring (
+  expires_at timestamptz not null,
+  job uuid not null,
+  primary key (expires_at, job)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+comment on table jobs_ext.expiring is
+'The waiting jobs that must have started by a certain time. Derived from public.jobs.';
+
+create table jobs_ext.lanes (
+  lane integer primary key check (lane > 0),
+  job_type text not null unique
+);
+comment on table jobs_ext.lanes is
+'The number under which a job type stands in jobs_ext.queue. Given once, never used for another type.';
+
+create table jobs_ext.state (
+  trigger_name text primary key,
+  trigger_oid oid not null,
+  trigger_xmin xid not null
+);
+comment on table jobs_ext.state is
+'The triggers (pg_trigger: name, oid, xmin) under which the derived tables were built. While they are no longer the enabled ones, as after a restore, the derived tables count as not built.';

@@ -1,0 +1,84 @@
+-- What operators call; job_cancel also producers. A job is named by id or by job_id, exactly one of them.
+
+create function public.job_cancel(
+  id uuid default null,
+  job_id text default null,
+  reason text default null,
+  force boolean default false
+) returns public.job_state
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_cancel is
+'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop.
+
+id or job_id: the job. reason: kept as its error_message. force: cancel a running job now; its worker''s next call is PT409.
+
+Returns the job''s state: cancelled, or still in_progress with cancel_requested_at, which the worker''s heartbeat shows. Then a success stays a success; a failure or a lost lease ends as cancelled. Raises PT404 for an unknown job, PT409 when it has ended otherwise, 22023 for neither or both of id and job_id, 42501 when not allowed.';
+
+create function public.job_retry(
+  id uuid default null,
+  job_id text default null,
+  run_at timestamptz default null
+) returns public.job_state
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_retry is
+'Queues a failed or cancelled job again, with all its retries.
+
+id or job_id: the job. run_at: not before this time; null: now.
+
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is neither failed nor cancelled or is archived, 22023 for a bad argument, 42501 when not allowed.';
+
+create function public.job_pause(
+  id uuid default null,
+  job_id text default null
+) returns public.job_state
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_pause is
+'Holds a waiting job back until job_resume.
+
+id or job_id: the job.
+
+Returns the job''s state: paused. Raises PT404 for an unknown job, PT409 for a job that is not waiting (cancel a running one), 22023 for neither or both of id and job_id, 42501 when not allowed.';
+
+create function public.job_resume(
+  id uuid default null,
+  job_id text default null,
+  run_at timestamptz default null
+) returns public.job_state
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_resume is
+'Queues a paused job.
+
+id or job_id: the job. run_at: not before this time; null: the time it had.
+
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is not paused, 22023 for a bad argument, 42501 when not allowed.';
+
+create function public.job_type_set(
+  job_type text,
+  description text default null,
+  job_category text default null,
+  max_retries integer default null,
+  backoff text default null,
+  retry_delay_ms integer default null,
+  retry_delay_max interval default null,
+  lease interval default null,
+  timeout interval default null,
+  keep_completed interval default null,
+  keep_failed interval default null,
+  paused boolean default null
+) returns public.job_type_settings
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_type_set is
+'Creates a job type or changes its settings.
+
+Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted at its end. paused: none of its jobs is claimed.
+
+Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
+
+create function public.job_maintain() returns jsonb
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_maintain is
+'One round of maintenance, for servers without the background worker: call it every few seconds.
+
+Fails attempts whose lease or run-time limit ran out, and cancels jobs that had to be started by now.
+
+Returns an object that counts what it did. Raises 42501 when not allowed.';

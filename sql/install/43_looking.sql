@@ -1,0 +1,30 @@
+-- What everybody may call who may see jobs at all; each caller sees the rows that row level security shows.
+
+create function public.job_get(
+  id uuid default null,
+  job_id text default null
+) returns setof public.job
+language c stable parallel unsafe rows 1 as 'MODULE_PATHNAME';
+comment on function public.job_get is
+'One job, also an archived one.
+
+id or job_id: the job.
+
+Returns the job, or no row when there is none that the caller may see. Raises 22023 for neither or both of id and job_id, 42501 when not allowed.';
+
+create function public.job_list(
+  status text default null,
+  job_type text default null,
+  organisation_id uuid default null,
+  restaurant_id uuid default null,
+  max_rows integer default 50,
+  skip_rows integer default 0,
+  before timestamptz default null
+) returns setof public.job
+language c stable parallel unsafe rows 50 as 'MODULE_PATHNAME';
+comment on function public.job_list is
+'The newest jobs that match, newest first.
+
+status, job_type, organisation_id, restaurant_id: jobs with this value; null: any. max_rows: at most so many. skip_rows: leave out so many first. before: jobs created before this time; the created_at of the last row of a page gives the next one.
+
+Returns the jobs. Raises 22023 for a bad argument, 42501 when not allowed.';

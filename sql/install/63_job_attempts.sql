@@ -1,0 +1,41 @@
+create function jobs_ext.install_job_attempts() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if jobs_ext.is_there('public.job_attempts', 'r') then
+    return;
+  end if;
+
+  -- No foreign key: the attempts of a job outlive its move to the archive.
+  create table public.job_attempts (
+    job uuid,
+    attempt integer,
+    worker text,
+    started_at timestamptz,
+    ended_at timestamptz not null,
+    outcome text not null,
+    error_message text,
+    error_details jsonb,
+    primary key (job, attempt),
+    constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled'))
+  );
+
+  comment on table public.job_attempts is 'Each attempt that did not succeed. The last one that did is told by jobs itself';
+  comment on column public.job_attempts.job is 'jobs.id';
+  comment on column public.job_attempts.attempt is 'The number of the attempt, from 1';
+  comment on column public.job_attempts.worker is 'Who tried';
+  comment on column public.job_attempts.started_at is 'When the attempt began';
+  comment on column public.job_attempts.ended_at is 'When it ended';
+  comment on column public.job_attempts.outcome is 'How it ended: failed (the worker said so), lease_expired (the worker was not heard of), timed_out (it took too long), released (given back unspent), cancelled';
+  comment on column public.job_attempts.error_message is 'What went wrong, for people';
+  comment on column public.job_attempts.error_details is 'What went wrong, for programs';
+
+  if to_regrole('authenticated') is not null then
+    alter table public.job_attempts enable row level security;
+    create policy "Enable read access for org members" on public.job_attempts for select to authenticated
+      using (exists (select from public.jobs j where j.id = job));
+  end if;
+
+  perform jobs_ext.hand_over('public.job_attempts');
+end $$;
+comment on function jobs_ext.install_job_attempts() is 'Makes public.job_attempts where it is missing. Part of jobs_ext.install().';

@@ -1,0 +1,42 @@
+-- Everything is taken from everybody, default privileges or not; then the owner is given all, to hand on, and the roles
+-- of the API what they need. The private tables stay with the superuser.
+do $$
+declare
+  owner constant name := jobs_ext.owner();
+  extension oid;
+  member record;
+  r record;
+begin
+  select e.oid into extension from pg_extension e where e.extname = 'jobs_ext';
+  for member in
+    select 'function' as sort, 'execute' as privilege, p.oid::regprocedure::text as name, p.proowner as owner,
+           coalesce(p.proacl, acldefault('f', p.proowner)) as acl
+    from pg_depend d join pg_proc p on d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
+    union all
+    select 'type', 'usage', format_type(t.oid, null), t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
+    from pg_depend d join pg_type t on d.classid = 'pg_type'::regclass and d.objid = t.oid
+    where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
+    union all
+    select 'table', null, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))
+    from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
+    where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
+  loop
+    perform jobs_ext.revoke_all(member.sort, member.name, member.owner, member.acl);
+    if member.privilege is not null and owner <> pg_get_userbyid(member.owner) then
+      execute format('grant %s on %s %s to %I with grant option', member.privilege, member.sort, member.name, owner);
+    end if;
+  end loop;
+
+  for r in select d.role, d.kind from jobs_ext.default_roles() d loop
+    perform jobs_ext.grant_on(
+      array(select p.object from jobs_ext.privileges(r.kind) p where p.sort in ('function', 'type')), r.role, r.kind);
+  end loop;
+end $$;
+
+do $$
+begin
+  if not jobs_ext.restoring() then
+    perform jobs_ext.install();
+  end if;
+end $$;

@@ -1,0 +1,43 @@
+// Where a job stands in the queue: a function of its row alone. Pure C++, unit-tested.
+#pragma once
+
+#include <algorithm>
+#include <compare>
+#include <cstdint>
+#include <optional>
+
+#include "logic/states.hpp"
+
+namespace logic {
+
+// Microseconds since 2000-01-01, as Postgres counts.
+using Instant = std::int64_t;
+
+inline constexpr std::int32_t running_lane = 0;
+
+struct QueueKey {
+    std::int32_t lane;
+    std::int16_t rank;
+    Instant due_at;
+
+    friend constexpr auto operator<=>(const QueueKey &, const QueueKey &) = default;
+};
+
+// A waiting job stands in the lane of its type by rank and due time; a running one in lane 0 by the moment at which it
+// must be looked at again; any other job has no row.
+constexpr std::optional<QueueKey> queue_key(Status status, std::int32_t lane_of_type, std::int32_t priority,
+                                            Instant run_at, std::optional<Instant> lease_expires_at,
+                                            std::optional<Instant> timeout_at)
+{
+    if (waiting(status))
+        return QueueKey{lane_of_type, static_cast<std::int16_t>(-priority), run_at};
+    if (status != Status::in_progress)
+        return std::nullopt;
+    if (!lease_expires_at && !timeout_at)
+        return std::nullopt;
+    const Instant due = lease_expires_at && timeout_at ? std::min(*lease_expires_at, *timeout_at)
+                                                       : lease_expires_at.value_or(timeout_at.value_or(0));
+    return QueueKey{running_lane, 0, due};
+}
+
+} // namespace logic

@@ -1,0 +1,28 @@
+// The library's entry.
+#include "prelude.hpp"
+
+#include "settings.hpp"
+#include "store/statement.hpp"
+#include "store/tables.hpp"
+#include "store/types.hpp"
+#include "store/unflushed.hpp"
+
+extern "C" {
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "jobs_ext", .version = JOBS_EXT_VERSION);
+#else
+PG_MODULE_MAGIC;
+#endif
+
+PGDLLEXPORT void _PG_init(void);
+}
+
+void _PG_init(void)
+{
+    settings::preloaded = process_shared_preload_libraries_in_progress;
+    settings::define();
+    store::watch_tables();
+    store::types::watch();
+    store::statement::watch();
+    store::unflushed::watch();
+}

@@ -1,0 +1,87 @@
+// Everything that differs between PostgreSQL 15, 17 and 18, in this one file. Included by prelude.hpp alone.
+#pragma once
+
+namespace pg {
+
+// 16: table_tuple_update says which kinds of index need a new entry, not only whether (commit 19d8e2308b).
+#if PG_VERSION_NUM >= 160000
+using IndexesToUpdate = TU_UpdateIndexes;
+inline bool any(IndexesToUpdate indexes) { return indexes != TU_None; }
+inline bool only_summarizing(IndexesToUpdate indexes) { return indexes == TU_Summarizing; }
+#else
+using IndexesToUpdate = bool;
+inline bool any(IndexesToUpdate indexes) { return indexes; }
+inline bool only_summarizing(IndexesToUpdate) { return false; }
+#endif
+
+// 16: ExecInsertIndexTuples can be told to update summarizing indexes alone (same commit).
+inline List *insert_index_tuples(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate, bool update,
+                                 bool no_dup_error, bool *conflict, List *arbiters,
+                                 [[maybe_unused]] bool summarizing_only)
+{
+#if PG_VERSION_NUM >= 160000
+    return ExecInsertIndexTuples(relation, slot, estate, update, no_dup_error, conflict, arbiters, summarizing_only);
+#else
+    return ExecInsertIndexTuples(relation, slot, estate, update, no_dup_error, conflict, arbiters);
+#endif
+}
+
+// 18: the check for conflicts takes the tuple that does not count (commit 6dbb490261).
+inline bool no_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate, ItemPointer conflict,
+                        List *arbiters)
+{
+#if PG_VERSION_NUM >= 180000
+    return ExecCheckIndexConstraints(relation, slot, estate, conflict, nullptr, arbiters);
+#else
+    return ExecCheckIndexConstraints(relation, slot, estate, conflict, arbiters);
+#endif
+}
+
+// 18: index scans take an instrumentation argument (commit 0fbceae841).
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys)
+{
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+    return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+// 16: one ownership check for all catalogs (commit afbfc02983).
+inline bool owns_table(Oid table, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, table, role);
+#else
+    return pg_class_ownercheck(table, role);
+#endif
+}
+
+// 16: TRUNCATE can run as the owner of each table (commit 1e08576691).
+inline void truncate(List *relations, List *oids)
+{
+#if PG_VERSION_NUM >= 160000
+    ExecuteTruncateGuts(relations, oids, NIL, DROP_RESTRICT, false, false);
+#else
+    ExecuteTruncateGuts(relations, oids, NIL, DROP_RESTRICT, false);
+#endif
+}
+
+// 18: TupleDescAttr's array may be compact; only the macro may be used, on every version.
+inline Form_pg_attribute attribute(TupleDesc descriptor, int number)
+{
+    return TupleDescAttr(descriptor, number - 1);
+}
+
+// 17: intervals may be infinite (commit 519fc1bd9e).
+inline bool finite(const Interval *interval)
+{
+#ifdef INTERVAL_NOT_FINITE
+    return !INTERVAL_NOT_FINITE(interval);
+#else
+    (void)interval;
+    return true;
+#endif
+}
+
+} // namespace pg

@@ -1,0 +1,63 @@
+// What a C function called from SQL is made of: its declaration, its arguments, the way rows go back.
+#pragma once
+
+#include "prelude.hpp"
+
+// Opens the body of a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
+#define JOBS_FUNCTION(name)                                                                                           \
+    extern "C" {                                                                                                      \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                         \
+    PG_FUNCTION_INFO_V1(name);                                                                                        \
+    }                                                                                                                 \
+    extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
+
+namespace pg {
+
+// A value that may be null, as SQL has them.
+struct Nullable {
+    Datum value = 0;
+    bool null = true;
+
+    constexpr Nullable() = default;
+    constexpr Nullable(Datum given) : value(given), null(false) {}
+    constexpr Nullable(Datum given, bool is_null) : value(given), null(is_null) {}
+    constexpr explicit operator bool() const { return !null; }
+};
+
+inline Nullable argument(FunctionCallInfo fcinfo, int number)
+{
+    return {PG_GETARG_DATUM(number), PG_ARGISNULL(number)};
+}
+
+// Writes the rows of a set-returning function; each row is an array in the order of the result's columns.
+class RowSink {
+public:
+    explicit RowSink(FunctionCallInfo fcinfo)
+    {
+        InitMaterializedSRF(fcinfo, 0);
+        info_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    }
+
+    void put(const Datum *values, const bool *nulls)
+    {
+        tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum *>(values),
+                             const_cast<bool *>(nulls));
+    }
+
+    // For rows that are made in another order than they are given.
+    HeapTuple form(const Datum *values, const bool *nulls)
+    {
+        return heap_form_tuple(info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
+    }
+    void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
+
+    int columns() const { return info_->setDesc->natts; }
+
+private:
+    ReturnSetInfo *info_;
+};
+
+// The row type of a function that returns one composite value, blessed once per call site.
+TupleDesc result_type(FunctionCallInfo fcinfo);
+
+} // namespace pg

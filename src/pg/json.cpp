@@ -1,0 +1,45 @@
+#include "pg/json.hpp"
+
+#include "pg/sqlstate.hpp"
+
+namespace pg {
+
+namespace {
+
+char *scalar_text(const JsonbValue &value, const char *key)
+{
+    switch (value.type) {
+    case jbvString:
+        return pnstrdup(value.val.string.val, value.val.string.len);
+    case jbvNumeric:
+        return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+    case jbvBool:
+        return pstrdup(value.val.boolean ? "true" : "false");
+    default:
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("\"%s\" must be a string, a number or a boolean", key)));
+    }
+}
+
+} // namespace
+
+bool is_object(const JsonbValue &value)
+{
+    return value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data);
+}
+
+Nullable sql_value(const JsonbValue &value, Oid type, const char *key)
+{
+    if (type == JSONBOID)
+        return JsonbPGetDatum(JsonbValueToJsonb(const_cast<JsonbValue *>(&value)));
+    if (value.type == jbvNull)
+        return {};
+    char *text = scalar_text(value, key);
+    if (type == TEXTOID)
+        return CStringGetTextDatum(text);
+    Oid input, parameter;
+    getTypeInputInfo(type, &input, &parameter);
+    return OidInputFunctionCall(input, text, parameter, -1);
+}
+
+} // namespace pg

@@ -1,0 +1,76 @@
+// Reading jsonb arguments.
+#pragma once
+
+#include "pg/function.hpp"
+#include "prelude.hpp"
+
+namespace pg {
+
+// A key and its value of a JSON object; a JSON null is a value of the type jbvNull.
+struct JsonMember {
+    std::string_view key;
+    JsonbValue value;
+};
+
+// Calls `each(const JsonMember &)` for the members of an object.
+template <class Each> void each_member(JsonbContainer *object, Each each)
+{
+    JsonbIterator *iterator = JsonbIteratorInit(object);
+    JsonbValue value;
+    JsonMember member = {};
+    while (JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true)) {
+        if (token == WJB_KEY)
+            member.key = {value.val.string.val, static_cast<std::size_t>(value.val.string.len)};
+        else if (token == WJB_VALUE) {
+            member.value = value;
+            each(static_cast<const JsonMember &>(member));
+        }
+    }
+}
+
+// Calls `each(const JsonbValue &, int position)` for the elements of an array, position from 1.
+template <class Each> void each_element(JsonbContainer *array, Each each)
+{
+    JsonbIterator *iterator = JsonbIteratorInit(array);
+    JsonbValue value;
+    int position = 0;
+    while (JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true))
+        if (token == WJB_ELEM)
+            each(static_cast<const JsonbValue &>(value), ++position);
+}
+
+// As an SQL value of the type: null for JSON null; what the type's input function makes of the text of a string,
+// number or boolean; the value itself for jsonb. An object or array where none is expected is 22023.
+Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
+
+bool is_object(const JsonbValue &value);
+
+// While it lives, errors say which element of an array argument they are about.
+class ElementContext {
+public:
+    explicit ElementContext(const char *argument) : argument_(argument)
+    {
+        callback_.callback = describe;
+        callback_.arg = this;
+        callback_.previous = error_context_stack;
+        error_context_stack = &callback_;
+    }
+    ~ElementContext() { error_context_stack = callback_.previous; }
+    ElementContext(const ElementContext &) = delete;
+    ElementContext &operator=(const ElementContext &) = delete;
+
+    int position = 0;
+
+private:
+    static void describe(void *self)
+    {
+        auto context = static_cast<ElementContext *>(self);
+        if (context->position > 0)
+            errcontext("element %d of %s", context->position, context->argument_);
+    }
+
+    const char *argument_;
+    ErrorContextCallback callback_;
+};
+
+} // namespace pg

@@ -1,0 +1,54 @@
+#include "pg/plan.hpp"
+
+namespace pg {
+
+namespace {
+
+struct SavedPlan {
+    SavedPlan *next;
+    char *statement;
+    SPIPlanPtr plan;
+};
+
+// A backend meets a few dozen statements at most.
+SavedPlan *saved_plans = nullptr;
+
+SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters)
+{
+    for (SavedPlan *saved = saved_plans; saved != nullptr; saved = saved->next)
+        if (std::strcmp(saved->statement, statement) == 0)
+            return saved->plan;
+
+    Oid types[FUNC_MAX_ARGS];
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+        types[i] = parameters[i].type;
+    SPIPlanPtr plan = SPI_prepare(statement, static_cast<int>(parameters.size()), types);
+    if (plan == nullptr || SPI_keepplan(plan) != 0)
+        elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+
+    auto saved = static_cast<SavedPlan *>(MemoryContextAlloc(TopMemoryContext, sizeof(SavedPlan)));
+    saved->statement = MemoryContextStrdup(TopMemoryContext, statement);
+    saved->plan = plan;
+    saved->next = saved_plans;
+    saved_plans = saved;
+    return plan;
+}
+
+} // namespace
+
+std::uint64_t run(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)
+{
+    SPIPlanPtr plan = prepared(statement, parameters);
+    Datum values[FUNC_MAX_ARGS];
+    char nulls[FUNC_MAX_ARGS];
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+        values[i] = parameters[i].value.value;
+        nulls[i] = parameters[i].value.null ? 'n' : ' ';
+    }
+    const int code = SPI_execute_plan(plan, values, nulls, read_only, row_limit);
+    if (code < 0)
+        elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(code));
+    return SPI_processed;
+}
+
+} // namespace pg

@@ -1,0 +1,125 @@
+// Scopes that end by themselves.
+//
+// An ERROR is a longjmp: it skips destructors. So a type may have a destructor here only if the abort of the
+// (sub)transaction does the same job. By the letter of the C++ standard skipping them is undefined; gcc and clang on
+// Linux simply skip them, and C code of Postgres relies on the same.
+#pragma once
+
+#include <utility>
+
+#include "prelude.hpp"
+
+namespace pg {
+
+// A table or index, open; its lock stays until the end of the transaction, as every write needs, unless it is told to
+// let go.
+class OpenRelation {
+public:
+    OpenRelation() = default;
+    OpenRelation(Oid oid, LOCKMODE lock) : relation_(relation_open(oid, lock)) {}
+    OpenRelation(Relation open, LOCKMODE unlock) : relation_(open), unlock_(unlock) {}
+    ~OpenRelation() { close(); }
+    OpenRelation(const OpenRelation &) = delete;
+    OpenRelation &operator=(const OpenRelation &) = delete;
+    OpenRelation(OpenRelation &&other) { *this = std::move(other); }
+    OpenRelation &operator=(OpenRelation &&other)
+    {
+        std::swap(relation_, other.relation_);
+        std::swap(unlock_, other.unlock_);
+        return *this;
+    }
+
+    // Lets the lock go when it is closed.
+    void unlock_when_closed(LOCKMODE lock) { unlock_ = lock; }
+
+    explicit operator bool() const { return relation_ != nullptr; }
+    operator Relation() const { return relation_; }
+    Relation operator->() const { return relation_; }
+
+private:
+    void close()
+    {
+        if (relation_ != nullptr)
+            relation_close(relation_, unlock_);
+    }
+
+    Relation relation_ = nullptr;
+    LOCKMODE unlock_ = NoLock;
+};
+
+// Open to be looked at, no longer.
+inline OpenRelation open_briefly(Oid oid)
+{
+    return OpenRelation(relation_open(oid, AccessShareLock), AccessShareLock);
+}
+
+// What a volatile statement does around its work: sees all that this transaction did before, takes a snapshot of its
+// own, and lets the next statement see what it did.
+class StatementScope {
+public:
+    explicit StatementScope(const char *function)
+    {
+        PreventCommandIfReadOnly(function);
+        PreventCommandDuringRecovery(function);
+        PreventCommandIfParallelMode(function);
+        CommandCounterIncrement();
+        PushActiveSnapshot(GetTransactionSnapshot());
+    }
+    ~StatementScope()
+    {
+        PopActiveSnapshot();
+        CommandCounterIncrement();
+    }
+    StatementScope(const StatementScope &) = delete;
+    StatementScope &operator=(const StatementScope &) = delete;
+};
+
+// A newer look at the database inside a statement. Outside READ COMMITTED it is the transaction's one snapshot.
+inline void renew_snapshot()
+{
+    PopActiveSnapshot();
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+// Allocates elsewhere for a while: what is made lazily, in the middle of a row, lives as long as its owner.
+class InMemory {
+public:
+    explicit InMemory(MemoryContext context) : before_(MemoryContextSwitchTo(context)) {}
+    ~InMemory() { MemoryContextSwitchTo(before_); }
+    InMemory(const InMemory &) = delete;
+    InMemory &operator=(const InMemory &) = delete;
+
+private:
+    MemoryContext before_;
+};
+
+// Memory of one row in a loop over many.
+class RowMemory {
+public:
+    RowMemory() : context_(AllocSetContextCreate(CurrentMemoryContext, "jobs_ext row", ALLOCSET_DEFAULT_SIZES)) {}
+    ~RowMemory() { MemoryContextDelete(context_); }
+    RowMemory(const RowMemory &) = delete;
+    RowMemory &operator=(const RowMemory &) = delete;
+
+    class Use {
+    public:
+        explicit Use(RowMemory &memory) : memory_(memory), before_(MemoryContextSwitchTo(memory.context_)) {}
+        ~Use()
+        {
+            MemoryContextSwitchTo(before_);
+            MemoryContextReset(memory_.context_);
+        }
+        Use(const Use &) = delete;
+        Use &operator=(const Use &) = delete;
+
+    private:
+        RowMemory &memory_;
+        MemoryContext before_;
+    };
+
+private:
+    MemoryContext context_;
+};
+
+} // namespace pg

@@ -1,0 +1,47 @@
+#include "pg/uuid.hpp"
+
+namespace pg {
+
+namespace {
+
+// Microseconds between 1970-01-01 and Postgres's epoch.
+constexpr std::int64_t epoch_shift = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+pg_uuid_t *random_bytes()
+{
+    auto uuid = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+    if (!pg_strong_random(uuid->data, UUID_LEN))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+    return uuid;
+}
+
+void stamp(pg_uuid_t *uuid, unsigned char version)
+{
+    uuid->data[6] = static_cast<unsigned char>((uuid->data[6] & 0x0f) | (version << 4));
+    uuid->data[8] = static_cast<unsigned char>((uuid->data[8] & 0x3f) | 0x80);
+}
+
+} // namespace
+
+pg_uuid_t *random_uuid()
+{
+    pg_uuid_t *uuid = random_bytes();
+    stamp(uuid, 4);
+    return uuid;
+}
+
+pg_uuid_t *time_ordered_uuid(TimestampTz now)
+{
+    pg_uuid_t *uuid = random_bytes();
+    const std::uint64_t unix_us = static_cast<std::uint64_t>(now + epoch_shift);
+    const std::uint64_t ms = unix_us / 1000;
+    for (int i = 0; i < 6; ++i)
+        uuid->data[i] = static_cast<unsigned char>(ms >> (40 - 8 * i));
+    const std::uint64_t fraction = (unix_us % 1000) * 4096 / 1000;
+    uuid->data[6] = static_cast<unsigned char>(fraction >> 8);
+    uuid->data[7] = static_cast<unsigned char>(fraction);
+    stamp(uuid, 7);
+    return uuid;
+}
+
+} // namespace pg

@@ -1,0 +1,121 @@
+#include "settings.hpp"
+
+#include "pg/scope.hpp"
+
+namespace settings {
+
+int default_lease = 600;
+int max_payload = 256;
+int max_wait = 60000;
+bool async_claim = true;
+bool auto_register_types = false;
+bool force_statement_path = false;
+bool preloaded = false;
+
+namespace {
+
+bool restoring = false; // read by the install script
+bool test_mode = false;
+char *now_text = nullptr;
+TimestampTz fixed_now = DT_NOEND; // none: the clock runs
+
+constexpr const char *now_name = "jobs_ext.now";
+
+// The owner of `jobs` may set the clock of a test server; nobody else but a superuser may, anywhere.
+bool may_set_clock()
+{
+    if (!IsTransactionState() || superuser())
+        return true;
+    if (!test_mode)
+        return false;
+    Oid schema = get_namespace_oid("public", true);
+    Oid jobs = OidIsValid(schema) ? get_relname_relid("jobs", schema) : InvalidOid;
+    return OidIsValid(jobs) && pg::owns_table(jobs, GetUserId());
+}
+
+bool check_now(char **value, void **extra, GucSource source)
+{
+    if (*value == nullptr || **value == '\0')
+        return true;
+    if (source >= PGC_S_INTERACTIVE && !may_set_clock()) {
+        GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+        GUC_check_errmsg("permission denied to set parameter \"%s\"", now_name);
+        GUC_check_errhint("A superuser may set the clock, or the owner of jobs where jobs_ext.test_mode is on.");
+        return false;
+    }
+
+    // timestamptz_in raises errors, which a check hook may not when the configuration file is read.
+    char *fields[MAXDATEFIELDS];
+    char work[MAXDATELEN + MAXDATEFIELDS];
+    int types[MAXDATEFIELDS];
+    int count, kind, zone;
+    struct pg_tm broken_down;
+    fsec_t fraction;
+    TimestampTz instant;
+    if (ParseDateTime(*value, work, sizeof(work), fields, types, MAXDATEFIELDS, &count) != 0)
+        return false;
+#if PG_VERSION_NUM >= 160000
+    DateTimeErrorExtra details;
+    if (DecodeDateTime(fields, types, count, &kind, &broken_down, &fraction, &zone, &details) != 0)
+        return false;
+#else
+    if (DecodeDateTime(fields, types, count, &kind, &broken_down, &fraction, &zone) != 0)
+        return false;
+#endif
+    if (kind != DTK_DATE || tm2timestamp(&broken_down, fraction, &zone, &instant) != 0) {
+        GUC_check_errdetail("\"%s\" takes a timestamp with time zone, or nothing.", now_name);
+        return false;
+    }
+
+    auto parsed = static_cast<TimestampTz *>(malloc(sizeof(TimestampTz)));
+    if (parsed == nullptr)
+        return false;
+    *parsed = instant;
+    *extra = parsed;
+    return true;
+}
+
+void assign_now(const char *, void *extra)
+{
+    fixed_now = extra == nullptr ? DT_NOEND : *static_cast<TimestampTz *>(extra);
+}
+
+} // namespace
+
+void define()
+{
+    DefineCustomIntVariable("jobs_ext.default_lease", "How long a claim holds a job whose type sets no lease.", nullptr,
+                            &default_lease, 600, 1, INT_MAX / 1000, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_payload",
+                            "The largest input payload, result, progress, metadata or error details of a job.", nullptr,
+                            &max_payload, 256, 1, 900, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.",
+                            nullptr, &max_wait, 60000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.async_claim",
+                             "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",
+                             "Takes effect where the library is in shared_preload_libraries. A claim that a crash "
+                             "undoes leaves the job ready, and its lease can never match again.",
+                             &async_claim, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.auto_register_types",
+                             "Registers an unknown job type at its first job instead of refusing it.", nullptr,
+                             &auto_register_types, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.restoring",
+                             "Makes CREATE EXTENSION leave out the tables, since a dump brings them.",
+                             "Needed for dumps made with --enable-row-security; other dumps are recognised.", &restoring,
+                             false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.test_mode", "Lets the owner of jobs set jobs_ext.now.", nullptr, &test_mode,
+                             false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.force_statement_path",
+                             "Makes every verb write by SQL statements, as under row security.", nullptr,
+                             &force_statement_path, false, PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(now_name, "The time that the queue believes it is; empty: the server's clock.", nullptr,
+                               &now_text, "", PGC_USERSET, GUC_NOT_IN_SAMPLE, check_now, assign_now, nullptr);
+    MarkGUCPrefixReserved("jobs_ext");
+}
+
+TimestampTz now()
+{
+    return fixed_now == DT_NOEND ? GetCurrentTimestamp() : fixed_now;
+}
+
+} // namespace settings

@@ -1,0 +1,23 @@
+// The settings jobs_ext.*: what each means stands beside its definition in settings.cpp.
+#pragma once
+
+#include "prelude.hpp"
+
+namespace settings {
+
+extern int default_lease;   // seconds
+extern int max_payload;     // kilobytes
+extern int max_wait;        // milliseconds
+extern bool async_claim;
+extern bool auto_register_types;
+extern bool force_statement_path;
+
+// True when the library came in by shared_preload_libraries.
+extern bool preloaded;
+
+void define();
+
+// The server's clock: what `jobs_ext.now` says if it is set, else the time of day. The only place that reads it.
+TimestampTz now();
+
+} // namespace settings

@@ -1,0 +1,100 @@
+#include "store/attempts.hpp"
+
+#include "pg/heap.hpp"
+#include "pg/plan.hpp"
+
+namespace store::attempts {
+
+namespace {
+
+constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled"};
+
+std::optional<Outcome> parse(std::string_view text)
+{
+    for (std::size_t i = 0; i < std::size(outcome_names); ++i)
+        if (outcome_names[i] == text)
+            return static_cast<Outcome>(i);
+    return std::nullopt;
+}
+
+} // namespace
+
+void record(const Tables &tables, const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
+            pg::Nullable error_details)
+{
+    const std::string_view name = outcome_names[static_cast<int>(outcome)];
+    const pg::Parameter row[] = {
+        {UUIDOID, running.get(Column::id)},
+        {INT4OID, running.get(Column::attempt)},
+        {TEXTOID, running.get(Column::worker)},
+        {TIMESTAMPTZOID, running.get(Column::started_at)},
+        {TIMESTAMPTZOID, TimestampTzGetDatum(ended_at)},
+        {TEXTOID, PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())))},
+        {TEXTOID, error_message},
+        {JSONBOID, error_details},
+    };
+    if (tables.attempts_in_the_way) {
+        pg::SpiScope spi;
+        pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
+                " error_details) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                row);
+        return;
+    }
+
+    pg::OpenRelation table(tables.attempts, RowExclusiveLock);
+    pg::Slot slot(table);
+    pg::start_row(slot);
+    for (std::size_t i = 0; i < std::size(row); ++i) {
+        slot->tts_values[i] = row[i].value.value;
+        slot->tts_isnull[i] = row[i].value.null;
+    }
+    ExecStoreVirtualTuple(slot);
+    pg::TableWriter(table).insert(slot);
+}
+
+std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt)
+{
+    if (!OidIsValid(tables.attempts_index) || tables.attempts_in_the_way) {
+        pg::SpiScope spi;
+        const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
+        if (pg::run("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
+                    " and attempt operator(pg_catalog.=) $2",
+                    parameters) == 0)
+            return std::nullopt;
+        return parse(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+    }
+
+    static constexpr RegProcedure equal[] = {F_UUID_EQ, F_INT4EQ};
+    const Datum keys[] = {UUIDPGetDatum(job), Int32GetDatum(attempt)};
+    pg::OpenRelation table = pg::open_briefly(tables.attempts);
+    pg::OpenRelation index = pg::open_briefly(tables.attempts_index);
+    pg::Slot slot(table);
+    pg::IndexLookup lookup(table, index);
+    if (!lookup.find(keys, equal, slot))
+        return std::nullopt;
+    bool null;
+    return parse(TextDatumGetCString(slot_getattr(slot, 6, &null)));
+}
+
+void remove(const Tables &tables, const pg_uuid_t *job)
+{
+    if (tables.attempts_in_the_way) {
+        pg::SpiScope spi;
+        const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
+        pg::run("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
+        return;
+    }
+    pg::OpenRelation table(tables.attempts, RowExclusiveLock);
+    pg::OpenRelation index(tables.attempts_index, RowExclusiveLock);
+    pg::Slot slot(table);
+    pg::TableWriter writer(table);
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(job));
+    IndexScanDesc scan = pg::begin_index_scan(table, index, GetActiveSnapshot(), 1);
+    index_rescan(scan, &key, 1, nullptr, 0);
+    while (index_getnext_slot(scan, ForwardScanDirection, slot))
+        writer.remove(&slot->tts_tid);
+    index_endscan(scan);
+}
+
+} // namespace store::attempts

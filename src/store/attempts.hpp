@@ -1,0 +1,20 @@
+// The table `job_attempts`: a row for each attempt that did not succeed.
+#pragma once
+
+#include "store/tables.hpp"
+
+namespace store::attempts {
+
+enum class Outcome { failed, lease_expired, timed_out, released, cancelled };
+
+// `running` is the job's row while the attempt ran.
+void record(const Tables &tables, const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
+            pg::Nullable error_details);
+
+// How an attempt of the job ended; nothing: it did not end, or succeeded.
+std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt);
+
+// With their job.
+void remove(const Tables &tables, const pg_uuid_t *job);
+
+} // namespace store::attempts

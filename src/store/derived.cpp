@@ -1,0 +1,102 @@
+#include "store/derived.hpp"
+
+#include "store/types.hpp"
+
+namespace store {
+
+namespace {
+
+using logic::Status;
+
+struct Keys {
+    std::optional<Key> queue, failed, expiring;
+};
+
+Keys keys_of(const Row *row)
+{
+    Keys keys;
+    if (row == nullptr)
+        return keys;
+    if (auto key = queue_key(*row))
+        keys.queue = queue_key_of(*key, row->id());
+    const Status status = row->status();
+    if (status == Status::failed)
+        keys.failed = instant_key_of(*row->time(Column::created_at), row->id());
+    if ((logic::waiting(status) || status == Status::paused) && row->has(Column::expires_at))
+        keys.expiring = instant_key_of(*row->time(Column::expires_at), row->id());
+    return keys;
+}
+
+bool same_key(const Key &a, const Key &b)
+{
+    for (int i = 0; i < a.columns - 1; ++i)
+        if (a.value[i] != b.value[i])
+            return false;
+    return same(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
+}
+
+template <class Open> void follow_one(const std::optional<Key> &before, const std::optional<Key> &after, Open open)
+{
+    if (before && after && !same_key(*before, *after))
+        open().move(*before, *after);
+    else if (before && !after)
+        open().remove(*before);
+    else if (after && !before)
+        open().put(*after);
+}
+
+} // namespace
+
+std::optional<logic::QueueKey> queue_key(const Row &row)
+{
+    const Status status = row.status();
+    const std::int32_t lane = logic::waiting(status) ? lanes::of(row.text(Column::job_type)) : logic::running_lane;
+    return logic::queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
+                            row.time(Column::lease_expires_at), row.time(Column::timeout_at));
+}
+
+void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
+{
+    const Keys was = keys_of(before);
+    const Keys is = keys_of(after);
+    if (queue_row != nullptr && is.queue)
+        queue().move_at(queue_row, *is.queue);
+    else if (queue_row != nullptr)
+        queue().remove_at(queue_row);
+    else
+        follow_one(was.queue, is.queue, [&]() -> KeyTable & { return queue(); });
+    follow_one(was.failed, is.failed, [&]() -> KeyTable & { return failed(); });
+    follow_one(was.expiring, is.expiring, [&]() -> KeyTable & { return expiring(); });
+}
+
+void Derived::unlock_when_closed()
+{
+    for (std::optional<KeyTable> *table : {&queue_, &failed_, &expiring_})
+        if (*table)
+            (*table)->unlock_when_closed();
+}
+
+void Derived::add(const Row &row)
+{
+    const Keys keys = keys_of(&row);
+    if (keys.queue)
+        queue().insert(*keys.queue);
+    if (keys.failed)
+        failed().insert(*keys.failed);
+    if (keys.expiring)
+        expiring().insert(*keys.expiring);
+}
+
+KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids)
+{
+    pg::InMemory long_lived(memory_);
+    if (!table)
+        table.emplace(oids);
+    return *table;
+}
+
+KeyTable &Derived::queue() { return open(queue_, tables_.queue); }
+KeyTable &Derived::failed() { return open(failed_, tables_.failed); }
+KeyTable &Derived::expiring() { return open(expiring_, tables_.expiring); }
+
+} // namespace store

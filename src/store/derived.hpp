@@ -1,0 +1,35 @@
+// Keeps the tables that are derived from `jobs` in step with one row of it.
+#pragma once
+
+#include "store/key_table.hpp"
+
+namespace store {
+
+std::optional<logic::QueueKey> queue_key(const Row &row);
+
+class Derived {
+public:
+    explicit Derived(const Tables &tables) : tables_(tables) {}
+
+    // The row was `before` and is `after`; null: it was not there, is not there any more. The caller has changed the
+    // jobs row already, see key_table.hpp. `queue_row`: where its row of the queue is, if known.
+    void follow(const Row *before, const Row *after, ItemPointer queue_row = nullptr);
+
+    // A row that was not there before under this id.
+    void add(const Row &row);
+
+    void unlock_when_closed();
+
+    KeyTable &queue();
+    KeyTable &failed();
+    KeyTable &expiring();
+
+private:
+    KeyTable &open(std::optional<KeyTable> &table, const KeyTableOids &oids);
+
+    const Tables &tables_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    std::optional<KeyTable> queue_, failed_, expiring_;
+};
+
+} // namespace store

@@ -1,0 +1,200 @@
+#include "store/jobs.hpp"
+
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "store/queue_state.hpp"
+#include "store/statement.hpp"
+
+namespace store {
+
+Row read_row(const Tables &tables, TupleTableSlot *slot)
+{
+    Row row;
+    slot_getallattrs(slot);
+    for (int i = 0; i < column_count; ++i) {
+        const int position = tables.number[i] - 1;
+        row.value[i] = slot->tts_values[position];
+        row.null[i] = slot->tts_isnull[position];
+    }
+    row.tid = slot->tts_tid;
+    require_complete(row);
+    return row;
+}
+
+void require_complete(const Row &row)
+{
+    // An owner may have dropped NOT NULL; nothing below copes with a job that has no name, state or time.
+    for (Column column : {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries,
+                          Column::max_retries, Column::retry_delay_ms, Column::created_at, Column::priority,
+                          Column::run_at, Column::attempt})
+        if (!row.has(column))
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("column \"%s\" of table \"jobs\" is null", columns[index(column)].name),
+                            errhint("The constraint NOT NULL of the column was dropped.")));
+}
+
+namespace {
+
+[[noreturn]] void cannot_serialize()
+{
+    ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                    errmsg("could not serialize access due to concurrent update")));
+}
+
+void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, ColumnSet which)
+{
+    for (int i = 0; i < column_count; ++i) {
+        if ((which & (ColumnSet{1} << i)) == 0)
+            continue;
+        slot->tts_values[tables.number[i] - 1] = row.value[i];
+        slot->tts_isnull[tables.number[i] - 1] = row.null[i];
+    }
+}
+
+pg::OpenRelation lock_table(Tables &known)
+{
+    for (;;) {
+        queue_state::ensure_built();
+        known = tables();
+        Relation table = try_relation_open(known.jobs, RowExclusiveLock);
+        // The lock lets invalidations in: the table may be another one now, or altered.
+        if (table != nullptr && tables().jobs == known.jobs && tables().queue_built) {
+            known = tables();
+            return pg::OpenRelation(table, NoLock);
+        }
+        if (table != nullptr)
+            relation_close(table, RowExclusiveLock);
+        forget_tables();
+    }
+}
+
+} // namespace
+
+Jobs Jobs::open()
+{
+    Tables known;
+    pg::OpenRelation table = lock_table(known);
+    return Jobs(known, std::move(table));
+}
+
+Jobs::Jobs(Tables known, pg::OpenRelation table)
+    : tables_(known), table_(std::move(table)), by_id_index_(tables_.jobs_by_id, RowExclusiveLock),
+      by_id_(table_, by_id_index_), found_(table_), out_(table_), writer_(table_), derived_(tables_)
+{
+}
+
+std::optional<Row> Jobs::find(const pg_uuid_t *id)
+{
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(id)};
+    if (!by_id_.find(keys, equal, found_))
+        return std::nullopt;
+    return read_row(tables_, found_);
+}
+
+std::optional<Row> Jobs::find_by_key(const text *job_id)
+{
+    static constexpr RegProcedure equal[] = {F_TEXTEQ};
+    const Datum keys[] = {PointerGetDatum(job_id)};
+    if (!by_key_index_)
+        by_key_index_ = pg::OpenRelation(tables_.jobs_by_key, RowExclusiveLock);
+    pg::IndexLookup by_key(table_, by_key_index_);
+    if (!by_key.find(keys, equal, found_))
+        return std::nullopt;
+    return read_row(tables_, found_);
+}
+
+void Jobs::renew_snapshot()
+{
+    by_id_.end();
+    pg::renew_snapshot();
+}
+
+Jobs::Lock Jobs::try_lock()
+{
+    TM_FailureData failure;
+    ItemPointerData tid = found_->tts_tid;
+    // Locking a version may leave the slot empty when it fails; `out_` is free at this point.
+    const TM_Result result =
+        table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+                         LockWaitSkip, 0, &failure);
+    switch (result) {
+    case TM_Ok:
+        return Lock::taken;
+    case TM_WouldBlock:
+        return Lock::busy;
+    case TM_Updated:
+    case TM_Deleted:
+        return Lock::changed;
+    default:
+        // Changed by a command of this transaction that is not over: a trigger that claims.
+        return Lock::busy;
+    }
+}
+
+Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer queue_row)
+{
+    CheckCmdReplicaIdentity(table_, CMD_UPDATE);
+    pg::start_row(out_);
+    slot_getallattrs(found_);
+    const int width = table_->rd_att->natts;
+    std::memcpy(out_->tts_values, found_->tts_values, sizeof(Datum) * width);
+    std::memcpy(out_->tts_isnull, found_->tts_isnull, sizeof(bool) * width);
+    fill_slot(tables_, out_, after, after.changed);
+    ExecStoreVirtualTuple(out_);
+
+    ItemPointerData tid = before.tid;
+    switch (writer_.update(&tid, out_)) {
+    case TM_Ok:
+        break;
+    case TM_Updated:
+    case TM_Deleted:
+        if (IsolationUsesXactSnapshot())
+            cannot_serialize();
+        return Written::changed_meanwhile;
+    default:
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                        errmsg("job %s is already being changed by the statement that this call runs in",
+                               to_text(before.id()))));
+    }
+    derived_.follow(&before, &after, queue_row);
+    return Written::yes;
+}
+
+Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
+{
+    after.set_time(Column::updated_at, settings::now());
+    if (direct(tables_, Operation::update, after.changed))
+        return update_directly(before, after, queue_row);
+    only_direct_ = false;
+    return statement::update(tables_, after);
+}
+
+bool Jobs::insert(Row &row, bool keyed)
+{
+    if (!direct(tables_, Operation::insert, ~ColumnSet{0})) {
+        only_direct_ = false;
+        return statement::insert(tables_, row, keyed) == statement::Inserted::yes;
+    }
+
+    pg::start_row(out_);
+    fill_slot(tables_, out_, row, ~ColumnSet{0});
+    ExecStoreVirtualTuple(out_);
+    if (!keyed)
+        writer_.insert(out_);
+    else if (!writer_.insert_unless_taken(out_, tables_.jobs_by_key))
+        return false;
+    derived_.add(row);
+    return true;
+}
+
+void Jobs::unlock_when_closed()
+{
+    table_.unlock_when_closed(RowExclusiveLock);
+    by_id_index_.unlock_when_closed(RowExclusiveLock);
+    derived_.unlock_when_closed();
+}
+
+bool Jobs::lock_by_statement(const pg_uuid_t *id) { return statement::lock(id); }
+
+} // namespace store

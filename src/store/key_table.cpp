@@ -1,0 +1,109 @@
+#include "store/key_table.hpp"
+
+namespace store {
+
+namespace {
+
+constexpr RegProcedure queue_equal[] = {F_INT4EQ, F_INT2EQ, F_TIMESTAMPTZ_EQ, F_UUID_EQ};
+constexpr RegProcedure instant_equal[] = {F_TIMESTAMPTZ_EQ, F_UUID_EQ};
+
+std::span<const RegProcedure> equal_for(const Key &key)
+{
+    return key.columns == max_key_columns ? std::span<const RegProcedure>(queue_equal)
+                                          : std::span<const RegProcedure>(instant_equal);
+}
+
+} // namespace
+
+Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job)
+{
+    return {{Int32GetDatum(key.lane), Int16GetDatum(key.rank), TimestampTzGetDatum(key.due_at), UUIDPGetDatum(job)}, 4};
+}
+
+Key instant_key_of(TimestampTz instant, const pg_uuid_t *job)
+{
+    return {{TimestampTzGetDatum(instant), UUIDPGetDatum(job)}, 2};
+}
+
+bool KeyTable::find(const Key &key)
+{
+    // Another snapshot may be active than at the last search.
+    lookup_.end();
+    return lookup_.find(std::span(key.value.data(), key.columns), equal_for(key), slot_);
+}
+
+void KeyTable::fill(const Key &key)
+{
+    pg::start_row(slot_);
+    for (int i = 0; i < key.columns; ++i) {
+        slot_->tts_values[i] = key.value[i];
+        slot_->tts_isnull[i] = false;
+    }
+    ExecStoreVirtualTuple(slot_);
+}
+
+void KeyTable::add_to_index(const Key &key)
+{
+    if (index_info_ == nullptr) {
+        pg::InMemory long_lived(memory_);
+        index_info_ = BuildIndexInfo(index_);
+    }
+    bool nulls[max_key_columns] = {};
+    auto values = key.value;
+    index_insert(index_, values.data(), nulls, &slot_->tts_tid, table_, UNIQUE_CHECK_YES, false, index_info_);
+}
+
+void KeyTable::insert(const Key &key)
+{
+    fill(key);
+    table_tuple_insert(table_, slot_, GetCurrentCommandId(true), 0, nullptr);
+    add_to_index(key);
+}
+
+void KeyTable::put(const Key &key)
+{
+    if (!find(key))
+        insert(key);
+}
+
+void KeyTable::remove_at(ItemPointer tid)
+{
+    TM_FailureData failure;
+    // Anything but TM_Ok: somebody removed or moved it, which is as good.
+    table_tuple_delete(table_, tid, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot, true, &failure,
+                       false);
+}
+
+void KeyTable::remove(const Key &key)
+{
+    if (!find(key))
+        return;
+    ItemPointerData tid = slot_->tts_tid;
+    remove_at(&tid);
+}
+
+void KeyTable::move_at(ItemPointer tid, const Key &to)
+{
+    fill(to);
+    TM_FailureData failure;
+    LockTupleMode mode;
+    pg::IndexesToUpdate indexes;
+    const TM_Result result = table_tuple_update(table_, tid, slot_, GetCurrentCommandId(true), GetActiveSnapshot(),
+                                                InvalidSnapshot, true, &failure, &mode, &indexes);
+    if (result != TM_Ok)
+        put(to);
+    else if (pg::any(indexes))
+        add_to_index(to);
+}
+
+void KeyTable::move(const Key &from, const Key &to)
+{
+    if (!find(from)) {
+        put(to);
+        return;
+    }
+    ItemPointerData tid = slot_->tts_tid;
+    move_at(&tid, to);
+}
+
+} // namespace store

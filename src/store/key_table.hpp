@@ -1,0 +1,66 @@
+// The tables that are derived from `jobs`: queue (what is due next), failed, expiring. Each row is its own primary key
+// and a function of one row of `jobs`.
+//
+// The jobs row is the mutex: whoever changes a job's key has just changed, or holds locked, the newest version of its
+// jobs row, and saw that version through the active snapshot. So the key's row under the same snapshot is the newest
+// as well, and nobody else can be changing it.
+#pragma once
+
+#include "logic/queue_key.hpp"
+#include "pg/heap.hpp"
+#include "store/tables.hpp"
+
+namespace store {
+
+constexpr int max_key_columns = 4;
+
+struct Key {
+    std::array<Datum, max_key_columns> value;
+    int columns;
+};
+
+Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job);
+Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
+
+class KeyTable {
+public:
+    explicit KeyTable(const KeyTableOids &oids)
+        : table_(oids.table, RowExclusiveLock), index_(oids.index, RowExclusiveLock), lookup_(table_, index_),
+          slot_(table_)
+    {
+    }
+
+    // Writes a key that cannot be there: of a job that was just inserted.
+    void insert(const Key &key);
+    // Makes the key be there.
+    void put(const Key &key);
+    // Takes the key away, if it is there.
+    void remove(const Key &key);
+    void move(const Key &from, const Key &to);
+    // The same for a row whose place is known from a scan.
+    void remove_at(ItemPointer tid);
+    void move_at(ItemPointer tid, const Key &to);
+
+    void unlock_when_closed()
+    {
+        table_.unlock_when_closed(RowExclusiveLock);
+        index_.unlock_when_closed(RowExclusiveLock);
+    }
+
+    Relation table() const { return table_; }
+    Relation index() const { return index_; }
+
+private:
+    bool find(const Key &key);
+    void fill(const Key &key);
+    void add_to_index(const Key &key);
+
+    pg::OpenRelation table_;
+    pg::OpenRelation index_;
+    pg::IndexLookup lookup_;
+    pg::Slot slot_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    IndexInfo *index_info_ = nullptr;
+};
+
+} // namespace store

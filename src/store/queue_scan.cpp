@@ -1,0 +1,94 @@
+#include "store/queue_scan.hpp"
+
+namespace store {
+
+namespace {
+
+enum QueueColumn : AttrNumber { lane_column = 1, rank_column, due_column, job_column };
+
+Datum indexed(IndexScanDesc scan, AttrNumber column)
+{
+    bool null;
+    return index_getattr(scan->xs_itup, column, RelationGetDescr(scan->indexRelation), &null);
+}
+
+// Where a run begins. A hint about the dead rows in front of it will raise this; the worst error that it may make is
+// to be too low.
+TimestampTz first_due(std::int32_t /* lane */, std::int32_t /* rank */) { return DT_NOBEGIN; }
+
+} // namespace
+
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now)
+    : queue_(queue), lane_(lane), now_(now), rank_(PG_INT16_MIN),
+      ranks_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2)),
+      run_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 4)), slot_(queue.table())
+{
+    ranks_->xs_want_itup = true;
+    advance();
+}
+
+LaneScan::~LaneScan()
+{
+    index_endscan(ranks_);
+    index_endscan(run_);
+}
+
+bool LaneScan::next_rank()
+{
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
+    ScanKeyInit(&keys[1], rank_column, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(static_cast<int16>(rank_)));
+    index_rescan(ranks_, keys, 2, nullptr, 0);
+    if (index_getnext_tid(ranks_, ForwardScanDirection) == nullptr)
+        return false;
+    rank_ = DatumGetInt16(indexed(ranks_, rank_column));
+    return true;
+}
+
+void LaneScan::start_run(std::int32_t rank)
+{
+    ScanKeyData keys[4];
+    ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
+    ScanKeyInit(&keys[1], rank_column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(static_cast<int16>(rank)));
+    ScanKeyInit(&keys[2], due_column, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+                TimestampTzGetDatum(first_due(lane_, rank)));
+    ScanKeyInit(&keys[3], due_column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now_));
+    index_rescan(run_, keys, 4, nullptr, 0);
+    in_run_ = true;
+}
+
+void LaneScan::advance()
+{
+    has_head_ = false;
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        if (in_run_ && index_getnext_slot(run_, ForwardScanDirection, slot_)) {
+            slot_getallattrs(slot_);
+            head_.key = {lane_, static_cast<std::int16_t>(rank_), as_time(slot_->tts_values[due_column - 1])};
+            head_.job = *DatumGetUUIDP(slot_->tts_values[job_column - 1]);
+            head_.tid = slot_->tts_tid;
+            has_head_ = true;
+            return;
+        }
+        in_run_ = false;
+        if (!next_rank())
+            return;
+        start_run(rank_);
+    }
+}
+
+std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane)
+{
+    ScanKeyData key;
+    ScanKeyInit(&key, lane_column, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(lane));
+    IndexScanDesc scan = pg::begin_index_scan(queue.table(), queue.index(), GetActiveSnapshot(), 1);
+    scan->xs_want_itup = true;
+    index_rescan(scan, &key, 1, nullptr, 0);
+    std::optional<std::int32_t> found;
+    if (index_getnext_tid(scan, ForwardScanDirection) != nullptr)
+        found = DatumGetInt32(indexed(scan, lane_column));
+    index_endscan(scan);
+    return found;
+}
+
+} // namespace store

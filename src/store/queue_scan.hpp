@@ -1,0 +1,47 @@
+// Reads the queue best first. Only what is due is visited: a rank whose first row is not due costs one descent, however
+// many rows it has.
+#pragma once
+
+#include "store/key_table.hpp"
+
+namespace store {
+
+struct Candidate {
+    logic::QueueKey key;
+    pg_uuid_t job;
+    ItemPointerData tid; // of its row of the queue
+};
+
+// The due rows of one lane, by rank and due time.
+class LaneScan {
+public:
+    // `snapshot` must outlive the scan.
+    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now);
+    ~LaneScan();
+    LaneScan(const LaneScan &) = delete;
+    LaneScan &operator=(const LaneScan &) = delete;
+
+    // The best row not taken yet, or null.
+    const Candidate *head() const { return has_head_ ? &head_ : nullptr; }
+    void advance();
+
+private:
+    bool next_rank();
+    void start_run(std::int32_t rank);
+
+    KeyTable &queue_;
+    std::int32_t lane_;
+    TimestampTz now_;
+    std::int32_t rank_;
+    IndexScanDesc ranks_; // finds the next rank in use, from index tuples alone
+    IndexScanDesc run_;   // reads one rank
+    bool in_run_ = false;
+    pg::Slot slot_;
+    Candidate head_ = {};
+    bool has_head_ = false;
+};
+
+// The first lane above `lane` that has a row, from index tuples alone.
+std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
+
+} // namespace store

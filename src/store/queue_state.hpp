@@ -1,0 +1,31 @@
+// Whether the derived tables (queue, failed, expiring) say what `jobs` says. They do as long as the enabled triggers
+// on `jobs` are the very ones under which they were built: a restore that loads rows first and makes triggers last, or
+// somebody who disables them for a while, leaves other rows in pg_trigger.
+#pragma once
+
+#include "prelude.hpp"
+
+namespace store {
+
+struct Tables;
+
+namespace queue_state {
+
+bool trigger_of_ours(const char *name);
+
+// Compares the triggers on `jobs` with those that the table `state` names.
+bool matches(Relation jobs, Oid state);
+
+// Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile. Returns how many jobs
+// stand in the queue. 42804 when a trigger of ours is missing or disabled.
+std::int64_t rebuild();
+
+// Builds them if they do not count as built; to be called before a writer takes any lock.
+void ensure_built();
+
+// After TRUNCATE of `jobs`: whose lock keeps everybody else away.
+void forget_rows(const Tables &known);
+
+} // namespace queue_state
+
+} // namespace store

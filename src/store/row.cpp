@@ -1,0 +1,79 @@
+#include "store/row.hpp"
+
+namespace store {
+
+const std::array<ColumnDefinition, column_count> columns = {{
+    {"id", UUIDOID},
+    {"job_id", VARCHAROID},
+    {"job_type", VARCHAROID},
+    {"job_category", VARCHAROID},
+    {"status", VARCHAROID},
+    {"input_payload", JSONBOID},
+    {"result", JSONBOID},
+    {"error_message", TEXTOID},
+    {"retries", INT4OID},
+    {"max_retries", INT4OID},
+    {"retry_delay_ms", INT4OID},
+    {"execution_time_ms", INT4OID},
+    {"created_at", TIMESTAMPTZOID},
+    {"started_at", TIMESTAMPTZOID},
+    {"completed_at", TIMESTAMPTZOID},
+    {"cancelled_at", TIMESTAMPTZOID},
+    {"updated_at", TIMESTAMPTZOID},
+    {"organisation_id", UUIDOID},
+    {"restaurant_id", UUIDOID},
+    {"created_by", UUIDOID},
+    {"parent_job_id", UUIDOID},
+    {"metadata", JSONBOID},
+    {"priority", INT4OID},
+    {"run_at", TIMESTAMPTZOID},
+    {"attempt", INT4OID},
+    {"lease_id", UUIDOID},
+    {"worker", TEXTOID},
+    {"lease_expires_at", TIMESTAMPTZOID},
+    {"timeout_at", TIMESTAMPTZOID},
+    {"heartbeat_at", TIMESTAMPTZOID},
+    {"finished_at", TIMESTAMPTZOID},
+    {"cancel_requested_at", TIMESTAMPTZOID},
+    {"progress", JSONBOID},
+    {"expires_at", TIMESTAMPTZOID},
+}};
+
+std::string_view Row::text(Column column) const
+{
+    auto datum = PG_DETOAST_DATUM_PACKED(value[index(column)]);
+    return {VARDATA_ANY(datum), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(datum))};
+}
+
+void Row::set_text(Column column, std::string_view given)
+{
+    set(column, PointerGetDatum(cstring_to_text_with_len(given.data(), static_cast<int>(given.size()))));
+}
+
+logic::Status Row::status() const
+{
+    const std::string_view name = text(Column::status);
+    auto status = logic::parse_status(name);
+    if (!status)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("job %s has the unknown status \"%.*s\"", to_text(id()),
+                               static_cast<int>(name.size()), name.data()),
+                        errhint("The constraint check_status of jobs was dropped or altered.")));
+    return *status;
+}
+
+char *to_text(const pg_uuid_t *uuid)
+{
+    return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
+}
+
+Row copy(const Row &row)
+{
+    Row result = row;
+    for (int i = 0; i < column_count; ++i)
+        if (!row.null[i] && columns[i].type != INT4OID && columns[i].type != TIMESTAMPTZOID)
+            result.value[i] = datumCopy(row.value[i], false, columns[i].type == UUIDOID ? UUID_LEN : -1);
+    return result;
+}
+
+} // namespace store

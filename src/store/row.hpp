@@ -1,0 +1,109 @@
+// A row of `jobs` in hand: the columns of ours, by name; a user's own columns are not in it.
+#pragma once
+
+#include "logic/queue_key.hpp"
+#include "logic/states.hpp"
+#include "pg/function.hpp"
+#include "prelude.hpp"
+
+namespace store {
+
+// In the order of the table's definition and of the composite type `job`.
+enum class Column : int {
+    id,
+    job_id,
+    job_type,
+    job_category,
+    status,
+    input_payload,
+    result,
+    error_message,
+    retries,
+    max_retries,
+    retry_delay_ms,
+    execution_time_ms,
+    created_at,
+    started_at,
+    completed_at,
+    cancelled_at,
+    updated_at,
+    organisation_id,
+    restaurant_id,
+    created_by,
+    parent_job_id,
+    metadata,
+    priority,
+    run_at,
+    attempt,
+    lease_id,
+    worker,
+    lease_expires_at,
+    timeout_at,
+    heartbeat_at,
+    finished_at,
+    cancel_requested_at,
+    progress,
+    expires_at,
+};
+
+inline constexpr int column_count = static_cast<int>(Column::expires_at) + 1;
+
+struct ColumnDefinition {
+    const char *name;
+    Oid type;
+};
+
+extern const std::array<ColumnDefinition, column_count> columns;
+
+constexpr int index(Column column) { return static_cast<int>(column); }
+
+// A set of columns.
+using ColumnSet = std::uint64_t;
+constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index(column); }
+
+inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
+
+struct Row {
+    std::array<Datum, column_count> value;
+    std::array<bool, column_count> null;
+    ColumnSet changed = 0; // since it was read
+    ItemPointerData tid;   // of the version that was read
+
+    bool has(Column column) const { return !null[index(column)]; }
+    Datum operator[](Column column) const { return value[index(column)]; }
+    pg::Nullable get(Column column) const { return {value[index(column)], null[index(column)]}; }
+
+    void set(Column column, pg::Nullable given)
+    {
+        value[index(column)] = given.null ? Datum{0} : given.value;
+        null[index(column)] = given.null;
+        changed |= bit(column);
+    }
+    void clear(Column column) { set(column, {}); }
+
+    const pg_uuid_t *id() const { return DatumGetUUIDP(value[index(Column::id)]); }
+    std::string_view text(Column column) const;
+    std::int32_t number(Column column) const { return DatumGetInt32(value[index(column)]); }
+    std::optional<TimestampTz> time(Column column) const
+    {
+        if (!has(column))
+            return std::nullopt;
+        return as_time((*this)[column]);
+    }
+    void set_time(Column column, TimestampTz instant) { set(column, TimestampTzGetDatum(instant)); }
+    void set_number(Column column, std::int32_t number) { set(column, Int32GetDatum(number)); }
+    void set_text(Column column, std::string_view text);
+
+    logic::Status status() const;
+    void set_status(logic::Status status) { set_text(Column::status, logic::name(status)); }
+};
+
+inline bool same(const pg_uuid_t *a, const pg_uuid_t *b) { return std::memcmp(a->data, b->data, UUID_LEN) == 0; }
+
+// A uuid as text, for messages.
+char *to_text(const pg_uuid_t *uuid);
+
+// A copy that outlives the tuple that the row was read from.
+Row copy(const Row &row);
+
+} // namespace store

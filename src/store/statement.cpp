@@ -1,0 +1,182 @@
+#include "store/statement.hpp"
+
+#include "pg/plan.hpp"
+
+namespace store::statement {
+
+namespace {
+
+// In the transaction's memory, not on the stack: an error leaves the stack before the callback below looks here.
+struct Intent {
+    Intent *outer;  // a trigger of the user's may call a verb inside a verb
+    int nest_level; // of the (sub)transaction that set it
+    Oid table;
+    Operation operation;
+    const Row *row;
+    bool taken;
+    MemoryContext memory; // of what was written
+    Row written;
+    bool is_written;
+};
+
+Intent *innermost = nullptr;
+
+Intent *set(const Tables &tables, Operation operation, const Row &row)
+{
+    auto intent = static_cast<Intent *>(MemoryContextAllocZero(TopTransactionContext, sizeof(Intent)));
+    intent->outer = innermost;
+    intent->nest_level = GetCurrentTransactionNestLevel();
+    intent->table = tables.jobs;
+    intent->operation = operation;
+    intent->row = &row;
+    intent->memory = CurrentMemoryContext;
+    innermost = intent;
+    return intent;
+}
+
+// Ends the intent; false: nothing was written.
+bool finish(Intent *intent, Row &row)
+{
+    innermost = intent->outer;
+    const bool is_written = intent->is_written;
+    if (is_written)
+        row = intent->written;
+    pfree(intent);
+    return is_written;
+}
+
+Intent *find(Oid table, Operation operation, const pg_uuid_t *id, bool taken)
+{
+    for (Intent *intent = innermost; intent != nullptr; intent = intent->outer)
+        if (intent->table == table && intent->operation == operation && intent->taken == taken &&
+            same(intent->row->id(), id))
+            return intent;
+    return nullptr;
+}
+
+void transaction_ended(XactEvent event, void *)
+{
+    if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+        innermost = nullptr;
+}
+
+void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
+{
+    if (event != SUBXACT_EVENT_ABORT_SUB)
+        return;
+    while (innermost != nullptr && innermost->nest_level >= GetCurrentTransactionNestLevel())
+        innermost = innermost->outer;
+}
+
+// The columns that go into the statement: those that change, or the one that a caller who may only cancel may write.
+ColumnSet columns_to_name(const Tables &tables, ColumnSet changed)
+{
+    if (pg_class_aclcheck(tables.jobs, GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
+        return changed;
+    return bit(Column::cancel_requested_at);
+}
+
+struct Arguments {
+    pg::Parameter list[column_count + 1];
+    int count = 0;
+
+    int add(Oid type, pg::Nullable value)
+    {
+        list[count++] = {type, value};
+        return count;
+    }
+};
+
+} // namespace
+
+const Row *take(Oid table, Operation operation, const pg_uuid_t *id)
+{
+    Intent *intent = find(table, operation, id, false);
+    if (intent == nullptr)
+        return nullptr;
+    intent->taken = true;
+    return intent->row;
+}
+
+bool report(Oid table, Operation operation, const Row &written)
+{
+    Intent *intent = find(table, operation, written.id(), true);
+    if (intent == nullptr)
+        return false;
+    MemoryContext before = MemoryContextSwitchTo(intent->memory);
+    intent->written = copy(written);
+    intent->is_written = true;
+    MemoryContextSwitchTo(before);
+    return true;
+}
+
+bool lock(const pg_uuid_t *id)
+{
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1 for no key update", parameters) > 0;
+}
+
+Written update(const Tables &tables, Row &row)
+{
+    const Row meant = row;
+    StringInfoData text;
+    initStringInfo(&text);
+    Arguments arguments;
+    arguments.add(UUIDOID, row[Column::id]);
+    const ColumnSet named = columns_to_name(tables, row.changed);
+    for (int i = 0; i < column_count; ++i)
+        if (named & (ColumnSet{1} << i))
+            appendStringInfo(&text, "%s %s = $%d", text.len == 0 ? "update public.jobs set" : ",", columns[i].name,
+                             arguments.add(columns[i].type, {meant.value[i], meant.null[i]}));
+    appendStringInfoString(&text, " where id operator(pg_catalog.=) $1");
+
+    Intent *intent = set(tables, Operation::update, meant);
+    {
+        pg::SpiScope spi;
+        pg::run(text.data, std::span(arguments.list, arguments.count));
+    }
+    return finish(intent, row) ? Written::yes : Written::suppressed;
+}
+
+Inserted insert(const Tables &tables, Row &row, bool keyed)
+{
+    const Row meant = row;
+    StringInfoData names, places;
+    initStringInfo(&names);
+    initStringInfo(&places);
+    Arguments arguments;
+    for (int i = 0; i < column_count; ++i) {
+        if (meant.null[i])
+            continue;
+        const char *comma = arguments.count == 0 ? "" : ", ";
+        appendStringInfo(&names, "%s%s", comma, columns[i].name);
+        appendStringInfo(&places, "%s$%d", comma, arguments.add(columns[i].type, meant.value[i]));
+    }
+    const char *text = psprintf("insert into public.jobs (%s) values (%s)%s", names.data, places.data,
+                                keyed ? " on conflict (job_id) do nothing" : "");
+
+    Intent *intent = set(tables, Operation::insert, meant);
+    std::uint64_t rows;
+    {
+        pg::SpiScope spi;
+        rows = pg::run(text, std::span(arguments.list, arguments.count));
+    }
+    const bool taken = intent->taken;
+    if (finish(intent, row))
+        return Inserted::yes;
+    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same, but then
+    // there is no job of that key for the caller to find.
+    if (keyed && taken && rows == 0)
+        return Inserted::key_taken;
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                    errmsg("a trigger or rule on jobs kept the new job from being written")));
+}
+
+void watch()
+{
+    RegisterXactCallback(transaction_ended, nullptr);
+    RegisterSubXactCallback(subtransaction_ended, nullptr);
+}
+
+} // namespace store::statement

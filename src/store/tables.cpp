@@ -1,0 +1,356 @@
+#include "store/tables.hpp"
+
+#include <algorithm>
+
+#include "settings.hpp"
+#include "store/queue_state.hpp"
+
+namespace store {
+
+namespace {
+
+Tables known;
+bool is_known = false;
+std::uint64_t changes = 0; // invalidations so far that may concern us
+
+[[noreturn]] void missing(const char *schema, const char *table)
+{
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"%s.%s\" does not exist", schema, table),
+                    errhint("The owner of the extension makes the missing tables with: select jobs_ext.install();")));
+}
+
+[[noreturn]] void altered(const char *table, const char *what)
+{
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("table \"%s\" was altered so that it cannot be used", table), errdetail("%s", what),
+                    errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
+}
+
+Oid find_table(const char *schema, const char *table)
+{
+    Oid schema_oid = get_namespace_oid(schema, true);
+    Oid oid = OidIsValid(schema_oid) ? get_relname_relid(table, schema_oid) : InvalidOid;
+    if (!OidIsValid(oid))
+        missing(schema, table);
+    return oid;
+}
+
+Oid find_private(const char *table)
+{
+    Oid oid = find_table("jobs_ext", table);
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        missing("jobs_ext", table);
+    auto form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+    const bool ours = form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
+                      superuser_arg(form->relowner);
+    ReleaseSysCache(tuple);
+    if (!ours)
+        altered(table, "It is not the extension's own table.");
+    return oid;
+}
+
+// A valid unique b-tree on just these columns, usable at once; InvalidOid if there is none.
+Oid unique_index_on(Relation table, std::span<const AttrNumber> on)
+{
+    Oid found = InvalidOid;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        Form_pg_index form = index->rd_index;
+        if (!form->indisunique || !form->indisvalid || !form->indisready || !form->indimmediate ||
+            form->indnkeyatts != static_cast<int>(on.size()) || index->rd_rel->relam != BTREE_AM_OID ||
+            RelationGetIndexPredicate(index) != NIL)
+            continue;
+        bool matches = true;
+        for (std::size_t i = 0; i < on.size(); ++i)
+            matches = matches && form->indkey.values[i] == on[i];
+        if (matches) {
+            found = RelationGetRelid(index);
+            break;
+        }
+    }
+    list_free(indexes);
+    return found;
+}
+
+KeyTableOids find_key_table(const char *name, int columns)
+{
+    KeyTableOids oids;
+    oids.table = find_private(name);
+    pg::OpenRelation table = pg::open_briefly(oids.table);
+    const AttrNumber numbers[] = {1, 2, 3, 4};
+    oids.index = unique_index_on(table, std::span(numbers, columns));
+    if (!OidIsValid(oids.index))
+        altered(name, "Its primary key is missing or not valid.");
+    return oids;
+}
+
+AttrNumber number_of(Relation table, const char *name)
+{
+    for (int number = 1; number <= table->rd_att->natts; ++number) {
+        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
+        if (!attribute->attisdropped && namestrcmp(&attribute->attname, name) == 0)
+            return static_cast<AttrNumber>(number);
+    }
+    return InvalidAttrNumber;
+}
+
+void require_ordinary(Relation table)
+{
+    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relam != HEAP_TABLE_AM_OID ||
+        table->rd_rel->relhassubclass)
+        altered(RelationGetRelationName(table), "It is not an ordinary table.");
+}
+
+void map_columns(Relation table, Tables &result)
+{
+    for (int i = 0; i < column_count; ++i) {
+        const AttrNumber number = number_of(table, columns[i].name);
+        if (number == InvalidAttrNumber)
+            altered("jobs", psprintf("Column \"%s\" is missing.", columns[i].name));
+        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
+        const bool both_text = columns[i].type == VARCHAROID && attribute->atttypid == TEXTOID;
+        if (attribute->atttypid != columns[i].type && !both_text)
+            altered("jobs", psprintf("Column \"%s\" has the type %s, not %s.", columns[i].name,
+                                     format_type_be(attribute->atttypid), format_type_be(columns[i].type)));
+        if (attribute->attgenerated != '\0' || attribute->attidentity != '\0')
+            altered("jobs", psprintf("Column \"%s\" is generated.", columns[i].name));
+        result.number[i] = number;
+    }
+}
+
+// Columns of the user's that must get a value which only the executor computes.
+bool computed_column(Relation table, const Tables &result, bool on_insert)
+{
+    TupleDesc descriptor = table->rd_att;
+    for (int number = 1; number <= descriptor->natts; ++number) {
+        Form_pg_attribute attribute = pg::attribute(descriptor, number);
+        if (attribute->attisdropped)
+            continue;
+        if (attribute->attgenerated != '\0')
+            return true;
+        bool ours = false;
+        for (AttrNumber mapped : result.number)
+            ours = ours || mapped == number;
+        if (ours || !on_insert)
+            continue;
+        if (attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0' ||
+            getBaseType(attribute->atttypid) != attribute->atttypid)
+            return true;
+    }
+    return false;
+}
+
+// The checks that install() makes; every verb keeps them by construction.
+bool check_of_ours(const char *name)
+{
+    static constexpr std::string_view ours[] = {"check_status",           "check_priority", "check_retries",
+                                                "check_retry_delay_ms",   "check_attempt",  "check_started_timestamp",
+                                                "check_completed_timestamp", "check_finished_timestamp",
+                                                "check_lease"};
+    for (std::string_view known_name : ours)
+        if (known_name == name)
+            return true;
+    return false;
+}
+
+bool constraint_of_theirs(Relation table)
+{
+    const TupleConstr *constraints = table->rd_att->constr;
+    if (constraints != nullptr)
+        for (int i = 0; i < constraints->num_check; ++i)
+            if (!check_of_ours(constraints->check[i].ccname))
+                return true;
+
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        // An exclusion constraint, or a unique one that is checked later by a trigger.
+        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
+    }
+    list_free(indexes);
+    return found;
+}
+
+bool fires_on(const Trigger &trigger, Operation operation)
+{
+    switch (operation) {
+    case Operation::insert:
+        return TRIGGER_FOR_INSERT(trigger.tgtype);
+    case Operation::update:
+        return TRIGGER_FOR_UPDATE(trigger.tgtype);
+    case Operation::remove:
+        return TRIGGER_FOR_DELETE(trigger.tgtype);
+    }
+    return true;
+}
+
+bool trigger_of_theirs(Relation table, Operation operation)
+{
+    if (table->trigdesc == nullptr)
+        return false;
+    for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
+        const Trigger &trigger = table->trigdesc->triggers[i];
+        if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
+            !queue_state::trigger_of_ours(trigger.tgname))
+            return true;
+    }
+    return false;
+}
+
+ColumnSet to_column_set(const Tables &result, AttrNumber number)
+{
+    for (int i = 0; i < column_count; ++i)
+        if (result.number[i] == number)
+            return bit(static_cast<Column>(i));
+    return 0;
+}
+
+void find_foreign_keys(Relation table, Tables &result)
+{
+    ListCell *cell;
+    foreach (cell, RelationGetFKeyList(table)) {
+        auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
+        for (int i = 0; i < key->nkeys; ++i)
+            result.referencing |= to_column_set(result, key->conkey[i]);
+        result.insert_in_the_way = true;
+    }
+
+    bool is_referenced = false;
+    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+        is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;
+    if (!is_referenced)
+        return;
+    result.delete_in_the_way = true;
+    Bitmapset *keys = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_KEY);
+    for (int i = 0; i < column_count; ++i)
+        if (bms_is_member(result.number[i] - FirstLowInvalidHeapAttributeNumber, keys))
+            result.referenced |= bit(static_cast<Column>(i));
+}
+
+void describe_jobs(Tables &result)
+{
+    result.jobs = find_table("public", "jobs");
+    pg::OpenRelation jobs = pg::open_briefly(result.jobs);
+    require_ordinary(jobs);
+    map_columns(jobs, result);
+
+    const AttrNumber id[] = {result.number[index(Column::id)]};
+    const AttrNumber key[] = {result.number[index(Column::job_id)]};
+    result.jobs_by_id = unique_index_on(jobs, id);
+    result.jobs_by_key = unique_index_on(jobs, key);
+    if (!OidIsValid(result.jobs_by_id))
+        altered("jobs", "The primary key on (id) is missing, deferrable or not valid.");
+    if (!OidIsValid(result.jobs_by_key))
+        altered("jobs", "The unique constraint on (job_id) is missing, deferrable or not valid.");
+
+    const bool rules = jobs->rd_rules != nullptr;
+    const bool constraints = constraint_of_theirs(jobs);
+    result.insert_in_the_way = rules || constraints || computed_column(jobs, result, true) ||
+                               trigger_of_theirs(jobs, Operation::insert);
+    result.update_in_the_way = rules || constraints || computed_column(jobs, result, false) ||
+                               trigger_of_theirs(jobs, Operation::update);
+    result.delete_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
+    find_foreign_keys(jobs, result);
+    result.queue_built = queue_state::matches(jobs, result.state);
+}
+
+void describe_attempts(Tables &result)
+{
+    static constexpr ColumnDefinition wanted[] = {
+        {"job", UUIDOID},      {"attempt", INT4OID}, {"worker", TEXTOID},        {"started_at", TIMESTAMPTZOID},
+        {"ended_at", TIMESTAMPTZOID}, {"outcome", TEXTOID}, {"error_message", TEXTOID}, {"error_details", JSONBOID}};
+
+    result.attempts = find_table("public", "job_attempts");
+    pg::OpenRelation attempts = pg::open_briefly(result.attempts);
+    require_ordinary(attempts);
+    const AttrNumber key[] = {number_of(attempts, "job"), number_of(attempts, "attempt")};
+    result.attempts_index = unique_index_on(attempts, key);
+    bool as_made = attempts->rd_att->natts == static_cast<int>(std::size(wanted));
+    for (std::size_t i = 0; as_made && i < std::size(wanted); ++i) {
+        Form_pg_attribute attribute = pg::attribute(attempts->rd_att, static_cast<int>(i) + 1);
+        as_made = !attribute->attisdropped && namestrcmp(&attribute->attname, wanted[i].name) == 0 &&
+                  attribute->atttypid == wanted[i].type && attribute->attgenerated == '\0';
+    }
+    // A table that was altered, or that carries anything of the user's, is reached by SQL alone.
+    const bool triggers = attempts->trigdesc != nullptr && attempts->trigdesc->numtriggers > 0;
+    const TupleConstr *constraints = attempts->rd_att->constr;
+    result.attempts_in_the_way = !as_made || !OidIsValid(result.attempts_index) || triggers ||
+                                 attempts->rd_rules != nullptr || (constraints != nullptr && constraints->num_check > 1);
+}
+
+Tables describe()
+{
+    Tables result = {};
+    result.queue = find_key_table("queue", 4);
+    result.failed = find_key_table("failed", 2);
+    result.expiring = find_key_table("expiring", 2);
+    result.state = find_private("state");
+    result.lanes = find_private("lanes");
+    {
+        pg::OpenRelation lanes = pg::open_briefly(result.lanes);
+        const AttrNumber lane[] = {1};
+        result.lanes_index = unique_index_on(lanes, lane);
+    }
+    result.types = find_table("public", "job_types");
+    describe_jobs(result);
+    describe_attempts(result);
+    return result;
+}
+
+void relation_changed(Datum, Oid oid)
+{
+    const Oid ours[] = {known.jobs,        known.jobs_by_id,   known.jobs_by_key,    known.queue.table,
+                        known.queue.index, known.failed.table, known.failed.index,   known.expiring.table,
+                        known.lanes,       known.state,        known.expiring.index, known.attempts,
+                        known.types,       InvalidOid /* everything */};
+    if (!is_known || std::find(std::begin(ours), std::end(ours), oid) != std::end(ours))
+        forget_tables();
+}
+
+void schema_changed(Datum, int, uint32) { forget_tables(); }
+
+} // namespace
+
+const Tables &tables()
+{
+    while (!is_known) {
+        const std::uint64_t before = changes;
+        known = describe();
+        is_known = changes == before; // else something changed while they were read
+    }
+    return known;
+}
+
+bool direct(const Tables &tables, Operation operation, ColumnSet written)
+{
+    if (settings::force_statement_path || check_enable_rls(tables.jobs, InvalidOid, true) == RLS_ENABLED)
+        return false;
+    switch (operation) {
+    case Operation::insert:
+        return !tables.insert_in_the_way;
+    case Operation::update:
+        return !tables.update_in_the_way && ((tables.referencing | tables.referenced) & written) == 0;
+    case Operation::remove:
+        return !tables.delete_in_the_way;
+    }
+    return false;
+}
+
+void forget_tables()
+{
+    is_known = false;
+    ++changes;
+}
+
+void watch_tables()
+{
+    CacheRegisterRelcacheCallback(relation_changed, Datum{0});
+    CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, Datum{0});
+}
+
+} // namespace store

@@ -1,0 +1,49 @@
+// Which tables there are, whether they are as the code relies on, and what of the user's is in the way of a direct
+// write. Looked up by name again after every change to one of them: their owner may alter them at any time.
+#pragma once
+
+#include "pg/scope.hpp"
+#include "store/row.hpp"
+
+namespace store {
+
+// A table whose primary key is its whole row; kept in step with `jobs`, private.
+struct KeyTableOids {
+    Oid table = InvalidOid;
+    Oid index = InvalidOid;
+};
+
+struct Tables {
+    Oid jobs;
+    Oid jobs_by_id;
+    Oid jobs_by_key; // job_id
+    std::array<AttrNumber, column_count> number;
+
+    // What a direct write would skip.
+    bool insert_in_the_way;
+    bool update_in_the_way;
+    bool delete_in_the_way;
+    ColumnSet referencing; // columns of foreign keys of theirs
+    ColumnSet referenced;  // columns that a foreign key of theirs may point at
+
+    KeyTableOids queue, failed, expiring;
+    Oid lanes, lanes_index, state, types, attempts, attempts_index;
+    bool attempts_in_the_way;
+    bool queue_built;
+};
+
+// As they are now. 42P01 when `jobs` or another one is missing, 42804 when it is not as the code relies on.
+const Tables &tables();
+
+enum class Operation { insert, update, remove };
+
+// Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
+// of the user's: row security, triggers, rules, constraints, foreign keys.
+bool direct(const Tables &tables, Operation operation, ColumnSet written);
+
+// Called when something made the tables' description stale: on relcache invalidations, and by who builds the queue.
+void forget_tables();
+
+void watch_tables();
+
+} // namespace store

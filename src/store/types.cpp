@@ -1,0 +1,344 @@
+#include "store/types.hpp"
+
+#include <algorithm>
+
+#include "pg/heap.hpp"
+#include "pg/plan.hpp"
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+
+namespace store {
+
+namespace {
+
+struct Lane {
+    std::int32_t number;
+    char type[type_name_bytes];
+};
+
+// Both lists are read whole: types are few.
+struct Cache {
+    MemoryContext memory = nullptr;
+    Type *types = nullptr;
+    int type_count = 0;
+    Lane *lanes = nullptr;
+    int lane_count = 0;
+    bool valid = false;
+    Oid types_table = InvalidOid;
+    Oid lanes_table = InvalidOid;
+    std::uint64_t changes = 0;
+} cache;
+
+void relation_changed(Datum, Oid oid)
+{
+    if (!OidIsValid(oid) || oid == cache.types_table || oid == cache.lanes_table || !cache.valid) {
+        cache.valid = false;
+        ++cache.changes;
+    }
+}
+
+void copy_name(char *to, Datum text)
+{
+    auto packed = PG_DETOAST_DATUM_PACKED(text);
+    const auto size = std::min<std::size_t>(VARSIZE_ANY_EXHDR(packed), type_name_bytes - 1);
+    std::memcpy(to, VARDATA_ANY(packed), size);
+    to[size] = '\0';
+}
+
+std::optional<Microseconds> optional_span(pg::Nullable value, const char *column)
+{
+    if (!value)
+        return std::nullopt;
+    return span_of(DatumGetIntervalP(value.value), column);
+}
+
+// Reads the columns of job_types by name: its owner may have added some.
+class TypeReader {
+public:
+    explicit TypeReader(Relation table) : table_(table) {}
+
+    Type read(TupleTableSlot *slot)
+    {
+        Type type = {};
+        copy_name(type.name, required(slot, "job_type"));
+        if (pg::Nullable category = column(slot, "job_category")) {
+            copy_name(type.category, category.value);
+            type.has_category = true;
+        }
+        char backoff[type_name_bytes];
+        copy_name(backoff, required(slot, "backoff"));
+        type.backoff = logic::parse_backoff(backoff).value_or(logic::Backoff::exponential);
+        type.max_retries = DatumGetInt32(required(slot, "max_retries"));
+        type.retry_delay_ms = DatumGetInt32(required(slot, "retry_delay_ms"));
+        type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"), "retry_delay_max");
+        type.lease = optional_span(column(slot, "lease"), "lease");
+        type.timeout = optional_span(column(slot, "timeout"), "timeout");
+        type.paused = DatumGetBool(required(slot, "paused"));
+        return type;
+    }
+
+private:
+    pg::Nullable column(TupleTableSlot *slot, const char *name)
+    {
+        const AttrNumber number = get_attnum(RelationGetRelid(table_), name);
+        if (number <= 0)
+            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                            errmsg("table \"job_types\" was altered so that it cannot be used"),
+                            errdetail("Column \"%s\" is missing.", name)));
+        require_type(name, number);
+        bool null;
+        const Datum value = slot_getattr(slot, number, &null);
+        return {value, null};
+    }
+
+    Datum required(TupleTableSlot *slot, const char *name)
+    {
+        pg::Nullable value = column(slot, name);
+        if (!value)
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("column \"%s\" of table \"job_types\" is null", name)));
+        return value.value;
+    }
+
+    void require_type(const char *name, AttrNumber number)
+    {
+        static constexpr ColumnDefinition expected[] = {
+            {"job_type", VARCHAROID},   {"job_category", VARCHAROID},      {"backoff", TEXTOID},
+            {"max_retries", INT4OID},   {"retry_delay_ms", INT4OID},       {"retry_delay_max", INTERVALOID},
+            {"lease", INTERVALOID},     {"timeout", INTERVALOID},          {"paused", BOOLOID}};
+        const Oid actual = pg::attribute(table_->rd_att, number)->atttypid;
+        for (const ColumnDefinition &definition : expected)
+            if (std::strcmp(definition.name, name) == 0 && definition.type != actual &&
+                !(definition.type == VARCHAROID && actual == TEXTOID) &&
+                !(definition.type == TEXTOID && actual == VARCHAROID))
+                ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                                errmsg("table \"job_types\" was altered so that it cannot be used"),
+                                errdetail("Column \"%s\" has the type %s, not %s.", name, format_type_be(actual),
+                                          format_type_be(definition.type))));
+    }
+
+    Relation table_;
+};
+
+// Calls `each` with a slot for every row that is committed now, whatever the transaction's isolation.
+template <class Each> void scan_all(Relation table, Each each)
+{
+    pg::Slot slot(table);
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+        each(static_cast<TupleTableSlot *>(slot));
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+}
+
+template <class Element> Element *grow(Element *list, int count)
+{
+    // Doubles at powers of two.
+    if (count == 0)
+        return static_cast<Element *>(MemoryContextAlloc(cache.memory, sizeof(Element)));
+    if ((count & (count - 1)) == 0)
+        return static_cast<Element *>(repalloc(list, sizeof(Element) * count * 2));
+    return list;
+}
+
+void read_types(Oid oid)
+{
+    pg::OpenRelation table = pg::open_briefly(oid);
+    TypeReader reader(table);
+    scan_all(table, [&](TupleTableSlot *slot) {
+        Type type = reader.read(slot);
+        cache.types = grow(cache.types, cache.type_count);
+        cache.types[cache.type_count++] = type;
+    });
+}
+
+void read_lanes(Oid oid)
+{
+    pg::OpenRelation table = pg::open_briefly(oid);
+    scan_all(table, [&](TupleTableSlot *slot) {
+        bool null;
+        cache.lanes = grow(cache.lanes, cache.lane_count);
+        Lane &lane = cache.lanes[cache.lane_count++];
+        lane.number = DatumGetInt32(slot_getattr(slot, 1, &null));
+        copy_name(lane.type, slot_getattr(slot, 2, &null));
+    });
+}
+
+void load()
+{
+    while (!cache.valid) {
+        const Tables &known = tables();
+        cache.types_table = known.types;
+        cache.lanes_table = known.lanes;
+        if (cache.memory == nullptr)
+            cache.memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext types", ALLOCSET_SMALL_SIZES);
+        MemoryContextReset(cache.memory);
+        cache.types = nullptr;
+        cache.lanes = nullptr;
+        cache.type_count = cache.lane_count = 0;
+        const std::uint64_t before = cache.changes;
+        read_types(cache.types_table);
+        read_lanes(cache.lanes_table);
+        cache.valid = cache.changes == before;
+    }
+}
+
+const Type *find(std::string_view name)
+{
+    load();
+    for (int i = 0; i < cache.type_count; ++i)
+        if (name == cache.types[i].name)
+            return &cache.types[i];
+    return nullptr;
+}
+
+std::optional<std::int32_t> find_lane(std::string_view type)
+{
+    load();
+    for (int i = 0; i < cache.lane_count; ++i)
+        if (type == cache.lanes[i].type)
+            return cache.lanes[i].number;
+    return std::nullopt;
+}
+
+Type defaults()
+{
+    Type type = {};
+    type.max_retries = 3;
+    type.backoff = logic::Backoff::exponential;
+    type.retry_delay_ms = 1000;
+    type.retry_delay_max = USECS_PER_HOUR;
+    return type;
+}
+
+[[noreturn]] void unknown(std::string_view name)
+{
+    struct Near {
+        int distance;
+        const char *name;
+    };
+    std::array<Near, 3> nearest;
+    nearest.fill({INT_MAX, nullptr});
+    for (int i = 0; i < cache.type_count; ++i) {
+        const char *candidate = cache.types[i].name;
+        const int length = static_cast<int>(std::strlen(candidate));
+        if (length > 200 || name.size() > 200)
+            continue;
+        const int distance = varstr_levenshtein(name.data(), static_cast<int>(name.size()), candidate, length, 1, 1, 1,
+                                                true);
+        if (distance < nearest.back().distance) {
+            nearest.back() = {distance, candidate};
+            std::sort(nearest.begin(), nearest.end(), [](Near a, Near b) { return a.distance < b.distance; });
+        }
+    }
+    StringInfoData hint;
+    initStringInfo(&hint);
+    for (const Near &near : nearest)
+        if (near.name != nullptr)
+            appendStringInfo(&hint, "%s\"%s\"", hint.len == 0 ? "The nearest known types are " : ", ", near.name);
+    appendStringInfo(&hint, "%sjob_type_set(job_type => …) registers a type.", hint.len == 0 ? "" : ". ");
+    ereport(ERROR, (errcode(sqlstate::bad_argument),
+                    errmsg("unknown job type \"%.*s\"", static_cast<int>(name.size()), name.data()),
+                    errhint("%s", hint.data)));
+}
+
+void register_type(std::string_view name)
+{
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {
+        {TEXTOID, PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())))}};
+    pg::run("insert into public.job_types (job_type) values ($1) on conflict do nothing", parameters);
+}
+
+} // namespace
+
+namespace types {
+
+Type settings_of(std::string_view name)
+{
+    const Type *type = find(name);
+    return type != nullptr ? *type : defaults();
+}
+
+bool registered(std::string_view name) { return find(name) != nullptr; }
+
+Type require(std::string_view name)
+{
+    const Type *type = find(name);
+    if (type == nullptr && settings::auto_register_types) {
+        register_type(name);
+        cache.valid = false;
+        type = find(name);
+    }
+    if (type == nullptr)
+        unknown(name);
+    return *type;
+}
+
+void watch() { CacheRegisterRelcacheCallback(relation_changed, Datum{0}); }
+
+} // namespace types
+
+namespace lanes {
+
+namespace {
+
+// Under a lock that lets one transaction at a time make lanes; new types are rare.
+std::int32_t make(std::string_view type)
+{
+    pg::OpenRelation table(tables().lanes, ShareRowExclusiveLock);
+    cache.valid = false;
+    if (auto lane = find_lane(type))
+        return *lane;
+
+    std::int32_t highest = 0;
+    for (int i = 0; i < cache.lane_count; ++i)
+        highest = std::max(highest, cache.lanes[i].number);
+    pg::Slot slot(table);
+    pg::start_row(slot);
+    slot->tts_values[0] = Int32GetDatum(highest + 1);
+    slot->tts_values[1] = PointerGetDatum(cstring_to_text_with_len(type.data(), static_cast<int>(type.size())));
+    slot->tts_isnull[0] = slot->tts_isnull[1] = false;
+    ExecStoreVirtualTuple(slot);
+    pg::TableWriter(table).insert(slot);
+    CacheInvalidateRelcache(table);
+    CommandCounterIncrement();
+    return highest + 1;
+}
+
+} // namespace
+
+std::int32_t of(std::string_view type)
+{
+    auto lane = find_lane(type);
+    return lane ? *lane : make(type);
+}
+
+std::optional<std::string_view> type_of(std::int32_t lane)
+{
+    load();
+    for (int i = 0; i < cache.lane_count; ++i)
+        if (cache.lanes[i].number == lane)
+            return std::string_view(cache.lanes[i].type);
+    return std::nullopt;
+}
+
+} // namespace lanes
+
+Microseconds span_of(const Interval *interval, const char *argument)
+{
+    constexpr Microseconds longest = 200LL * 366 * USECS_PER_DAY;
+    std::int64_t days = static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day;
+    Microseconds span = 0;
+    const bool overflow = !pg::finite(interval) || __builtin_mul_overflow(days, USECS_PER_DAY, &span) ||
+                          __builtin_add_overflow(span, interval->time, &span) || span > longest;
+    if (overflow || span < 0)
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("%s must be an interval from 0 to 200 years: %s", argument,
+                               DatumGetCString(DirectFunctionCall1(
+                                   interval_out, PointerGetDatum(const_cast<Interval *>(interval)))))));
+    return span;
+}
+
+} // namespace store

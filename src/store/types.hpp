@@ -1,0 +1,53 @@
+// The registry of job types and their lanes, as a cache in the backend: any change to `job_types` empties it.
+#pragma once
+
+#include "logic/backoff.hpp"
+#include "store/tables.hpp"
+
+namespace store {
+
+using Microseconds = std::int64_t;
+
+constexpr int type_name_bytes = 50 * MAX_MULTIBYTE_CHAR_LEN + 1;
+
+struct Type {
+    char name[type_name_bytes];
+    char category[type_name_bytes]; // empty: none
+    bool has_category;
+    std::int32_t max_retries;
+    logic::Backoff backoff;
+    std::int32_t retry_delay_ms;
+    Microseconds retry_delay_max;
+    std::optional<Microseconds> lease;
+    std::optional<Microseconds> timeout; // the longest run
+    bool paused;
+};
+
+namespace types {
+
+// The settings of a type; of one that is not registered any more, the defaults.
+Type settings_of(std::string_view name);
+
+bool registered(std::string_view name);
+
+// 22023 with the nearest names for a type that is not registered, unless new types register themselves.
+Type require(std::string_view name);
+
+void watch();
+
+} // namespace types
+
+namespace lanes {
+
+// The number under which the queue knows the type, given at the first use and never again to another type.
+std::int32_t of(std::string_view type);
+
+// The type of a lane, or nothing.
+std::optional<std::string_view> type_of(std::int32_t lane);
+
+} // namespace lanes
+
+// An interval as a span of time, a month being 30 days. 22023 when it is negative, infinite or too long.
+Microseconds span_of(const Interval *interval, const char *argument);
+
+} // namespace store

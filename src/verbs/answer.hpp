@@ -1,0 +1,20 @@
+// How jobs go back to the caller.
+#pragma once
+
+#include "pg/function.hpp"
+#include "store/row.hpp"
+
+namespace verbs {
+
+// The row type `job_state`. `created` is null but for an enqueue.
+constexpr int job_state_columns = 12;
+struct JobState {
+    Datum values[job_state_columns];
+    bool nulls[job_state_columns];
+};
+JobState state_of(const store::Row &row, pg::Nullable created = {});
+
+// As the result of a function that returns one job_state.
+Datum answer(FunctionCallInfo fcinfo, const store::Row &row, pg::Nullable created = {});
+
+} // namespace verbs

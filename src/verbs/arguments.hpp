@@ -1,0 +1,35 @@
+// What arguments must be. Each check raises 22023 (or PT413) with the argument's name and the value.
+#pragma once
+
+#include "pg/function.hpp"
+#include "store/row.hpp"
+#include "store/types.hpp"
+
+namespace verbs {
+
+// 22023 when the argument is null.
+Datum require(pg::Nullable value, const char *argument);
+
+// Exactly one of the two names of a job.
+void require_one(pg::Nullable id, pg::Nullable job_id);
+
+void check_finite(pg::Nullable instant, const char *argument);
+void check_range(pg::Nullable number, std::int32_t lowest, std::int32_t highest, const char *argument);
+void check_length(pg::Nullable text, int longest, const char *argument);
+
+// A JSON object; PT413 when it is larger than jobs_ext.max_payload.
+void check_object(pg::Nullable json, const char *argument);
+// Any JSON of an allowed size; JSON null counts as a value.
+void check_size(pg::Nullable json, const char *argument);
+// `options jsonb`: no key is known yet.
+void check_options(pg::Nullable options);
+// PT413 when what a row carries comes near to what Realtime can send.
+void check_row_size(const store::Row &row);
+
+// A span longer than nothing, or none when it is null.
+std::optional<store::Microseconds> positive_span(pg::Nullable interval, const char *argument);
+
+// An error message of at most 64 kB; a longer one is cut, with a mark.
+pg::Nullable cut_message(pg::Nullable message);
+
+} // namespace verbs

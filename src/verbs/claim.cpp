@@ -1,0 +1,290 @@
+#include "verbs/claim.hpp"
+
+#include <new>
+
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "store/queue_scan.hpp"
+#include "store/unflushed.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/moves.hpp"
+#include "verbs/privileges.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Column;
+using store::Jobs;
+using store::LaneScan;
+using store::Row;
+
+// Types asked for, by name; a category selects among them, a paused type is left out.
+class Selection {
+public:
+    explicit Selection(const ClaimRequest &request) : category_(request.category)
+    {
+        if (!request.job_types)
+            return;
+        any_ = false;
+        deconstruct_array(DatumGetArrayTypeP(request.job_types.value), TEXTOID, -1, false, TYPALIGN_INT, &names_,
+                          nullptr, &count_);
+    }
+
+    bool has(std::string_view type) const
+    {
+        if (!any_ && !named(type))
+            return false;
+        const store::Type settings = store::types::settings_of(type);
+        if (settings.paused)
+            return false;
+        return !category_ || (settings.has_category && settings.category == view(category_.value));
+    }
+
+private:
+    static std::string_view view(Datum text)
+    {
+        auto packed = PG_DETOAST_DATUM_PACKED(text);
+        return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
+    }
+
+    bool named(std::string_view type) const
+    {
+        for (int i = 0; i < count_; ++i)
+            if (view(names_[i]) == type)
+                return true;
+        return false;
+    }
+
+    pg::Nullable category_;
+    bool any_ = true;
+    Datum *names_ = nullptr;
+    int count_ = 0;
+};
+
+// The sorted runs of the lanes asked for, merged: the best due row of all comes first.
+class Merge {
+public:
+    Merge(store::KeyTable &queue, const Selection &selection, TimestampTz now)
+    {
+        std::int32_t lane = logic::running_lane;
+        while (auto next = store::next_lane(queue, lane)) {
+            lane = *next;
+            auto type = store::lanes::type_of(lane);
+            if (!type || !selection.has(*type))
+                continue;
+            auto scan = new (palloc(sizeof(LaneScan))) LaneScan(queue, GetActiveSnapshot(), lane, now);
+            scans_ = lappend(scans_, scan);
+        }
+    }
+
+    ~Merge()
+    {
+        ListCell *cell;
+        foreach (cell, scans_)
+            static_cast<LaneScan *>(lfirst(cell))->~LaneScan();
+    }
+    Merge(const Merge &) = delete;
+    Merge &operator=(const Merge &) = delete;
+
+    std::optional<store::Candidate> next()
+    {
+        LaneScan *best = nullptr;
+        ListCell *cell;
+        foreach (cell, scans_) {
+            auto scan = static_cast<LaneScan *>(lfirst(cell));
+            if (scan->head() != nullptr && (best == nullptr || better(*scan->head(), *best->head())))
+                best = scan;
+        }
+        if (best == nullptr)
+            return std::nullopt;
+        store::Candidate candidate = *best->head();
+        last_ = best;
+        return candidate;
+    }
+
+    // Only when another one is wanted: the row after the last one taken is not visited for nothing.
+    void advance() { last_->advance(); }
+
+private:
+    static bool better(const store::Candidate &a, const store::Candidate &b)
+    {
+        if (a.key.rank != b.key.rank)
+            return a.key.rank < b.key.rank;
+        if (a.key.due_at != b.key.due_at)
+            return a.key.due_at < b.key.due_at;
+        return std::memcmp(&a.job, &b.job, UUID_LEN) < 0;
+    }
+
+    List *scans_ = NIL;
+    LaneScan *last_ = nullptr;
+};
+
+enum class Take { taken, left, look_again };
+
+// Takes one candidate, if it is still what the queue says.
+Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candidate, TimestampTz now,
+          pg::RowSink &sink)
+{
+    const std::optional<Row> before = jobs.find(&candidate.job);
+    ItemPointerData queue_row = candidate.tid;
+    if (!before) {
+        // A row of the queue without its job: both are made in one transaction, so nobody will bring the job.
+        jobs.derived().queue().remove_at(&queue_row);
+        return Take::left;
+    }
+
+    switch (jobs.try_lock()) {
+    case Jobs::Lock::busy:
+        return Take::left;
+    case Jobs::Lock::changed:
+        return Take::look_again;
+    case Jobs::Lock::taken:
+        break;
+    }
+    if (store::queue_key(*before) != candidate.key) {
+        jobs.derived().queue().remove_at(&queue_row);
+        return Take::left;
+    }
+
+    Row after = *before;
+    after.changed = 0;
+    const auto expires_at = before->time(Column::expires_at);
+    const bool expired = expires_at && *expires_at <= now;
+    if (expired)
+        moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
+    else
+        moves::claim(after, store::types::settings_of(before->text(Column::job_type)), now, request.worker,
+                     request.lease);
+    if (jobs.update(*before, after, &queue_row) != store::Written::yes || expired)
+        return Take::left;
+    sink.put(after.value.data(), after.null.data());
+    return Take::taken;
+}
+
+// One pass over the queue under one snapshot. `look_again`: a candidate had changed since the snapshot.
+int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
+{
+    const TimestampTz now = settings::now();
+    const Selection selection(request);
+    Merge merge(jobs.derived().queue(), selection, now);
+    pg::RowMemory memory;
+    int taken = 0;
+    look_again = false;
+    while (auto candidate = merge.next()) {
+        CHECK_FOR_INTERRUPTS();
+        {
+            pg::RowMemory::Use use(memory);
+            const Take outcome = take(jobs, request, *candidate, now, sink);
+            taken += outcome == Take::taken;
+            look_again = look_again || outcome == Take::look_again;
+        }
+        if (taken == wanted)
+            break;
+        merge.advance();
+    }
+    return taken;
+}
+
+// Milliseconds until a statement_timeout in force, less a margin to answer in; INT_MAX without one.
+long until_statement_timeout()
+{
+    constexpr long margin = 500;
+    if (!get_timeout_active(STATEMENT_TIMEOUT))
+        return INT_MAX;
+    return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(STATEMENT_TIMEOUT)) - margin;
+}
+
+// How long a claim may wait, in milliseconds. A transaction that has written keeps others waiting while it sleeps, and
+// one that is not READ COMMITTED would not see what it waits for.
+long allowed_wait(pg::Nullable wait)
+{
+    if (!wait)
+        return 0;
+    const std::int64_t asked = store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000;
+    if (XactIsoLevel != XACT_READ_COMMITTED || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+        return 0;
+    return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_statement_timeout()}));
+}
+
+void sleep_until_something_may_be_due(long remaining_ms)
+{
+    constexpr long poll_ms = 100;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::min(remaining_ms, poll_ms),
+              PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+int claim_once(const ClaimRequest &request, pg::RowSink &sink)
+{
+    pg::StatementScope scope("job_claim()");
+    const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
+    Jobs jobs = Jobs::open();
+    require_claim(jobs.tables());
+    const int taken = claim(jobs, request, sink);
+    if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+        jobs.unlock_when_closed();
+    return taken;
+}
+
+} // namespace
+
+void check(const ClaimRequest &request)
+{
+    check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
+    if (!request.job_types)
+        return;
+    ArrayType *names = DatumGetArrayTypeP(request.job_types.value);
+    if (ARR_NDIM(names) > 1 || array_contains_nulls(names))
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("job_types must be a list of names without null")));
+    Datum *list;
+    int count;
+    deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &list, nullptr, &count);
+    for (int i = 0; i < count; ++i)
+        store::types::require(TextDatumGetCString(list[i]));
+}
+
+int claim(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
+{
+    constexpr int passes = 3;
+    store::unflushed::Bracket bracket;
+    int taken = 0;
+    for (int i = 0; i < passes; ++i) {
+        bool look_again;
+        taken += pass(jobs, request, request.max_jobs - taken, sink, look_again);
+        if (!look_again || taken == request.max_jobs || IsolationUsesXactSnapshot())
+            break;
+        jobs.renew_snapshot();
+    }
+    if (jobs.only_direct())
+        bracket.close();
+    return taken;
+}
+
+JOBS_FUNCTION(job_claim)
+{
+    ClaimRequest request;
+    request.job_types = pg::argument(fcinfo, 0);
+    request.max_jobs = DatumGetInt32(require(pg::argument(fcinfo, 1), "max_jobs"));
+    request.worker = pg::argument(fcinfo, 2);
+    request.lease = positive_span(pg::argument(fcinfo, 3), "lease");
+    request.category = pg::argument(fcinfo, 5);
+    check_options(pg::argument(fcinfo, 6));
+    check(request);
+
+    const long wait = allowed_wait(pg::argument(fcinfo, 4));
+    const TimestampTz began = GetCurrentTimestamp();
+    pg::RowSink sink(fcinfo);
+    for (;;) {
+        if (claim_once(request, sink) > 0)
+            break;
+        const long remaining = wait - TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
+        if (remaining <= 0)
+            break;
+        sleep_until_something_may_be_due(remaining);
+    }
+    return Datum{0};
+}
+
+} // namespace verbs

@@ -1,0 +1,136 @@
+// job_complete, job_fail, job_release.
+#include "verbs/finish.hpp"
+
+#include "settings.hpp"
+#include "verbs/answer.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/moves.hpp"
+#include "verbs/privileges.hpp"
+
+namespace verbs {
+
+namespace {
+
+using logic::Status;
+using store::Column;
+using store::Jobs;
+using store::Row;
+namespace attempts = store::attempts;
+
+// Whether this very call took effect before: a reply got lost, and the worker asks again.
+bool is_repeated(const Jobs &jobs, const Row &job, const Outcome &outcome)
+{
+    const Status status = job.status();
+    if (!was_last(job, outcome.lease) || status == Status::in_progress)
+        return false;
+    if (outcome.ending == Ending::complete)
+        return status == Status::completed;
+    auto ended = attempts::outcome_of(jobs.tables(), &outcome.lease.job, job.number(Column::attempt));
+    return ended == (outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released);
+}
+
+void apply(Row &row, const Outcome &outcome, TimestampTz now)
+{
+    switch (outcome.ending) {
+    case Ending::complete:
+        moves::complete(row, now, outcome.result);
+        break;
+    case Ending::fail:
+        moves::fail(row, store::types::settings_of(row.text(Column::job_type)), now,
+                    {outcome.error_message, outcome.run_at, outcome.permanent});
+        break;
+    case Ending::release:
+        moves::release(row, now, outcome.run_at);
+        break;
+    }
+}
+
+constexpr store::ColumnSet written =
+    store::bit(Column::status) | store::bit(Column::result) | store::bit(Column::error_message) |
+    store::bit(Column::retries) | store::bit(Column::execution_time_ms) | store::bit(Column::started_at) |
+    store::bit(Column::completed_at) | store::bit(Column::cancelled_at) | store::bit(Column::updated_at) |
+    store::bit(Column::run_at) | store::bit(Column::worker) | store::bit(Column::lease_expires_at) |
+    store::bit(Column::timeout_at) | store::bit(Column::heartbeat_at) | store::bit(Column::finished_at) |
+    store::bit(Column::cancel_requested_at);
+
+Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome)
+{
+    check(outcome);
+    pg::StatementScope scope(function);
+    Jobs jobs = Jobs::open();
+    require_update(jobs.tables());
+    Row row;
+    if (auto refusal = finish(jobs, outcome, row))
+        raise(*refusal);
+    return answer(fcinfo, row);
+}
+
+} // namespace
+
+std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument)
+{
+    check_finite(instant, argument);
+    if (!instant)
+        return std::nullopt;
+    return DatumGetTimestampTz(instant.value);
+}
+
+void check(Outcome &outcome)
+{
+    check_size(outcome.result, "result");
+    check_size(outcome.error_details, "error_details");
+    outcome.error_message = cut_message(outcome.error_message);
+}
+
+std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
+{
+    const TimestampTz now = settings::now();
+    std::optional<Refusal> refusal;
+    Row running;
+    const store::Changed changed =
+        store::change(jobs, &outcome.lease.job, written, row, [&](const Row &before, Row &after) {
+            refusal.reset();
+            if (!is_held(before, outcome.lease)) {
+                if (!is_repeated(jobs, before, outcome))
+                    refusal = lost_lease(before);
+                return false;
+            }
+            apply(after, outcome, now);
+            check_row_size(after);
+            running = before;
+            return true;
+        });
+    if (changed == store::Changed::missing)
+        return missing(&outcome.lease.job);
+    if (changed == store::Changed::yes && outcome.ending != Ending::complete)
+        attempts::record(jobs.tables(), running,
+                         outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released, now,
+                         outcome.error_message, outcome.error_details);
+    return refusal;
+}
+
+JOBS_FUNCTION(job_complete)
+{
+    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::complete};
+    outcome.result = pg::argument(fcinfo, 2);
+    return finish_one(fcinfo, "job_complete()", outcome);
+}
+
+JOBS_FUNCTION(job_fail)
+{
+    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::fail};
+    outcome.error_message = pg::argument(fcinfo, 2);
+    outcome.run_at = time_argument(pg::argument(fcinfo, 3), "run_at");
+    outcome.permanent = DatumGetBool(require(pg::argument(fcinfo, 4), "permanent"));
+    outcome.error_details = pg::argument(fcinfo, 5);
+    return finish_one(fcinfo, "job_fail()", outcome);
+}
+
+JOBS_FUNCTION(job_release)
+{
+    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::release};
+    outcome.run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
+    return finish_one(fcinfo, "job_release()", outcome);
+}
+
+} // namespace verbs

@@ -1,0 +1,142 @@
+// job_heartbeat, job_heartbeat_many.
+#include "pg/json.hpp"
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "store/unflushed.hpp"
+#include "verbs/answer.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/lease.hpp"
+#include "verbs/moves.hpp"
+#include "verbs/privileges.hpp"
+#include "verbs/refusal.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Column;
+using store::Jobs;
+using store::Microseconds;
+using store::Row;
+
+struct Heartbeat {
+    Lease lease;
+    pg::Nullable progress;
+    std::optional<Microseconds> extension; // none: the type's lease, once half of it is spent
+};
+
+// False: nothing to write.
+bool beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
+{
+    const Microseconds usual =
+        moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
+    const bool half_spent = *row.time(Column::lease_expires_at) - now < usual / 2;
+    if (heartbeat.extension || half_spent)
+        row.set_time(Column::lease_expires_at, now + heartbeat.extension.value_or(usual));
+    if (heartbeat.progress)
+        row.set(Column::progress, heartbeat.progress);
+    if (row.changed == 0)
+        return false;
+    row.set_time(Column::heartbeat_at, now);
+    check_row_size(row);
+    return true;
+}
+
+constexpr store::ColumnSet written = store::bit(Column::lease_expires_at) | store::bit(Column::progress) |
+                                     store::bit(Column::heartbeat_at) | store::bit(Column::updated_at);
+
+std::optional<Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
+{
+    store::unflushed::Bracket bracket;
+    std::optional<Refusal> refusal;
+    const store::Changed changed =
+        store::change(jobs, &heartbeat.lease.job, written, row, [&](const Row &before, Row &after) {
+            refusal.reset();
+            if (!is_held(before, heartbeat.lease)) {
+                refusal = lost_lease(before);
+                return false;
+            }
+            return beat(after, heartbeat, settings::now());
+        });
+    if (jobs.only_direct())
+        bracket.close();
+    if (changed == store::Changed::missing)
+        return missing(&heartbeat.lease.job);
+    return refusal;
+}
+
+Heartbeat from_object(const JsonbValue &element)
+{
+    Heartbeat heartbeat;
+    LeaseReader lease(element);
+    pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
+        if (lease.take(member))
+            return;
+        if (member.key != "progress")
+            lease.unknown_key(member);
+        if (member.value.type != jbvNull)
+            heartbeat.progress = pg::sql_value(member.value, JSONBOID, "progress");
+    });
+    check_size(heartbeat.progress, "progress");
+    heartbeat.lease = lease.get();
+    return heartbeat;
+}
+
+// A lease that is lost comes back as a row without lease_id: one lost job must not let the others' leases run out.
+JobState lost(const Heartbeat &heartbeat, const Refusal &refusal, const Row &row)
+{
+    JobState state;
+    if (refusal.sqlstate == sqlstate::conflict && refusal.detail != nullptr && row.has(Column::status)) {
+        Row shown = row;
+        shown.clear(Column::lease_id);
+        shown.clear(Column::lease_expires_at);
+        return state_of(shown);
+    }
+    std::memset(state.nulls, true, sizeof(state.nulls));
+    std::memset(state.values, 0, sizeof(state.values));
+    state.values[0] = UUIDPGetDatum(&heartbeat.lease.job);
+    state.nulls[0] = false;
+    return state;
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_heartbeat)
+{
+    Heartbeat heartbeat;
+    heartbeat.lease = lease_argument(fcinfo);
+    heartbeat.progress = pg::argument(fcinfo, 2);
+    heartbeat.extension = positive_span(pg::argument(fcinfo, 3), "lease");
+    check_size(heartbeat.progress, "progress");
+
+    pg::StatementScope scope("job_heartbeat()");
+    Jobs jobs = Jobs::open();
+    require_update(jobs.tables());
+    Row row;
+    if (auto refusal = run(jobs, heartbeat, row))
+        raise(*refusal);
+    return answer(fcinfo, row);
+}
+
+JOBS_FUNCTION(job_heartbeat_many)
+{
+    JsonbContainer *list = array_argument(fcinfo, 0, "leases");
+    const std::optional<Microseconds> extension = positive_span(pg::argument(fcinfo, 1), "lease");
+
+    pg::RowSink sink(fcinfo);
+    pg::StatementScope scope("job_heartbeat_many()");
+    Jobs jobs = Jobs::open();
+    require_update(jobs.tables());
+    in_order_of_id<Heartbeat>(
+        list, "leases", from_object, sink, jobs, [&](Heartbeat &heartbeat, const auto &emit) {
+            heartbeat.extension = extension;
+            Row row = {};
+            row.null.fill(true);
+            const std::optional<Refusal> refusal = run(jobs, heartbeat, row);
+            JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
+            emit(state.values, state.nulls, job_state_columns);
+        });
+    return Datum{0};
+}
+
+} // namespace verbs

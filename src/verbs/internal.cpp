@@ -1,0 +1,20 @@
+// The functions of the schema jobs_ext.
+#include "pg/function.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "store/queue_state.hpp"
+#include "store/tables.hpp"
+#include "verbs/privileges.hpp"
+
+namespace verbs {
+
+JOBS_FUNCTION(uuid_v7) { return UUIDPGetDatum(pg::time_ordered_uuid(settings::now())); }
+
+JOBS_FUNCTION(rebuild_queue)
+{
+    pg::StatementScope scope("jobs_ext.rebuild_queue()");
+    require_update(store::tables());
+    return Int64GetDatum(store::queue_state::rebuild());
+}
+
+} // namespace verbs

@@ -1,0 +1,63 @@
+#include "verbs/lease.hpp"
+
+#include "pg/sqlstate.hpp"
+
+namespace verbs {
+
+using store::Column;
+using store::Row;
+
+Lease lease_argument(FunctionCallInfo fcinfo)
+{
+    return {*DatumGetUUIDP(require(pg::argument(fcinfo, 0), "id")),
+            *DatumGetUUIDP(require(pg::argument(fcinfo, 1), "lease_id"))};
+}
+
+bool was_last(const Row &job, const Lease &lease)
+{
+    return job.has(Column::lease_id) && store::same(DatumGetUUIDP(job[Column::lease_id]), &lease.id);
+}
+
+bool is_held(const Row &job, const Lease &lease)
+{
+    return job.status() == logic::Status::in_progress && was_last(job, lease);
+}
+
+JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument)
+{
+    Jsonb *list = DatumGetJsonbP(require(pg::argument(fcinfo, number), argument));
+    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON array", argument)));
+    return &list->root;
+}
+
+LeaseReader::LeaseReader(const JsonbValue &element)
+{
+    if (!pg::is_object(element))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("an element must be a JSON object with \"id\" and \"lease_id\"")));
+}
+
+bool LeaseReader::take(const pg::JsonMember &member)
+{
+    if (member.key == "id")
+        job_ = pg::sql_value(member.value, UUIDOID, "id");
+    else if (member.key == "lease_id")
+        lease_ = pg::sql_value(member.value, UUIDOID, "lease_id");
+    else
+        return false;
+    return true;
+}
+
+void LeaseReader::unknown_key(const pg::JsonMember &member) const
+{
+    ereport(ERROR, (errcode(sqlstate::bad_argument),
+                    errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
+}
+
+Lease LeaseReader::get() const
+{
+    return {*DatumGetUUIDP(require(job_, "id")), *DatumGetUUIDP(require(lease_, "lease_id"))};
+}
+
+} // namespace verbs

@@ -1,0 +1,325 @@
+// job_get, job_list, and what the views jobs_active, jobs_running and jobs_failed stand on. Whatever they show comes
+// from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
+// which ids to ask for.
+#include "pg/plan.hpp"
+#include "pg/sqlstate.hpp"
+#include "store/queue_scan.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/refusal.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Key;
+using store::Tables;
+
+const char *column_list()
+{
+    StringInfoData list;
+    initStringInfo(&list);
+    for (const store::ColumnDefinition &column : store::columns)
+        appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ", ", column.name);
+    return list.data;
+}
+
+// A statement that grows by conditions and their parameters.
+class Select {
+public:
+    explicit Select(const char *table)
+    {
+        initStringInfo(&text_);
+        appendStringInfo(&text_, "select %s from %s where true", column_list(), table);
+    }
+
+    // `condition` has one %d for the parameter's number.
+    void where(const char *condition, Oid type, pg::Nullable value)
+    {
+        if (!value)
+            return;
+        parameters_[count_++] = {type, value};
+        appendStringInfoString(&text_, " and ");
+        appendStringInfo(&text_, condition, count_);
+    }
+
+    void newest_first() { appendStringInfoString(&text_, " order by created_at desc, id desc"); }
+
+    void page(std::int32_t rows, std::int32_t skip)
+    {
+        parameters_[count_++] = {INT4OID, Int32GetDatum(rows)};
+        parameters_[count_++] = {INT4OID, Int32GetDatum(skip)};
+        appendStringInfo(&text_, " limit $%d offset $%d", count_ - 1, count_);
+    }
+
+    // Calls `each(values, nulls)` for every row; false ends it. Returns how many rows there were.
+    template <class Each> std::uint64_t run(Each each)
+    {
+        pg::SpiScope spi;
+        const std::uint64_t rows = pg::run(text_.data, std::span(parameters_, count_), 0, true);
+        for (std::uint64_t i = 0; i < rows; ++i) {
+            Datum values[store::column_count];
+            bool nulls[store::column_count];
+            heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+            if (!each(values, nulls))
+                break;
+        }
+        return rows;
+    }
+
+    std::uint64_t run(pg::RowSink &sink)
+    {
+        return run([&](Datum *values, bool *nulls) {
+            sink.put(values, nulls);
+            return true;
+        });
+    }
+
+private:
+    StringInfoData text_;
+    pg::Parameter parameters_[16];
+    int count_ = 0;
+};
+
+// Ids, as an array for a statement.
+class Ids {
+public:
+    static constexpr int chunk = 1000;
+
+    void add(const pg_uuid_t *id)
+    {
+        auto copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+        *copy = *id;
+        if (count_ == capacity_) {
+            capacity_ = std::max(capacity_ * 2, chunk);
+            list_ = static_cast<Datum *>(list_ == nullptr ? palloc(sizeof(Datum) * capacity_)
+                                                          : repalloc_huge(list_, sizeof(Datum) * capacity_));
+        }
+        list_[count_++] = UUIDPGetDatum(copy);
+    }
+    bool full() const { return count_ >= chunk; }
+    bool empty() const { return count_ == 0; }
+    Datum array() const { return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)); }
+
+private:
+    Datum *list_ = nullptr;
+    int count_ = 0;
+    int capacity_ = 0;
+};
+
+constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
+constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
+
+// A derived table that is read from one end to the other.
+enum class Walk { waiting_and_running, running, failed };
+
+class Walker {
+public:
+    Walker(const Tables &tables, Walk walk, pg::Nullable before)
+        : oids_(walk == Walk::failed ? tables.failed : tables.queue), table_(pg::open_briefly(oids_.table)),
+          index_(pg::open_briefly(oids_.index)), slot_(table_), job_column_(walk == Walk::failed ? 2 : 4),
+          direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
+    {
+        ScanKeyData key;
+        int keys = 0;
+        if (walk == Walk::running)
+            ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
+        if (walk == Walk::failed && before)
+            ScanKeyInit(&key, ++keys, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, before.value);
+        scan_ = pg::begin_index_scan(table_, index_, GetActiveSnapshot(), keys);
+        index_rescan(scan_, &key, keys, nullptr, 0);
+    }
+    ~Walker() { index_endscan(scan_); }
+    Walker(const Walker &) = delete;
+    Walker &operator=(const Walker &) = delete;
+
+    // The next ids, at most a chunk unless all are wanted at once.
+    Ids next(bool all)
+    {
+        Ids ids;
+        while ((all || !ids.full()) && advance()) {
+            CHECK_FOR_INTERRUPTS();
+            bool null;
+            ids.add(DatumGetUUIDP(slot_getattr(slot_, job_column_, &null)));
+        }
+        return ids;
+    }
+
+private:
+    bool advance()
+    {
+        pg::InMemory long_lived(memory_); // an index scan keeps what it allocates on the way
+        // A scan that is asked again after its end begins anew.
+        ended_ = ended_ || !index_getnext_slot(scan_, direction_, slot_);
+        return !ended_;
+    }
+
+    store::KeyTableOids oids_;
+    pg::OpenRelation table_, index_;
+    pg::Slot slot_;
+    int job_column_;
+    ScanDirection direction_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    IndexScanDesc scan_;
+    bool ended_ = false;
+};
+
+Datum text_array(std::span<const char *const> texts)
+{
+    Datum list[8];
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        list[i] = CStringGetTextDatum(texts[i]);
+    return PointerGetDatum(construct_array(list, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+// All jobs that a derived table names; while it is not built, all of those states.
+Datum show(FunctionCallInfo fcinfo, Walk walk, std::span<const char *const> states)
+{
+    pg::RowSink sink(fcinfo);
+    const Tables tables = store::tables();
+    if (!tables.queue_built) {
+        Select select("public.jobs");
+        select.where(of_status, TEXTARRAYOID, text_array(states));
+        select.run(sink);
+        return Datum{0};
+    }
+    Walker walker(tables, walk, {});
+    pg::RowMemory memory;
+    for (;;) {
+        pg::RowMemory::Use use(memory);
+        const Ids ids = walker.next(false);
+        if (ids.empty())
+            return Datum{0};
+        Select select("public.jobs");
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+        select.newest_first();
+        select.run(sink);
+    }
+}
+
+struct Filter {
+    pg::Nullable status, job_type, organisation_id, restaurant_id, before;
+    std::int32_t max_rows, skip_rows;
+
+    void apply(Select &select) const
+    {
+        select.where("status::pg_catalog.text operator(pg_catalog.=) $%d", TEXTOID, status);
+        select.where("job_type::pg_catalog.text operator(pg_catalog.=) $%d", TEXTOID, job_type);
+        select.where("organisation_id operator(pg_catalog.=) $%d", UUIDOID, organisation_id);
+        select.where("restaurant_id operator(pg_catalog.=) $%d", UUIDOID, restaurant_id);
+        select.where("created_at operator(pg_catalog.<) $%d", TIMESTAMPTZOID, before);
+        select.newest_first();
+    }
+};
+
+// The failed jobs stand by time of creation: chunk after chunk, until the page is full.
+void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
+{
+    Walker walker(tables, Walk::failed, filter.before);
+    pg::RowMemory memory;
+    std::int64_t to_skip = filter.skip_rows;
+    std::int64_t wanted = filter.max_rows;
+    while (wanted > 0) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory);
+        const Ids ids = walker.next(false);
+        if (ids.empty())
+            return;
+        Select select("public.jobs");
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+        filter.apply(select);
+        select.run([&](Datum *values, bool *nulls) {
+            if (to_skip > 0) {
+                --to_skip;
+                return true;
+            }
+            sink.put(values, nulls);
+            return --wanted > 0;
+        });
+    }
+}
+
+void list(const Filter &filter, pg::RowSink &sink)
+{
+    const Tables tables = store::tables();
+    const std::optional<logic::Status> status =
+        filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
+    if (status == logic::Status::failed && tables.queue_built) {
+        list_failed(tables, filter, sink);
+        return;
+    }
+    Select select("public.jobs");
+    if (status == logic::Status::in_progress && tables.queue_built) {
+        Walker walker(tables, Walk::running, {});
+        const Ids ids = walker.next(true);
+        if (ids.empty())
+            return;
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+    }
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    select.run(sink);
+}
+
+bool get(const char *table, pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
+{
+    Select select(table);
+    select.where("id operator(pg_catalog.=) $%d", UUIDOID, id);
+    select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, job_id);
+    select.newest_first();
+    select.page(1, 0);
+    return select.run(sink) > 0;
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_get)
+{
+    const pg::Nullable id = pg::argument(fcinfo, 0);
+    const pg::Nullable job_id = pg::argument(fcinfo, 1);
+    require_one(id, job_id);
+    pg::RowSink sink(fcinfo);
+    if (!get("public.jobs", id, job_id, sink))
+        get("public.jobs_archive", id, job_id, sink);
+    return Datum{0};
+}
+
+JOBS_FUNCTION(job_list)
+{
+    Filter filter;
+    filter.status = pg::argument(fcinfo, 0);
+    filter.job_type = pg::argument(fcinfo, 1);
+    filter.organisation_id = pg::argument(fcinfo, 2);
+    filter.restaurant_id = pg::argument(fcinfo, 3);
+    check_range(require(pg::argument(fcinfo, 4), "max_rows"), 0, 10000, "max_rows");
+    check_range(require(pg::argument(fcinfo, 5), "skip_rows"), 0, PG_INT32_MAX, "skip_rows");
+    filter.max_rows = PG_GETARG_INT32(4);
+    filter.skip_rows = PG_GETARG_INT32(5);
+    filter.before = pg::argument(fcinfo, 6);
+    if (filter.status && !logic::parse_status(TextDatumGetCString(filter.status.value)))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("unknown status \"%s\"", TextDatumGetCString(filter.status.value)),
+                        errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
+    pg::RowSink sink(fcinfo);
+    list(filter, sink);
+    return Datum{0};
+}
+
+JOBS_FUNCTION(active_jobs)
+{
+    static constexpr const char *states[] = {"pending", "queued", "in_progress"};
+    return show(fcinfo, Walk::waiting_and_running, states);
+}
+
+JOBS_FUNCTION(running_jobs)
+{
+    static constexpr const char *states[] = {"in_progress"};
+    return show(fcinfo, Walk::running, states);
+}
+
+JOBS_FUNCTION(failed_jobs)
+{
+    static constexpr const char *states[] = {"failed"};
+    return show(fcinfo, Walk::failed, states);
+}
+
+} // namespace verbs

@@ -1,0 +1,47 @@
+// What a move from one state to another does to the row of a job. Verbs and triggers share these.
+#pragma once
+
+#include "store/attempts.hpp"
+#include "store/types.hpp"
+
+namespace verbs::moves {
+
+using store::Row;
+
+// → in_progress: a new attempt under a new lease. No lease: the type's.
+void claim(Row &row, const store::Type &type, TimestampTz now, pg::Nullable worker,
+           std::optional<store::Microseconds> lease);
+
+store::Microseconds lease_of(const store::Type &type);
+
+// in_progress → completed.
+void complete(Row &row, TimestampTz now, pg::Nullable result);
+
+// in_progress → pending while a retry is left, else failed; cancelled if that was asked for.
+struct Failure {
+    pg::Nullable message;
+    std::optional<TimestampTz> run_at; // when to try again; none: by the type's backoff
+    bool permanent = false;
+};
+void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure);
+
+// in_progress → pending without spending a retry; cancelled if that was asked for.
+void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
+
+// pending, queued → failed.
+void give_up(Row &row, TimestampTz now, pg::Nullable message);
+
+// anything that has not ended → cancelled.
+void cancel(Row &row, TimestampTz now, pg::Nullable reason);
+
+// pending, queued → paused; paused → queued.
+void pause(Row &row);
+void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
+
+// failed, cancelled → queued, with all retries.
+void retry(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
+
+// pending or queued, as a new or returning job is.
+void wait(Row &row, TimestampTz now, TimestampTz run_at);
+
+} // namespace verbs::moves

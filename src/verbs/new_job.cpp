@@ -1,0 +1,144 @@
+#include "verbs/new_job.hpp"
+
+#include "pg/json.hpp"
+#include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "store/types.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/moves.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Column;
+using store::Row;
+
+Datum empty_object()
+{
+    static constexpr char text[] = "{}";
+    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+}
+
+pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ? value : fallback; }
+
+void check(const NewJob &wanted)
+{
+    require(wanted.job_type, "job_type");
+    check_object(wanted.input_payload, "input_payload");
+    check_object(wanted.metadata, "metadata");
+    check_options(wanted.options);
+    check_range(wanted.priority, -10, 10, "priority");
+    check_range(wanted.max_retries, 0, PG_INT32_MAX, "max_retries");
+    check_range(wanted.retry_delay_ms, 0, PG_INT32_MAX, "retry_delay_ms");
+    check_finite(wanted.run_at, "run_at");
+    check_finite(wanted.expires_at, "expires_at");
+    check_length(wanted.job_id, 100, "job_id");
+    check_length(wanted.job_category, 50, "job_category");
+}
+
+// Says the same of a parent that is not there and of one of another organisation.
+void check_parent(store::Jobs &jobs, const Row &row)
+{
+    if (!row.has(Column::parent_job_id))
+        return;
+    const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
+    const std::optional<Row> parent = jobs.find(parent_id);
+    if (!parent || !store::same(DatumGetUUIDP((*parent)[Column::organisation_id]),
+                                DatumGetUUIDP(row[Column::organisation_id])))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
+}
+
+pg::Nullable uuid_claim(const char *name)
+{
+    pg::Nullable claim = request_claim(name);
+    if (!claim)
+        return {};
+    return DirectFunctionCall1(uuid_in, CStringGetDatum(TextDatumGetCString(claim.value)));
+}
+
+} // namespace
+
+pg::Nullable request_claim(const char *name)
+{
+    const char *single = GetConfigOption(psprintf("request.jwt.claim.%s", name), true, false);
+    if (single != nullptr && *single != '\0')
+        return CStringGetTextDatum(single);
+    const char *all = GetConfigOption("request.jwt.claims", true, false);
+    if (all == nullptr || *all == '\0')
+        return {};
+    Jsonb *claims = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(all)));
+    if (!JB_ROOT_IS_OBJECT(claims))
+        return {};
+    JsonbValue found;
+    if (getKeyJsonValueFromContainer(&claims->root, name, static_cast<int>(std::strlen(name)), &found) == nullptr)
+        return {};
+    pg::Nullable value = pg::sql_value(found, TEXTOID, name);
+    return value && VARSIZE_ANY_EXHDR(DatumGetTextPP(value.value)) > 0 ? value : pg::Nullable{};
+}
+
+text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
+{
+    static constexpr char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    constexpr int length = 26;
+    // 128 bits in 26 digits of 5: the first digit holds 3.
+    unsigned __int128 number = 0;
+    for (unsigned char byte : id->data)
+        number = number << 8 | byte;
+    StringInfoData text;
+    initStringInfo(&text);
+    appendBinaryStringInfo(&text, job_type.data(), static_cast<int>(job_type.size()));
+    appendStringInfoChar(&text, '-');
+    for (int i = length - 1; i >= 0; --i)
+        appendStringInfoChar(&text, digits[static_cast<int>(number >> (5 * i)) & 31]);
+    return cstring_to_text_with_len(text.data, text.len);
+}
+
+Row make_row(store::Jobs &jobs, const NewJob &wanted)
+{
+    check(wanted);
+    const TimestampTz now = settings::now();
+    auto type_name = DatumGetTextPP(wanted.job_type.value);
+    const store::Type type = store::types::require(
+        {VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    const pg_uuid_t *id = pg::time_ordered_uuid(now);
+    const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
+
+    Row row = {};
+    row.null.fill(true);
+    row.set(Column::id, UUIDPGetDatum(id));
+    row.set(Column::job_type, wanted.job_type);
+    row.set(Column::job_id, or_else(wanted.job_id, PointerGetDatum(make_job_id(type.name, id))));
+    row.set(Column::job_category,
+            or_else(wanted.job_category,
+                    type.has_category ? pg::Nullable(CStringGetTextDatum(type.category)) : pg::Nullable{}));
+    row.set(Column::input_payload, or_else(wanted.input_payload, empty_object()));
+    row.set(Column::metadata, or_else(wanted.metadata, empty_object()));
+    row.set(Column::priority, or_else(wanted.priority, Int32GetDatum(0)));
+    row.set_number(Column::retries, 0);
+    row.set_number(Column::attempt, 0);
+    row.set(Column::max_retries, or_else(wanted.max_retries, Int32GetDatum(type.max_retries)));
+    row.set(Column::retry_delay_ms, or_else(wanted.retry_delay_ms, Int32GetDatum(type.retry_delay_ms)));
+    row.set_time(Column::created_at, now);
+    row.set_time(Column::updated_at, now);
+    row.set(Column::organisation_id,
+            or_else(wanted.organisation_id ? wanted.organisation_id : uuid_claim("org_id"), nil));
+    row.set(Column::created_by, wanted.created_by ? wanted.created_by : uuid_claim("sub"));
+    row.set(Column::restaurant_id, wanted.restaurant_id);
+    row.set(Column::parent_job_id, wanted.parent_job_id);
+    row.set(Column::expires_at, wanted.expires_at);
+    moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
+
+    const TimestampTz starts_at = *row.time(Column::run_at);
+    if (wanted.expires_at && DatumGetTimestampTz(wanted.expires_at.value) <= std::max(now, starts_at))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("expires_at is before the job could start: %s",
+                               timestamptz_to_str(DatumGetTimestampTz(wanted.expires_at.value)))));
+    check_parent(jobs, row);
+    check_row_size(row);
+    return row;
+}
+
+} // namespace verbs

@@ -1,0 +1,34 @@
+// job_next: completes one job and claims another in one transaction, with one flush.
+#include "settings.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/claim.hpp"
+#include "verbs/finish.hpp"
+#include "verbs/privileges.hpp"
+
+namespace verbs {
+
+JOBS_FUNCTION(job_next)
+{
+    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::complete};
+    outcome.result = pg::argument(fcinfo, 2);
+    check(outcome);
+    ClaimRequest request;
+    request.job_types = pg::argument(fcinfo, 3);
+    request.worker = pg::argument(fcinfo, 4);
+    request.lease = positive_span(pg::argument(fcinfo, 5), "lease");
+    request.category = pg::argument(fcinfo, 6);
+    check(request);
+
+    pg::RowSink sink(fcinfo);
+    pg::StatementScope scope("job_next()");
+    store::Jobs jobs = store::Jobs::open();
+    require_claim(jobs.tables());
+    store::Row completed;
+    if (auto refusal = finish(jobs, outcome, completed))
+        raise(*refusal);
+    jobs.renew_snapshot();
+    claim(jobs, request, sink);
+    return Datum{0};
+}
+
+} // namespace verbs

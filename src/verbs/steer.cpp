@@ -1,0 +1,169 @@
+// job_cancel, job_retry, job_pause, job_resume: what an operator or producer does to a job, by id or job_id.
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "verbs/answer.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/finish.hpp"
+#include "verbs/moves.hpp"
+#include "verbs/privileges.hpp"
+#include "verbs/refusal.hpp"
+
+
+namespace verbs {
+
+namespace {
+
+using logic::Status;
+using store::Column;
+using store::Jobs;
+using store::Row;
+namespace attempts = store::attempts;
+
+// The id of the job; PT404 for a job_id that names none.
+pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
+{
+    if (id)
+        return *DatumGetUUIDP(id.value);
+    const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(job_id.value));
+    if (!job)
+        raise(no_such_job(TextDatumGetCString(job_id.value)));
+    return *job->id();
+}
+
+// `decide(const Row &before, Row &after) -> std::optional<Refusal>`; leaves `after` alone where nothing is to be done.
+template <class Decide>
+Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, store::ColumnSet written, Decide decide)
+{
+    const pg_uuid_t job = resolve(jobs, id, job_id);
+    std::optional<Refusal> refusal;
+    Row row;
+    const store::Changed changed = store::change(jobs, &job, written, row, [&](const Row &before, Row &after) {
+        refusal = decide(before, after);
+        return !refusal && after.changed != 0;
+    });
+    if (changed == store::Changed::missing)
+        raise(id ? missing(&job) : no_such_job(TextDatumGetCString(job_id.value)));
+    if (refusal)
+        raise(*refusal);
+    return row;
+}
+
+constexpr store::ColumnSet written =
+    store::bit(Column::status) | store::bit(Column::result) | store::bit(Column::error_message) |
+    store::bit(Column::retries) | store::bit(Column::execution_time_ms) | store::bit(Column::started_at) |
+    store::bit(Column::cancelled_at) | store::bit(Column::updated_at) | store::bit(Column::run_at) |
+    store::bit(Column::lease_id) | store::bit(Column::worker) | store::bit(Column::lease_expires_at) |
+    store::bit(Column::timeout_at) | store::bit(Column::heartbeat_at) | store::bit(Column::finished_at) |
+    store::bit(Column::cancel_requested_at) | store::bit(Column::expires_at);
+
+struct Cancel {
+    pg::Nullable reason;
+    bool force;
+    bool ended_attempt = false;
+    Row running = {};
+};
+
+std::optional<Refusal> cancel(const Row &before, Row &after, Cancel &cancel, TimestampTz now)
+{
+    cancel.ended_attempt = false;
+    switch (before.status()) {
+    case Status::completed:
+    case Status::failed:
+        return illegal_transition(before, Status::cancelled, "The job has ended already.");
+    case Status::cancelled:
+        return std::nullopt;
+    case Status::in_progress:
+        if (!cancel.force) {
+            if (!before.has(Column::cancel_requested_at))
+                after.set_time(Column::cancel_requested_at, now);
+            return std::nullopt;
+        }
+        moves::cancel(after, now, cancel.reason);
+        // Nobody's call under the old lease may match any more.
+        after.clear(Column::lease_id);
+        cancel.ended_attempt = true;
+        cancel.running = before;
+        return std::nullopt;
+    default:
+        moves::cancel(after, now, cancel.reason);
+        return std::nullopt;
+    }
+}
+
+// The shape that pause, resume and retry share: a move to one state, which is no error when the job is there already.
+template <class Move>
+Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, logic::Mover mover, const char *hint, Move move)
+{
+    const pg::Nullable id = pg::argument(fcinfo, 0);
+    const pg::Nullable job_id = pg::argument(fcinfo, 1);
+    require_one(id, job_id);
+    pg::StatementScope scope(function);
+    Jobs jobs = Jobs::open();
+    require_update(jobs.tables());
+    Row row = steer(jobs, id, job_id, written, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+        const Status from = before.status();
+        if (from == to)
+            return std::nullopt;
+        if (!logic::legal(from, to, mover))
+            return illegal_transition(before, to, hint);
+        move(after, settings::now());
+        return std::nullopt;
+    });
+    return answer(fcinfo, row);
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_cancel)
+{
+    const pg::Nullable id = pg::argument(fcinfo, 0);
+    const pg::Nullable job_id = pg::argument(fcinfo, 1);
+    require_one(id, job_id);
+    Cancel request = {.reason = cut_message(pg::argument(fcinfo, 2)),
+                      .force = DatumGetBool(require(pg::argument(fcinfo, 3), "force"))};
+
+    pg::StatementScope scope("job_cancel()");
+    Jobs jobs = Jobs::open();
+    require_cancel(jobs.tables());
+    const TimestampTz now = settings::now();
+    Row row = steer(jobs, id, job_id, written,
+                    [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
+    if (request.ended_attempt)
+        attempts::record(jobs.tables(), request.running, attempts::Outcome::cancelled, now, request.reason, {});
+    return answer(fcinfo, row);
+}
+
+JOBS_FUNCTION(job_retry)
+{
+    const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
+    const pg::Nullable id = pg::argument(fcinfo, 0);
+    const pg::Nullable job_id = pg::argument(fcinfo, 1);
+    require_one(id, job_id);
+    pg::StatementScope scope("job_retry()");
+    Jobs jobs = Jobs::open();
+    require_update(jobs.tables());
+    Row row = steer(jobs, id, job_id, written, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+        if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
+            before.status() == Status::paused)
+            return illegal_transition(before, Status::queued, "Only a failed or cancelled job can be tried again.");
+        moves::retry(after, settings::now(), run_at);
+        return std::nullopt;
+    });
+    return answer(fcinfo, row);
+}
+
+JOBS_FUNCTION(job_pause)
+{
+    return move_to(fcinfo, "job_pause()", Status::paused, logic::Mover::anyone,
+                   "Only a waiting job can be paused; cancel one that runs.",
+                   [](Row &row, TimestampTz) { moves::pause(row); });
+}
+
+JOBS_FUNCTION(job_resume)
+{
+    const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
+    return move_to(fcinfo, "job_resume()", Status::queued, logic::Mover::anyone, "Only a paused job can be resumed.",
+                   [&](Row &row, TimestampTz now) { moves::resume(row, now, run_at); });
+}
+
+} // namespace verbs

@@ -1,0 +1,391 @@
+// What a direct INSERT, UPDATE, DELETE or TRUNCATE on `jobs` means, by whomever: BEFORE ROW stamps what the server owns
+// and refuses illegal moves, AFTER ROW keeps the derived tables in step with what was really written.
+#include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "store/queue_state.hpp"
+#include "store/statement.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/moves.hpp"
+#include "verbs/new_job.hpp"
+#include "verbs/refusal.hpp"
+
+namespace verbs {
+
+namespace {
+
+using logic::Status;
+using store::Column;
+using store::Operation;
+using store::Row;
+using store::Tables;
+
+// The trigger's context, once it is sure that the right table fires it: anybody may name our functions in a trigger
+// on a table of his own.
+TriggerData *context_of(FunctionCallInfo fcinfo, Oid expected, const char *table)
+{
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("this function is a trigger of the table \"%s\"", table)));
+    auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
+    if (RelationGetRelid(trigger->tg_relation) != expected)
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("this function is a trigger of the table \"%s\", not of \"%s\"", table,
+                               RelationGetRelationName(trigger->tg_relation))));
+    return trigger;
+}
+
+Row read(const Tables &tables, HeapTuple tuple, TupleDesc descriptor)
+{
+    auto values = static_cast<Datum *>(palloc(sizeof(Datum) * descriptor->natts));
+    auto nulls = static_cast<bool *>(palloc(sizeof(bool) * descriptor->natts));
+    heap_deform_tuple(tuple, descriptor, values, nulls);
+    Row row;
+    for (int i = 0; i < store::column_count; ++i) {
+        row.value[i] = values[tables.number[i] - 1];
+        row.null[i] = nulls[tables.number[i] - 1];
+    }
+    return row;
+}
+
+// The tuple with the columns of `row` that changed in the place of its own.
+HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, const Row &row)
+{
+    int numbers[store::column_count];
+    Datum values[store::column_count];
+    bool nulls[store::column_count];
+    int count = 0;
+    for (int i = 0; i < store::column_count; ++i) {
+        if ((row.changed & (store::ColumnSet{1} << i)) == 0)
+            continue;
+        numbers[count] = tables.number[i];
+        values[count] = row.value[i];
+        nulls[count++] = row.null[i];
+    }
+    return heap_modify_tuple_by_cols(tuple, descriptor, count, numbers, values, nulls);
+}
+
+bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs, GetUserId()); }
+
+Datum json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
+
+// What a row needs and a client may leave out, by name or by null.
+void fill_in(Row &row, TimestampTz now)
+{
+    auto fill = [&](Column column, Datum value) {
+        if (!row.has(column))
+            row.set(column, value);
+    };
+    fill(Column::id, UUIDPGetDatum(pg::time_ordered_uuid(now)));
+    fill(Column::priority, Int32GetDatum(0));
+    fill(Column::retries, Int32GetDatum(0));
+    fill(Column::attempt, Int32GetDatum(0));
+    fill(Column::metadata, json_object());
+    fill(Column::created_at, TimestampTzGetDatum(now));
+    fill(Column::updated_at, TimestampTzGetDatum(now));
+    fill(Column::run_at, TimestampTzGetDatum(now));
+    if (row.has(Column::job_type) && !row.has(Column::job_id))
+        row.set(Column::job_id, PointerGetDatum(make_job_id(row.text(Column::job_type), row.id())));
+}
+
+void check_client_values(const Row &row)
+{
+    check_size(row.get(Column::input_payload), "input_payload");
+    check_size(row.get(Column::metadata), "metadata");
+    check_size(row.get(Column::result), "result");
+    check_size(row.get(Column::progress), "progress");
+    check_finite(row.get(Column::run_at), "run_at");
+    check_finite(row.get(Column::expires_at), "expires_at");
+    check_length(row.get(Column::job_id), 100, "job_id");
+    check_row_size(row);
+}
+
+// A new job of a client: what the server owns is overwritten, not obeyed.
+void stamp_new(Row &row, TimestampTz now)
+{
+    static constexpr Column emptied[] = {
+        Column::result,           Column::error_message, Column::execution_time_ms, Column::started_at,
+        Column::completed_at,     Column::cancelled_at,  Column::lease_id,          Column::worker,
+        Column::lease_expires_at, Column::timeout_at,    Column::heartbeat_at,      Column::finished_at,
+        Column::cancel_requested_at, Column::progress};
+    const std::optional<Status> status = logic::parse_status(row.text(Column::status));
+    if (status && !logic::insertable(*status))
+        ereport(ERROR, (errcode(sqlstate::conflict),
+                        errmsg("a new job cannot be %s", logic::name(*status).data()),
+                        errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
+                                           logic::name(*status).data()),
+                        errhint("Insert it as pending, queued or paused.")));
+    if (row.has(Column::job_type)) {
+        const store::Type type = store::types::require(row.text(Column::job_type));
+        if (!row.has(Column::max_retries))
+            row.set_number(Column::max_retries, type.max_retries);
+        if (!row.has(Column::retry_delay_ms))
+            row.set_number(Column::retry_delay_ms, type.retry_delay_ms);
+        if (!row.has(Column::job_category) && type.has_category)
+            row.set(Column::job_category, CStringGetTextDatum(type.category));
+    }
+    for (Column column : emptied)
+        row.clear(column);
+    row.set_number(Column::retries, 0);
+    row.set_number(Column::attempt, 0);
+    row.set_time(Column::created_at, now);
+    row.set_time(Column::updated_at, now);
+    check_client_values(row);
+}
+
+constexpr Column server_owned[] = {Column::created_at,        Column::started_at,  Column::completed_at,
+                                   Column::cancelled_at,      Column::finished_at, Column::execution_time_ms,
+                                   Column::attempt,           Column::retries,     Column::lease_id,
+                                   Column::worker,            Column::lease_expires_at, Column::timeout_at,
+                                   Column::heartbeat_at,      Column::cancel_requested_at};
+
+void keep_server_owned(const Row &before, Row &after)
+{
+    for (Column column : server_owned)
+        after.set(column, before.get(column));
+}
+
+bool equal(const Row &a, const Row &b, Column column)
+{
+    if (a.has(column) != b.has(column))
+        return false;
+    if (!a.has(column))
+        return true;
+    const Oid type = store::columns[store::index(column)].type;
+    if (type == INT4OID || type == TIMESTAMPTZOID)
+        return a[column] == b[column];
+    if (type == UUIDOID)
+        return store::same(DatumGetUUIDP(a[column]), DatumGetUUIDP(b[column]));
+    return a.text(column) == b.text(column);
+}
+
+// A direct UPDATE of the status is the same move as that of a verb.
+void move(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
+{
+    auto changed = [&](Column column) -> pg::Nullable {
+        return equal(before, asked, column) ? pg::Nullable{} : asked.get(column);
+    };
+    const pg::Nullable message = cut_message(changed(Column::error_message));
+    const pg::Nullable run_at = changed(Column::run_at);
+    auto when = [&]() -> std::optional<TimestampTz> {
+        if (!run_at)
+            return std::nullopt;
+        return DatumGetTimestampTz(run_at.value);
+    };
+    const store::Type type = store::types::settings_of(before.text(Column::job_type));
+    // The row as it was, until the move; what the client may write stays written.
+    after.set_status(from);
+    switch (to) {
+    case Status::in_progress:
+        moves::claim(after, type, now, asked.get(Column::worker), {});
+        break;
+    case Status::completed:
+        moves::complete(after, now, asked.get(Column::result));
+        break;
+    case Status::failed:
+        if (from == Status::in_progress)
+            moves::fail(after, type, now, {asked.get(Column::error_message), {}, true});
+        else
+            moves::give_up(after, now, asked.get(Column::error_message));
+        break;
+    case Status::pending:
+        // A client that counts a retry, or says what went wrong, means a failure; else it gives the job back.
+        if (message || asked.number(Column::retries) > before.number(Column::retries))
+            moves::fail(after, type, now, {asked.get(Column::error_message), when(), false});
+        else
+            moves::release(after, now, when());
+        break;
+    case Status::cancelled:
+        moves::cancel(after, now, message);
+        break;
+    case Status::paused:
+        moves::pause(after);
+        break;
+    case Status::queued:
+        moves::resume(after, now, when());
+        break;
+    }
+}
+
+// Setting cancel_requested_at is how a client without any other privilege cancels.
+void request_cancel(Row &after, Status status, TimestampTz now)
+{
+    if (logic::waiting(status) || status == Status::paused)
+        moves::cancel(after, now, {});
+    else if (status == Status::in_progress)
+        after.set_time(Column::cancel_requested_at, now);
+}
+
+struct Update {
+    Row before, asked;
+    bool names_status; // in its SET list
+    bool owner;
+    TimestampTz now;
+};
+
+Row guard(const Update &update)
+{
+    const Row &before = update.before;
+    Row after = update.asked;
+    if (!store::same(before.id(), after.id()))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("the id of job %s cannot be changed", store::to_text(before.id()))));
+    after.set_time(Column::updated_at, update.now);
+    const Status from = before.status();
+    const std::optional<Status> to = logic::parse_status(update.asked.text(Column::status));
+    if (!to)
+        return after; // check_status refuses it
+
+    if (*to == Status::in_progress && from == Status::in_progress && update.names_status)
+        raise(illegal_transition(before, *to, "Another worker has the job; claim with job_claim()."));
+    if (*to != from && !logic::legal(from, *to))
+        raise(illegal_transition(before, *to,
+                                 *to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
+
+    const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
+    if (*to != from || !update.owner)
+        keep_server_owned(before, after);
+    if (*to != from)
+        move(before, update.asked, after, from, *to, update.now);
+    else if (asks_cancel)
+        request_cancel(after, from, update.now);
+    if (!equal(before, after, Column::job_type))
+        store::types::require(after.text(Column::job_type));
+    check_client_values(after);
+    return after;
+}
+
+HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    Row row = read(tables, trigger->tg_trigtuple, descriptor);
+    if (row.has(Column::id))
+        if (const Row *meant = store::statement::take(tables.jobs, Operation::insert, row.id()))
+            return with(tables, trigger->tg_trigtuple, descriptor, *meant);
+    const TimestampTz now = settings::now();
+    row.changed = 0;
+    fill_in(row, now);
+    if (!by_owner(tables))
+        stamp_new(row, now);
+    return with(tables, trigger->tg_trigtuple, descriptor, row);
+}
+
+HeapTuple before_update(const Tables &tables, TriggerData *trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    Update update;
+    update.before = read(tables, trigger->tg_trigtuple, descriptor);
+    store::require_complete(update.before);
+    if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id()))
+        return with(tables, trigger->tg_newtuple, descriptor, *meant);
+    update.asked = read(tables, trigger->tg_newtuple, descriptor);
+    update.asked.changed = 0;
+    store::require_complete(update.asked);
+    update.names_status =
+        bms_is_member(tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber,
+                      trigger->tg_updatedcols);
+    update.owner = by_owner(tables);
+    update.now = settings::now();
+    return with(tables, trigger->tg_newtuple, descriptor, guard(update));
+}
+
+// Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
+void record_attempt(const Tables &tables, const Row &before, const Row &after)
+{
+    using store::attempts::Outcome;
+    const Status to = after.status();
+    if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
+        return;
+    const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
+    const Outcome outcome = failed                   ? Outcome::failed
+                            : to == Status::cancelled ? Outcome::cancelled
+                                                      : Outcome::released;
+    store::attempts::record(tables, before, outcome, *after.time(Column::updated_at),
+                            outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {});
+}
+
+// Finds the job as it is now, which may be newer than the version that fired the trigger: a trigger of the user's may
+// have changed it since.
+std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
+{
+    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(id)};
+    pg::OpenRelation index(tables.jobs_by_id, AccessShareLock);
+    pg::IndexLookup by_id(jobs, index);
+    if (!by_id.find(keys, equal_uuid, slot))
+        return std::nullopt;
+    return store::read_row(tables, slot);
+}
+
+void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const Row *after)
+{
+    pg::Slot slot(jobs);
+    store::Derived derived(tables);
+    const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
+    const Row *latest = now ? &*now : nullptr;
+    derived.follow(before, latest);
+    // Where the version that was written is not the latest any more, nothing of it may stay.
+    if (after != nullptr)
+        derived.follow(after, latest);
+    if (latest == nullptr && before != nullptr)
+        store::attempts::remove(tables, before->id());
+}
+
+} // namespace
+
+JOBS_FUNCTION(jobs_before_row)
+{
+    const Tables tables = store::tables();
+    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs");
+    HeapTuple result = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? before_insert(tables, trigger)
+                                                                  : before_update(tables, trigger);
+    return PointerGetDatum(result);
+}
+
+JOBS_FUNCTION(jobs_after_row)
+{
+    const Tables tables = store::tables();
+    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs");
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+    const bool updated = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const Row first = read(tables, trigger->tg_trigtuple, descriptor);
+    store::require_complete(first);
+    if (inserted) {
+        store::statement::report(tables.jobs, Operation::insert, first);
+        keep_in_step(tables, trigger->tg_relation, nullptr, &first);
+    } else if (updated) {
+        const Row after = read(tables, trigger->tg_newtuple, descriptor);
+        store::require_complete(after);
+        if (!store::statement::report(tables.jobs, Operation::update, after))
+            record_attempt(tables, first, after);
+        keep_in_step(tables, trigger->tg_relation, &first, &after);
+    } else {
+        keep_in_step(tables, trigger->tg_relation, &first, nullptr);
+    }
+    PopActiveSnapshot();
+    CommandCounterIncrement();
+    return PointerGetDatum(nullptr);
+}
+
+JOBS_FUNCTION(jobs_after_truncate)
+{
+    const Tables tables = store::tables();
+    context_of(fcinfo, tables.jobs, "jobs");
+    store::queue_state::forget_rows(tables);
+    return PointerGetDatum(nullptr);
+}
+
+// Tells every backend that what it knows of the types is stale.
+JOBS_FUNCTION(job_types_changed)
+{
+    const Tables tables = store::tables();
+    TriggerData *trigger = context_of(fcinfo, tables.types, "job_types");
+    CacheInvalidateRelcache(trigger->tg_relation);
+    return PointerGetDatum(nullptr);
+}
+
+} // namespace verbs

@@ -1,0 +1,78 @@
+// job_type_set.
+#include "logic/backoff.hpp"
+#include "pg/plan.hpp"
+#include "pg/sqlstate.hpp"
+#include "verbs/arguments.hpp"
+
+namespace verbs {
+
+namespace {
+
+void check_backoff(pg::Nullable backoff)
+{
+    if (backoff && !logic::parse_backoff(TextDatumGetCString(backoff.value)))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("unknown backoff \"%s\"", TextDatumGetCString(backoff.value)),
+                        errhint("It is one of exponential, linear, fixed.")));
+}
+
+void check_not_negative(pg::Nullable interval, const char *argument)
+{
+    if (interval)
+        store::span_of(DatumGetIntervalP(interval.value), argument);
+}
+
+constexpr const char *statement =
+    "insert into public.job_types as t (job_type, description, job_category, max_retries, backoff, retry_delay_ms,"
+    " retry_delay_max, lease, timeout, keep_completed, keep_failed, paused)"
+    " values ($1, $2, $3, coalesce($4, 3), coalesce($5, 'exponential'), coalesce($6, 1000),"
+    " coalesce($7, pg_catalog.make_interval(hours => 1)), $8, $9, $10, $11, coalesce($12, false))"
+    " on conflict (job_type) do update set description = coalesce($2, t.description),"
+    " job_category = coalesce($3, t.job_category), max_retries = coalesce($4, t.max_retries),"
+    " backoff = coalesce($5, t.backoff), retry_delay_ms = coalesce($6, t.retry_delay_ms),"
+    " retry_delay_max = coalesce($7, t.retry_delay_max), lease = coalesce($8, t.lease),"
+    " timeout = coalesce($9, t.timeout), keep_completed = coalesce($10, t.keep_completed),"
+    " keep_failed = coalesce($11, t.keep_failed), paused = coalesce($12, t.paused)"
+    " returning job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,"
+    " timeout, keep_completed, keep_failed, paused";
+
+constexpr Oid parameter_types[] = {VARCHAROID,  TEXTOID,     VARCHAROID,  INT4OID,     TEXTOID,     INT4OID,
+                                   INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID};
+
+} // namespace
+
+JOBS_FUNCTION(job_type_set)
+{
+    pg::Parameter parameters[std::size(parameter_types)];
+    for (std::size_t i = 0; i < std::size(parameters); ++i)
+        parameters[i] = {parameter_types[i], pg::argument(fcinfo, static_cast<int>(i))};
+    auto given = [&](int i) { return parameters[i].value; };
+
+    require(given(0), "job_type");
+    check_length(given(0), 50, "job_type");
+    check_length(given(2), 50, "job_category");
+    check_range(given(3), 0, PG_INT32_MAX, "max_retries");
+    check_backoff(given(4));
+    check_range(given(5), 0, PG_INT32_MAX, "retry_delay_ms");
+    check_not_negative(given(6), "retry_delay_max");
+    positive_span(given(7), "lease");
+    positive_span(given(8), "timeout");
+    check_not_negative(given(9), "keep_completed");
+    check_not_negative(given(10), "keep_failed");
+
+    PreventCommandIfReadOnly("job_type_set()");
+    TupleDesc descriptor = pg::result_type(fcinfo);
+    MemoryContext caller = CurrentMemoryContext;
+    pg::SpiScope spi;
+    if (pg::run(statement, parameters) != 1)
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                        errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
+                               TextDatumGetCString(given(0).value))));
+    Datum values[std::size(parameter_types)];
+    bool nulls[std::size(parameter_types)];
+    heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+    MemoryContextSwitchTo(caller);
+    return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+}
+
+} // namespace verbs
