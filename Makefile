@@ -51,7 +51,9 @@ build/settings: FORCE | build
 	$(file >$@.new,$(shell $(PG_CONFIG) --version) $(CXX) $(CXXFLAGS) $(CPPFLAGS))
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-$(INSTALL_SQL): $(SQL_PARTS) $(EXTENSION).control | build
+# A directory is newer than what was made of it when a file of it has gone.
+$(shlib): $(sort $(dir $(SOURCES)))
+$(INSTALL_SQL): sql/install $(SQL_PARTS) $(EXTENSION).control | build
 	cat $(SQL_PARTS) > $@
 
 build build/regress build/isolation:

@@ -101,8 +101,8 @@ void define()
                              &auto_register_types, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.restoring",
                              "Makes CREATE EXTENSION leave out the tables, since a dump brings them.",
-                             "Needed for dumps made with --enable-row-security; other dumps are recognised.", &restoring,
-                             false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+                             "Needed for dumps made with --enable-row-security; other dumps are recognised.",
+                             &restoring, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.test_mode", "Lets the owner of jobs set jobs_ext.now.", nullptr, &test_mode,
                              false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.force_statement_path",
@@ -113,9 +113,6 @@ void define()
     MarkGUCPrefixReserved("jobs_ext");
 }
 
-TimestampTz now()
-{
-    return fixed_now == DT_NOEND ? GetCurrentTimestamp() : fixed_now;
-}
+TimestampTz now() { return fixed_now == DT_NOEND ? GetCurrentTimestamp() : fixed_now; }
 
 } // namespace settings

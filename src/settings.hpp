@@ -5,9 +5,9 @@
 
 namespace settings {
 
-extern int default_lease;   // seconds
-extern int max_payload;     // kilobytes
-extern int max_wait;        // milliseconds
+extern int default_lease; // seconds
+extern int max_payload;   // kilobytes
+extern int max_wait;      // milliseconds
 extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;

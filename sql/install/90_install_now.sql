@@ -16,6 +16,8 @@ begin
     union all
     select 'type', 'usage', format_type(t.oid, null), t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
     from pg_depend d join pg_type t on d.classid = 'pg_type'::regclass and d.objid = t.oid
+    -- Not the array and row types that come along with others, which are members too from PostgreSQL 17 on.
+    join pg_class rows on rows.oid = t.typrelid and rows.relkind = 'c'
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
     union all
     select 'table', null, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))

@@ -23,7 +23,8 @@ constexpr std::optional<Backoff> parse_backoff(std::string_view text)
 
 // The delay before the jitter, in milliseconds: min(cap, delay * 2^retries), min(cap, delay * (retries + 1)), or
 // min(cap, delay). `retries` counts the retries granted before this one. Never overflows.
-constexpr std::int64_t backoff_ceiling(Backoff backoff, std::int64_t delay_ms, std::int32_t retries, std::int64_t cap_ms)
+constexpr std::int64_t backoff_ceiling(Backoff backoff, std::int64_t delay_ms, std::int32_t retries,
+                                       std::int64_t cap_ms)
 {
     delay_ms = std::max<std::int64_t>(delay_ms, 0);
     cap_ms = std::max<std::int64_t>(cap_ms, 0);

@@ -10,8 +10,8 @@ namespace logic {
 
 enum class Status : std::uint8_t { pending, queued, in_progress, paused, completed, failed, cancelled };
 
-inline constexpr std::array<std::string_view, 7> status_names = {
-    "pending", "queued", "in_progress", "paused", "completed", "failed", "cancelled"};
+inline constexpr std::array<std::string_view, 7> status_names = {"pending",   "queued", "in_progress", "paused",
+                                                                 "completed", "failed", "cancelled"};
 
 constexpr std::string_view name(Status status) { return status_names[static_cast<std::size_t>(status)]; }
 

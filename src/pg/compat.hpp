@@ -68,10 +68,7 @@ inline void truncate(List *relations, List *oids)
 }
 
 // 18: TupleDescAttr's array may be compact; only the macro may be used, on every version.
-inline Form_pg_attribute attribute(TupleDesc descriptor, int number)
-{
-    return TupleDescAttr(descriptor, number - 1);
-}
+inline Form_pg_attribute attribute(TupleDesc descriptor, int number) { return TupleDescAttr(descriptor, number - 1); }
 
 // 17: intervals may be infinite (commit 519fc1bd9e).
 inline bool finite(const Interval *interval)

@@ -4,11 +4,11 @@
 #include "prelude.hpp"
 
 // Opens the body of a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
-#define JOBS_FUNCTION(name)                                                                                           \
-    extern "C" {                                                                                                      \
-    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                         \
-    PG_FUNCTION_INFO_V1(name);                                                                                        \
-    }                                                                                                                 \
+#define JOBS_FUNCTION(name)                                                                                            \
+    extern "C" {                                                                                                       \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
+    PG_FUNCTION_INFO_V1(name);                                                                                         \
+    }                                                                                                                  \
     extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
 
 namespace pg {
@@ -40,8 +40,7 @@ public:
 
     void put(const Datum *values, const bool *nulls)
     {
-        tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum *>(values),
-                             const_cast<bool *>(nulls));
+        tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
     }
 
     // For rows that are made in another order than they are given.

@@ -16,8 +16,8 @@ char *scalar_text(const JsonbValue &value, const char *key)
     case jbvBool:
         return pstrdup(value.val.boolean ? "true" : "false");
     default:
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("\"%s\" must be a string, a number or a boolean", key)));
+        ereport(ERROR,
+                (errcode(sqlstate::bad_argument), errmsg("\"%s\" must be a string, a number or a boolean", key)));
     }
 }
 

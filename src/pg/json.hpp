@@ -13,7 +13,8 @@ struct JsonMember {
 };
 
 // Calls `each(const JsonMember &)` for the members of an object.
-template <class Each> void each_member(JsonbContainer *object, Each each)
+template <class Each>
+void each_member(JsonbContainer *object, Each each)
 {
     JsonbIterator *iterator = JsonbIteratorInit(object);
     JsonbValue value;
@@ -29,7 +30,8 @@ template <class Each> void each_member(JsonbContainer *object, Each each)
 }
 
 // Calls `each(const JsonbValue &, int position)` for the elements of an array, position from 1.
-template <class Each> void each_element(JsonbContainer *array, Each each)
+template <class Each>
+void each_element(JsonbContainer *array, Each each)
 {
     JsonbIterator *iterator = JsonbIteratorInit(array);
     JsonbValue value;

@@ -21,8 +21,8 @@ public:
     ~OpenRelation() { close(); }
     OpenRelation(const OpenRelation &) = delete;
     OpenRelation &operator=(const OpenRelation &) = delete;
-    OpenRelation(OpenRelation &&other) { *this = std::move(other); }
-    OpenRelation &operator=(OpenRelation &&other)
+    OpenRelation(OpenRelation &&other) noexcept { *this = std::move(other); }
+    OpenRelation &operator=(OpenRelation &&other) noexcept
     {
         std::swap(relation_, other.relation_);
         std::swap(unlock_, other.unlock_);
@@ -48,10 +48,7 @@ private:
 };
 
 // Open to be looked at, no longer.
-inline OpenRelation open_briefly(Oid oid)
-{
-    return OpenRelation(relation_open(oid, AccessShareLock), AccessShareLock);
-}
+inline OpenRelation open_briefly(Oid oid) { return OpenRelation(relation_open(oid, AccessShareLock), AccessShareLock); }
 
 // What a volatile statement does around its work: sees all that this transaction did before, takes a snapshot of its
 // own, and lets the next statement see what it did.

@@ -35,7 +35,8 @@ bool same_key(const Key &a, const Key &b)
     return same(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
 }
 
-template <class Open> void follow_one(const std::optional<Key> &before, const std::optional<Key> &after, Open open)
+template <class Open>
+void follow_one(const std::optional<Key> &before, const std::optional<Key> &after, Open open)
 {
     if (before && after && !same_key(*before, *after))
         open().move(*before, *after);

@@ -24,9 +24,9 @@ Row read_row(const Tables &tables, TupleTableSlot *slot)
 void require_complete(const Row &row)
 {
     // An owner may have dropped NOT NULL; nothing below copes with a job that has no name, state or time.
-    for (Column column : {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries,
-                          Column::max_retries, Column::retry_delay_ms, Column::created_at, Column::priority,
-                          Column::run_at, Column::attempt})
+    for (Column column :
+         {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries, Column::max_retries,
+          Column::retry_delay_ms, Column::created_at, Column::priority, Column::run_at, Column::attempt})
         if (!row.has(column))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("column \"%s\" of table \"jobs\" is null", columns[index(column)].name),
@@ -115,9 +115,8 @@ Jobs::Lock Jobs::try_lock()
     TM_FailureData failure;
     ItemPointerData tid = found_->tts_tid;
     // Locking a version may leave the slot empty when it fails; `out_` is free at this point.
-    const TM_Result result =
-        table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
-                         LockWaitSkip, 0, &failure);
+    const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true),
+                                              LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure);
     switch (result) {
     case TM_Ok:
         return Lock::taken;

@@ -76,7 +76,8 @@ private:
 // nothing when there is no such job or the caller may not have it.
 enum class Changed { yes, no, missing };
 
-template <class Compute> Changed change(Jobs &jobs, const pg_uuid_t *id, ColumnSet written, Row &result, Compute compute)
+template <class Compute>
+Changed change(Jobs &jobs, const pg_uuid_t *id, ColumnSet written, Row &result, Compute compute)
 {
     const bool by_statement = !jobs.direct_update(written);
     for (;;) {

@@ -19,7 +19,7 @@ TimestampTz first_due(std::int32_t /* lane */, std::int32_t /* rank */) { return
 } // namespace
 
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now)
-    : queue_(queue), lane_(lane), now_(now), rank_(PG_INT16_MIN),
+    : lane_(lane), now_(now), rank_(PG_INT16_MIN),
       ranks_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2)),
       run_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 4)), slot_(queue.table())
 {

@@ -29,7 +29,6 @@ private:
     bool next_rank();
     void start_run(std::int32_t rank);
 
-    KeyTable &queue_;
     std::int32_t lane_;
     TimestampTz now_;
     std::int32_t rank_;

@@ -47,10 +47,10 @@ void require_enabled(const std::array<TriggerMark, trigger_count> &marks)
 {
     for (int i = 0; i < trigger_count; ++i)
         if (!OidIsValid(marks[i].oid))
-            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                            errmsg("table \"jobs\" was altered so that it cannot be used"),
-                            errdetail("Trigger \"%s\" is missing or disabled.", trigger_names[i]),
-                            errhint("Put it back with select jobs_ext.install(), or enable it.")));
+            ereport(ERROR,
+                    (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs\" was altered so that it cannot be used"),
+                     errdetail("Trigger \"%s\" is missing or disabled.", trigger_names[i]),
+                     errhint("Put it back with select jobs_ext.install(), or enable it.")));
 }
 
 void write_marks(Oid state, const std::array<TriggerMark, trigger_count> &marks)

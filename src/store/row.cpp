@@ -56,16 +56,13 @@ logic::Status Row::status() const
     auto status = logic::parse_status(name);
     if (!status)
         ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("job %s has the unknown status \"%.*s\"", to_text(id()),
-                               static_cast<int>(name.size()), name.data()),
+                        errmsg("job %s has the unknown status \"%.*s\"", to_text(id()), static_cast<int>(name.size()),
+                               name.data()),
                         errhint("The constraint check_status of jobs was dropped or altered.")));
     return *status;
 }
 
-char *to_text(const pg_uuid_t *uuid)
-{
-    return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
-}
+char *to_text(const pg_uuid_t *uuid) { return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid))); }
 
 Row copy(const Row &row)
 {

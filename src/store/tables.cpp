@@ -21,9 +21,9 @@ std::uint64_t changes = 0; // invalidations so far that may concern us
 
 [[noreturn]] void altered(const char *table, const char *what)
 {
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("table \"%s\" was altered so that it cannot be used", table), errdetail("%s", what),
-                    errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"%s\" was altered so that it cannot be used", table),
+             errdetail("%s", what), errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
 }
 
 Oid find_table(const char *schema, const char *table)
@@ -42,8 +42,8 @@ Oid find_private(const char *table)
     if (!HeapTupleIsValid(tuple))
         missing("jobs_ext", table);
     auto form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    const bool ours = form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
-                      superuser_arg(form->relowner);
+    const bool ours =
+        form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID && superuser_arg(form->relowner);
     ReleaseSysCache(tuple);
     if (!ours)
         altered(table, "It is not the extension's own table.");
@@ -146,9 +146,14 @@ bool computed_column(Relation table, const Tables &result, bool on_insert)
 // The checks that install() makes; every verb keeps them by construction.
 bool check_of_ours(const char *name)
 {
-    static constexpr std::string_view ours[] = {"check_status",           "check_priority", "check_retries",
-                                                "check_retry_delay_ms",   "check_attempt",  "check_started_timestamp",
-                                                "check_completed_timestamp", "check_finished_timestamp",
+    static constexpr std::string_view ours[] = {"check_status",
+                                                "check_priority",
+                                                "check_retries",
+                                                "check_retry_delay_ms",
+                                                "check_attempt",
+                                                "check_started_timestamp",
+                                                "check_completed_timestamp",
+                                                "check_finished_timestamp",
                                                 "check_lease"};
     for (std::string_view known_name : ours)
         if (known_name == name)
@@ -250,10 +255,10 @@ void describe_jobs(Tables &result)
 
     const bool rules = jobs->rd_rules != nullptr;
     const bool constraints = constraint_of_theirs(jobs);
-    result.insert_in_the_way = rules || constraints || computed_column(jobs, result, true) ||
-                               trigger_of_theirs(jobs, Operation::insert);
-    result.update_in_the_way = rules || constraints || computed_column(jobs, result, false) ||
-                               trigger_of_theirs(jobs, Operation::update);
+    result.insert_in_the_way =
+        rules || constraints || computed_column(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
+    result.update_in_the_way =
+        rules || constraints || computed_column(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
     result.delete_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
     find_foreign_keys(jobs, result);
     result.queue_built = queue_state::matches(jobs, result.state);
@@ -261,9 +266,14 @@ void describe_jobs(Tables &result)
 
 void describe_attempts(Tables &result)
 {
-    static constexpr ColumnDefinition wanted[] = {
-        {"job", UUIDOID},      {"attempt", INT4OID}, {"worker", TEXTOID},        {"started_at", TIMESTAMPTZOID},
-        {"ended_at", TIMESTAMPTZOID}, {"outcome", TEXTOID}, {"error_message", TEXTOID}, {"error_details", JSONBOID}};
+    static constexpr ColumnDefinition wanted[] = {{"job", UUIDOID},
+                                                  {"attempt", INT4OID},
+                                                  {"worker", TEXTOID},
+                                                  {"started_at", TIMESTAMPTZOID},
+                                                  {"ended_at", TIMESTAMPTZOID},
+                                                  {"outcome", TEXTOID},
+                                                  {"error_message", TEXTOID},
+                                                  {"error_details", JSONBOID}};
 
     result.attempts = find_table("public", "job_attempts");
     pg::OpenRelation attempts = pg::open_briefly(result.attempts);
@@ -280,7 +290,8 @@ void describe_attempts(Tables &result)
     const bool triggers = attempts->trigdesc != nullptr && attempts->trigdesc->numtriggers > 0;
     const TupleConstr *constraints = attempts->rd_att->constr;
     result.attempts_in_the_way = !as_made || !OidIsValid(result.attempts_index) || triggers ||
-                                 attempts->rd_rules != nullptr || (constraints != nullptr && constraints->num_check > 1);
+                                 attempts->rd_rules != nullptr ||
+                                 (constraints != nullptr && constraints->num_check > 1);
 }
 
 Tables describe()

@@ -103,9 +103,9 @@ private:
     void require_type(const char *name, AttrNumber number)
     {
         static constexpr ColumnDefinition expected[] = {
-            {"job_type", VARCHAROID},   {"job_category", VARCHAROID},      {"backoff", TEXTOID},
-            {"max_retries", INT4OID},   {"retry_delay_ms", INT4OID},       {"retry_delay_max", INTERVALOID},
-            {"lease", INTERVALOID},     {"timeout", INTERVALOID},          {"paused", BOOLOID}};
+            {"job_type", VARCHAROID}, {"job_category", VARCHAROID}, {"backoff", TEXTOID},
+            {"max_retries", INT4OID}, {"retry_delay_ms", INT4OID},  {"retry_delay_max", INTERVALOID},
+            {"lease", INTERVALOID},   {"timeout", INTERVALOID},     {"paused", BOOLOID}};
         const Oid actual = pg::attribute(table_->rd_att, number)->atttypid;
         for (const ColumnDefinition &definition : expected)
             if (std::strcmp(definition.name, name) == 0 && definition.type != actual &&
@@ -121,7 +121,8 @@ private:
 };
 
 // Calls `each` with a slot for every row that is committed now, whatever the transaction's isolation.
-template <class Each> void scan_all(Relation table, Each each)
+template <class Each>
+void scan_all(Relation table, Each each)
 {
     pg::Slot slot(table);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -132,7 +133,8 @@ template <class Each> void scan_all(Relation table, Each each)
     UnregisterSnapshot(snapshot);
 }
 
-template <class Element> Element *grow(Element *list, int count)
+template <class Element>
+Element *grow(Element *list, int count)
 {
     // Doubles at powers of two.
     if (count == 0)
@@ -225,8 +227,8 @@ Type defaults()
         const int length = static_cast<int>(std::strlen(candidate));
         if (length > 200 || name.size() > 200)
             continue;
-        const int distance = varstr_levenshtein(name.data(), static_cast<int>(name.size()), candidate, length, 1, 1, 1,
-                                                true);
+        const int distance =
+            varstr_levenshtein(name.data(), static_cast<int>(name.size()), candidate, length, 1, 1, 1, true);
         if (distance < nearest.back().distance) {
             nearest.back() = {distance, candidate};
             std::sort(nearest.begin(), nearest.end(), [](Near a, Near b) { return a.distance < b.distance; });

@@ -5,10 +5,10 @@ namespace verbs {
 JobState state_of(const store::Row &row, pg::Nullable created)
 {
     using store::Column;
-    static constexpr Column shown[] = {Column::id,       Column::job_id,           Column::job_type,
-                                       Column::status,   Column::attempt,          Column::retries,
-                                       Column::lease_id, Column::run_at,           Column::lease_expires_at,
-                                       Column::cancel_requested_at, Column::finished_at};
+    static constexpr Column shown[] = {
+        Column::id,         Column::job_id,   Column::job_type, Column::status,           Column::attempt,
+        Column::retries,    Column::lease_id, Column::run_at,   Column::lease_expires_at, Column::cancel_requested_at,
+        Column::finished_at};
     static_assert(std::size(shown) == job_state_columns - 1);
     JobState state;
     for (std::size_t i = 0; i < std::size(shown); ++i) {

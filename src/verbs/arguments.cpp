@@ -32,8 +32,9 @@ void require_one(pg::Nullable id, pg::Nullable job_id)
 void check_finite(pg::Nullable instant, const char *argument)
 {
     if (instant && TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(instant.value)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a finite time: %s", argument,
-                                                                timestamptz_to_str(DatumGetTimestampTz(instant.value)))));
+        ereport(ERROR,
+                (errcode(sqlstate::bad_argument), errmsg("%s must be a finite time: %s", argument,
+                                                         timestamptz_to_str(DatumGetTimestampTz(instant.value)))));
 }
 
 void check_range(pg::Nullable number, std::int32_t lowest, std::int32_t highest, const char *argument)
@@ -77,9 +78,9 @@ void check_object(pg::Nullable json, const char *argument)
     if (!json)
         return;
     if (!JB_ROOT_IS_OBJECT(json_of(json.value)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("%s must be a JSON object: %.100s", argument,
-                               JsonbToCString(nullptr, &json_of(json.value)->root, 0))));
+        ereport(ERROR,
+                (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON object: %.100s", argument,
+                                                         JsonbToCString(nullptr, &json_of(json.value)->root, 0))));
     check_size(json, argument);
 }
 
@@ -100,14 +101,14 @@ void check_row_size(const store::Row &row)
 {
     using store::Column;
     std::size_t size = 0;
-    for (Column column : {Column::input_payload, Column::result, Column::error_message, Column::metadata,
-                          Column::progress})
+    for (Column column :
+         {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})
         if (row.has(column))
             size += toast_raw_datum_size(row[column]);
     if (size > longest_row)
         ereport(ERROR, (errcode(sqlstate::too_large),
-                        errmsg("job %s would be too large: %zu bytes, and a row may have %zu",
-                               store::to_text(row.id()), size, longest_row),
+                        errmsg("job %s would be too large: %zu bytes, and a row may have %zu", store::to_text(row.id()),
+                               size, longest_row),
                         errhint("Keep the data in a table or a bucket and put a reference to it here.")));
 }
 

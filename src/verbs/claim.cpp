@@ -120,7 +120,7 @@ private:
     LaneScan *last_ = nullptr;
 };
 
-enum class Take { taken, left, look_again };
+enum class Take { taken, left, busy, changed };
 
 // Takes one candidate, if it is still what the queue says.
 Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candidate, TimestampTz now,
@@ -136,9 +136,9 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
 
     switch (jobs.try_lock()) {
     case Jobs::Lock::busy:
-        return Take::left;
+        return Take::busy;
     case Jobs::Lock::changed:
-        return Take::look_again;
+        return Take::changed;
     case Jobs::Lock::taken:
         break;
     }
@@ -162,7 +162,8 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
     return Take::taken;
 }
 
-// One pass over the queue under one snapshot. `look_again`: a candidate had changed since the snapshot.
+// One pass over the queue under one snapshot. `look_again`: it may have missed something, since a candidate had changed
+// since the snapshot, or since others were so quick that all it met was theirs.
 int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
 {
     const TimestampTz now = settings::now();
@@ -170,6 +171,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
     Merge merge(jobs.derived().queue(), selection, now);
     pg::RowMemory memory;
     int taken = 0;
+    bool any_busy = false;
     look_again = false;
     while (auto candidate = merge.next()) {
         CHECK_FOR_INTERRUPTS();
@@ -177,12 +179,14 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
             pg::RowMemory::Use use(memory);
             const Take outcome = take(jobs, request, *candidate, now, sink);
             taken += outcome == Take::taken;
-            look_again = look_again || outcome == Take::look_again;
+            look_again = look_again || outcome == Take::changed;
+            any_busy = any_busy || outcome == Take::busy;
         }
         if (taken == wanted)
             break;
         merge.advance();
     }
+    look_again = look_again || (any_busy && taken == 0);
     return taken;
 }
 

@@ -38,8 +38,7 @@ Row existing(Jobs &jobs, const Row &wanted)
                         errmsg("could not serialize access due to concurrent insert of job_id \"%s\"",
                                TextDatumGetCString(key))));
     if (found->text(Column::job_type) != wanted.text(Column::job_type) ||
-        !store::same(DatumGetUUIDP((*found)[Column::organisation_id]),
-                     DatumGetUUIDP(wanted[Column::organisation_id])))
+        !store::same(DatumGetUUIDP((*found)[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
         raise(key_taken(TextDatumGetCString(key)));
     return store::copy(*found);
 }

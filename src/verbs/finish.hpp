@@ -12,11 +12,11 @@ enum class Ending : std::uint8_t { complete, fail, release };
 struct Outcome {
     Lease lease;
     Ending ending;
-    pg::Nullable result;              // complete
-    pg::Nullable error_message;       // fail
-    pg::Nullable error_details;       // fail
+    pg::Nullable result;               // complete
+    pg::Nullable error_message;        // fail
+    pg::Nullable error_details;        // fail
     std::optional<TimestampTz> run_at; // fail, release: when to try again
-    bool permanent = false;           // fail
+    bool permanent = false;            // fail
 };
 
 // 22023, PT413.

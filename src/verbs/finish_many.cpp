@@ -50,7 +50,8 @@ void read_release(Outcome &outcome, const pg::JsonMember &member)
 }
 
 // The details of a fail or release: an object, or null for none.
-template <class Read> void read_details(const pg::JsonMember &member, const char *key, Read read)
+template <class Read>
+void read_details(const pg::JsonMember &member, const char *key, Read read)
 {
     if (member.value.type == jbvNull)
         return;
@@ -82,9 +83,9 @@ Outcome from_object(const JsonbValue &element)
             lease.unknown_key(member);
     });
     if (endings != 1)
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d",
-                               endings)));
+        ereport(ERROR,
+                (errcode(sqlstate::bad_argument),
+                 errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d", endings)));
     outcome.lease = lease.get();
     check(outcome);
     return outcome;

@@ -28,8 +28,7 @@ struct Heartbeat {
 // False: nothing to write.
 bool beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 {
-    const Microseconds usual =
-        moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
+    const Microseconds usual = moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
     const bool half_spent = *row.time(Column::lease_expires_at) - now < usual / 2;
     if (heartbeat.extension || half_spent)
         row.set_time(Column::lease_expires_at, now + heartbeat.extension.value_or(usual));
@@ -127,15 +126,14 @@ JOBS_FUNCTION(job_heartbeat_many)
     pg::StatementScope scope("job_heartbeat_many()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
-    in_order_of_id<Heartbeat>(
-        list, "leases", from_object, sink, jobs, [&](Heartbeat &heartbeat, const auto &emit) {
-            heartbeat.extension = extension;
-            Row row = {};
-            row.null.fill(true);
-            const std::optional<Refusal> refusal = run(jobs, heartbeat, row);
-            JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
-            emit(state.values, state.nulls, job_state_columns);
-        });
+    in_order_of_id<Heartbeat>(list, "leases", from_object, sink, jobs, [&](Heartbeat &heartbeat, const auto &emit) {
+        heartbeat.extension = extension;
+        Row row = {};
+        row.null.fill(true);
+        const std::optional<Refusal> refusal = run(jobs, heartbeat, row);
+        JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
+        emit(state.values, state.nulls, job_state_columns);
+    });
     return Datum{0};
 }
 

@@ -11,7 +11,6 @@ namespace verbs {
 
 namespace {
 
-using store::Key;
 using store::Tables;
 
 const char *column_list()
@@ -52,7 +51,8 @@ public:
     }
 
     // Calls `each(values, nulls)` for every row; false ends it. Returns how many rows there were.
-    template <class Each> std::uint64_t run(Each each)
+    template <class Each>
+    std::uint64_t run(Each each)
     {
         pg::SpiScope spi;
         const std::uint64_t rows = pg::run(text_.data, std::span(parameters_, count_), 0, true);
@@ -98,7 +98,10 @@ public:
     }
     bool full() const { return count_ >= chunk; }
     bool empty() const { return count_ == 0; }
-    Datum array() const { return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)); }
+    Datum array() const
+    {
+        return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+    }
 
 private:
     Datum *list_ = nullptr;

@@ -34,9 +34,9 @@ pg::Nullable why(const Row &job, bool timed_out)
 {
     const char *worker = job.has(Column::worker) ? TextDatumGetCString(job[Column::worker]) : "(unnamed)";
     const int attempt = job.number(Column::attempt);
-    return CStringGetTextDatum(timed_out
-                                   ? psprintf("attempt %d by worker %s ran longer than its type allows", attempt, worker)
-                                   : psprintf("the lease of attempt %d by worker %s ran out", attempt, worker));
+    return CStringGetTextDatum(
+        timed_out ? psprintf("attempt %d by worker %s ran longer than its type allows", attempt, worker)
+                  : psprintf("the lease of attempt %d by worker %s ran out", attempt, worker));
 }
 
 void reap(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts &counts)

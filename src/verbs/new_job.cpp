@@ -45,8 +45,8 @@ void check_parent(store::Jobs &jobs, const Row &row)
         return;
     const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
     const std::optional<Row> parent = jobs.find(parent_id);
-    if (!parent || !store::same(DatumGetUUIDP((*parent)[Column::organisation_id]),
-                                DatumGetUUIDP(row[Column::organisation_id])))
+    if (!parent ||
+        !store::same(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
 }
@@ -101,8 +101,8 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted)
     check(wanted);
     const TimestampTz now = settings::now();
     auto type_name = DatumGetTextPP(wanted.job_type.value);
-    const store::Type type = store::types::require(
-        {VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    const store::Type type =
+        store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
     const pg_uuid_t *id = pg::time_ordered_uuid(now);
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 

@@ -16,8 +16,9 @@ const char *detail(const char *reason, const Row *job)
     appendStringInfo(&json, "{\"reason\": \"%s\"", reason);
     if (job != nullptr) {
         const std::string_view status = job->text(Column::status);
-        appendStringInfo(&json, ", \"status\": \"%.*s\", \"attempt\": %d, \"worker\": ",
-                         static_cast<int>(status.size()), status.data(), job->number(Column::attempt));
+        appendStringInfo(&json,
+                         ", \"status\": \"%.*s\", \"attempt\": %d, \"worker\": ", static_cast<int>(status.size()),
+                         status.data(), job->number(Column::attempt));
         if (job->has(Column::worker))
             escape_json(&json, TextDatumGetCString((*job)[Column::worker]));
         else

@@ -8,7 +8,6 @@
 #include "verbs/privileges.hpp"
 #include "verbs/refusal.hpp"
 
-
 namespace verbs {
 
 namespace {

@@ -103,15 +103,23 @@ void check_client_values(const Row &row)
 // A new job of a client: what the server owns is overwritten, not obeyed.
 void stamp_new(Row &row, TimestampTz now)
 {
-    static constexpr Column emptied[] = {
-        Column::result,           Column::error_message, Column::execution_time_ms, Column::started_at,
-        Column::completed_at,     Column::cancelled_at,  Column::lease_id,          Column::worker,
-        Column::lease_expires_at, Column::timeout_at,    Column::heartbeat_at,      Column::finished_at,
-        Column::cancel_requested_at, Column::progress};
+    static constexpr Column emptied[] = {Column::result,
+                                         Column::error_message,
+                                         Column::execution_time_ms,
+                                         Column::started_at,
+                                         Column::completed_at,
+                                         Column::cancelled_at,
+                                         Column::lease_id,
+                                         Column::worker,
+                                         Column::lease_expires_at,
+                                         Column::timeout_at,
+                                         Column::heartbeat_at,
+                                         Column::finished_at,
+                                         Column::cancel_requested_at,
+                                         Column::progress};
     const std::optional<Status> status = logic::parse_status(row.text(Column::status));
     if (status && !logic::insertable(*status))
-        ereport(ERROR, (errcode(sqlstate::conflict),
-                        errmsg("a new job cannot be %s", logic::name(*status).data()),
+        ereport(ERROR, (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name(*status).data()),
                         errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
                                            logic::name(*status).data()),
                         errhint("Insert it as pending, queued or paused.")));
@@ -133,11 +141,13 @@ void stamp_new(Row &row, TimestampTz now)
     check_client_values(row);
 }
 
-constexpr Column server_owned[] = {Column::created_at,        Column::started_at,  Column::completed_at,
-                                   Column::cancelled_at,      Column::finished_at, Column::execution_time_ms,
-                                   Column::attempt,           Column::retries,     Column::lease_id,
-                                   Column::worker,            Column::lease_expires_at, Column::timeout_at,
-                                   Column::heartbeat_at,      Column::cancel_requested_at};
+constexpr Column server_owned[] = {Column::created_at,       Column::started_at,
+                                   Column::completed_at,     Column::cancelled_at,
+                                   Column::finished_at,      Column::execution_time_ms,
+                                   Column::attempt,          Column::retries,
+                                   Column::lease_id,         Column::worker,
+                                   Column::lease_expires_at, Column::timeout_at,
+                                   Column::heartbeat_at,     Column::cancel_requested_at};
 
 void keep_server_owned(const Row &before, Row &after)
 {
@@ -239,8 +249,8 @@ Row guard(const Update &update)
     if (*to == Status::in_progress && from == Status::in_progress && update.names_status)
         raise(illegal_transition(before, *to, "Another worker has the job; claim with job_claim()."));
     if (*to != from && !logic::legal(from, *to))
-        raise(illegal_transition(before, *to,
-                                 *to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
+        raise(illegal_transition(
+            before, *to, *to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
     if (*to != from || !update.owner)
@@ -281,9 +291,8 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     update.asked = read(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
     store::require_complete(update.asked);
-    update.names_status =
-        bms_is_member(tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber,
-                      trigger->tg_updatedcols);
+    update.names_status = bms_is_member(
+        tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
     update.owner = by_owner(tables);
     update.now = settings::now();
     return with(tables, trigger->tg_newtuple, descriptor, guard(update));
@@ -297,9 +306,7 @@ void record_attempt(const Tables &tables, const Row &before, const Row &after)
     if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
         return;
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
-    const Outcome outcome = failed                   ? Outcome::failed
-                            : to == Status::cancelled ? Outcome::cancelled
-                                                      : Outcome::released;
+    const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
     store::attempts::record(tables, before, outcome, *after.time(Column::updated_at),
                             outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {});
 }
@@ -337,8 +344,8 @@ JOBS_FUNCTION(jobs_before_row)
 {
     const Tables tables = store::tables();
     TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs");
-    HeapTuple result = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? before_insert(tables, trigger)
-                                                                  : before_update(tables, trigger);
+    HeapTuple result =
+        TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? before_insert(tables, trigger) : before_update(tables, trigger);
     return PointerGetDatum(result);
 }
 

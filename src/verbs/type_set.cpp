@@ -11,9 +11,9 @@ namespace {
 void check_backoff(pg::Nullable backoff)
 {
     if (backoff && !logic::parse_backoff(TextDatumGetCString(backoff.value)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown backoff \"%s\"", TextDatumGetCString(backoff.value)),
-                        errhint("It is one of exponential, linear, fixed.")));
+        ereport(ERROR,
+                (errcode(sqlstate::bad_argument), errmsg("unknown backoff \"%s\"", TextDatumGetCString(backoff.value)),
+                 errhint("It is one of exponential, linear, fixed.")));
 }
 
 void check_not_negative(pg::Nullable interval, const char *argument)

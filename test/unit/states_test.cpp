@@ -1,0 +1,67 @@
+#include "logic/states.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using logic::Mover;
+using logic::Status;
+
+constexpr Status all[] = {Status::pending,   Status::queued, Status::in_progress, Status::paused,
+                          Status::completed, Status::failed, Status::cancelled};
+
+// The table as the documentation has it: a row from, a column to, in the order of `all`.
+constexpr const char *legal_moves[] = {
+    //           p q i s c f x
+    /* pending     */ "..++.++",
+    /* queued      */ "..++.++",
+    /* in_progress */ "+...+++",
+    /* paused      */ ".+....+",
+    /* completed   */ ".......",
+    /* failed      */ ".r.....",
+    /* cancelled   */ ".r.....",
+};
+
+TEST(States, LegalMovesAreThoseOfTheTable)
+{
+    for (std::size_t from = 0; from < std::size(all); ++from)
+        for (std::size_t to = 0; to < std::size(all); ++to) {
+            const char entry = legal_moves[from][to];
+            EXPECT_EQ(logic::legal(all[from], all[to]), entry == '+')
+                << logic::name(all[from]) << " to " << logic::name(all[to]);
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry != '.')
+                << logic::name(all[from]) << " to " << logic::name(all[to]) << " by job_retry";
+        }
+}
+
+TEST(States, NamesComeBack)
+{
+    for (Status status : all)
+        EXPECT_EQ(logic::parse_status(logic::name(status)), status);
+    EXPECT_EQ(logic::parse_status("running"), std::nullopt);
+    EXPECT_EQ(logic::parse_status(""), std::nullopt);
+    EXPECT_EQ(logic::parse_status("Pending"), std::nullopt);
+}
+
+TEST(States, EveryStateIsOfOneKind)
+{
+    for (Status status : all) {
+        const int kinds = logic::waiting(status) + logic::ended(status) + (status == Status::in_progress) +
+                          (status == Status::paused);
+        EXPECT_EQ(kinds, 1) << logic::name(status);
+        EXPECT_EQ(logic::insertable(status), logic::waiting(status) || status == Status::paused);
+    }
+}
+
+TEST(States, WhatHasEndedStaysUnlessTriedAgain)
+{
+    for (Status from : all)
+        for (Status to : all)
+            if (logic::ended(from)) {
+                EXPECT_FALSE(logic::legal(from, to));
+            }
+}
+
+} // namespace
