@@ -67,7 +67,7 @@ bool check_now(char **value, void **extra, GucSource source)
         return false;
     }
 
-    auto parsed = static_cast<TimestampTz *>(malloc(sizeof(TimestampTz)));
+    auto parsed = static_cast<TimestampTz *>(pg::setting_memory(sizeof(TimestampTz)));
     if (parsed == nullptr)
         return false;
     *parsed = instant;

@@ -70,6 +70,16 @@ inline void truncate(List *relations, List *oids)
 // 18: TupleDescAttr's array may be compact; only the macro may be used, on every version.
 inline Form_pg_attribute attribute(TupleDesc descriptor, int number) { return TupleDescAttr(descriptor, number - 1); }
 
+// 16: what a check hook hands on lives in memory of the settings' own (commit 407b50f2d4); before, in malloc's.
+inline void *setting_memory(std::size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+    return guc_malloc(LOG, size);
+#else
+    return malloc(size);
+#endif
+}
+
 // 17: intervals may be infinite (commit 519fc1bd9e).
 inline bool finite(const Interval *interval)
 {
