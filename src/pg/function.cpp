@@ -2,22 +2,12 @@
 
 namespace pg {
 
-TupleDesc result_type(FunctionCallInfo fcinfo)
+Datum row_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
-    auto cached = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
-    if (cached != nullptr)
-        return cached;
-
-    TupleDesc descriptor;
-    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("function returning a row called in a context that cannot accept one")));
-
-    MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    descriptor = BlessTupleDesc(CreateTupleDescCopy(descriptor));
-    MemoryContextSwitchTo(before);
-    fcinfo->flinfo->fn_extra = descriptor;
-    return descriptor;
+    TupleDesc descriptor = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+    const Datum row = HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+    ReleaseTupleDesc(descriptor);
+    return row;
 }
 
 } // namespace pg

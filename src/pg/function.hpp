@@ -56,7 +56,7 @@ private:
     ReturnSetInfo *info_;
 };
 
-// The row type of a function that returns one composite value, blessed once per call site.
-TupleDesc result_type(FunctionCallInfo fcinfo);
+// The result of a function that returns one value of a named row type.
+Datum row_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 
 } // namespace pg

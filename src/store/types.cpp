@@ -311,6 +311,8 @@ std::int32_t make(std::string_view type)
 
 } // namespace
 
+std::optional<std::int32_t> find(std::string_view type) { return find_lane(type); }
+
 std::int32_t of(std::string_view type)
 {
     auto lane = find_lane(type);

@@ -42,6 +42,9 @@ namespace lanes {
 // The number under which the queue knows the type, given at the first use and never again to another type.
 std::int32_t of(std::string_view type);
 
+// Nothing, if the type never had a job.
+std::optional<std::int32_t> find(std::string_view type);
+
 // The type of a lane, or nothing.
 std::optional<std::string_view> type_of(std::int32_t lane);
 

@@ -19,63 +19,45 @@ using store::Jobs;
 using store::LaneScan;
 using store::Row;
 
-// Types asked for, by name; a category selects among them, a paused type is left out.
-class Selection {
-public:
-    explicit Selection(const ClaimRequest &request) : category_(request.category)
-    {
-        if (!request.job_types)
-            return;
-        any_ = false;
-        deconstruct_array(DatumGetArrayTypeP(request.job_types.value), TEXTOID, -1, false, TYPALIGN_INT, &names_,
-                          nullptr, &count_);
-    }
+std::string_view view(Datum text)
+{
+    auto packed = PG_DETOAST_DATUM_PACKED(text);
+    return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
+}
 
-    bool has(std::string_view type) const
-    {
-        if (!any_ && !named(type))
-            return false;
-        const store::Type settings = store::types::settings_of(type);
-        if (settings.paused)
-            return false;
-        return !category_ || (settings.has_category && settings.category == view(category_.value));
-    }
+// The names in a text[].
+std::span<Datum> names_in(Datum array)
+{
+    Datum *names;
+    int count;
+    deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &names, nullptr, &count);
+    return {names, static_cast<std::size_t>(count)};
+}
 
-private:
-    static std::string_view view(Datum text)
-    {
-        auto packed = PG_DETOAST_DATUM_PACKED(text);
-        return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
-    }
-
-    bool named(std::string_view type) const
-    {
-        for (int i = 0; i < count_; ++i)
-            if (view(names_[i]) == type)
-                return true;
+// A category selects among types; a paused type is left out.
+bool selected(const ClaimRequest &request, std::string_view type)
+{
+    const store::Type settings = store::types::settings_of(type);
+    if (settings.paused)
         return false;
-    }
-
-    pg::Nullable category_;
-    bool any_ = true;
-    Datum *names_ = nullptr;
-    int count_ = 0;
-};
+    return !request.category || (settings.has_category && settings.category == view(request.category.value));
+}
 
 // The sorted runs of the lanes asked for, merged: the best due row of all comes first.
 class Merge {
 public:
-    Merge(store::KeyTable &queue, const Selection &selection, TimestampTz now)
+    Merge(store::KeyTable &queue, const ClaimRequest &request, TimestampTz now) : queue_(queue), now_(now)
     {
-        std::int32_t lane = logic::running_lane;
-        while (auto next = store::next_lane(queue, lane)) {
-            lane = *next;
-            auto type = store::lanes::type_of(lane);
-            if (!type || !selection.has(*type))
-                continue;
-            auto scan = new (palloc(sizeof(LaneScan))) LaneScan(queue, GetActiveSnapshot(), lane, now);
-            scans_ = lappend(scans_, scan);
+        if (request.job_types) {
+            for (Datum name : names_in(request.job_types.value))
+                if (auto lane = store::lanes::find(view(name)); lane && selected(request, view(name)))
+                    add(*lane);
+            return;
         }
+        std::optional<std::int32_t> lane = logic::running_lane;
+        while ((lane = store::next_lane(queue, *lane)))
+            if (auto type = store::lanes::type_of(*lane); type && selected(request, *type))
+                add(*lane);
     }
 
     ~Merge()
@@ -116,6 +98,17 @@ private:
         return std::memcmp(&a.job, &b.job, UUID_LEN) < 0;
     }
 
+    void add(std::int32_t lane)
+    {
+        if (list_member_int(lanes_, lane))
+            return;
+        lanes_ = lappend_int(lanes_, lane);
+        scans_ = lappend(scans_, new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane, now_));
+    }
+
+    store::KeyTable &queue_;
+    TimestampTz now_;
+    List *lanes_ = NIL;
     List *scans_ = NIL;
     LaneScan *last_ = nullptr;
 };
@@ -167,8 +160,7 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
 int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
 {
     const TimestampTz now = settings::now();
-    const Selection selection(request);
-    Merge merge(jobs.derived().queue(), selection, now);
+    Merge merge(jobs.derived().queue(), request, now);
     pg::RowMemory memory;
     int taken = 0;
     bool any_busy = false;
@@ -242,11 +234,8 @@ void check(const ClaimRequest &request)
     ArrayType *names = DatumGetArrayTypeP(request.job_types.value);
     if (ARR_NDIM(names) > 1 || array_contains_nulls(names))
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("job_types must be a list of names without null")));
-    Datum *list;
-    int count;
-    deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &list, nullptr, &count);
-    for (int i = 0; i < count; ++i)
-        store::types::require(TextDatumGetCString(list[i]));
+    for (Datum name : names_in(request.job_types.value))
+        store::types::require(view(name));
 }
 
 int claim(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)

@@ -61,7 +61,6 @@ JOBS_FUNCTION(job_type_set)
     check_not_negative(given(10), "keep_failed");
 
     PreventCommandIfReadOnly("job_type_set()");
-    TupleDesc descriptor = pg::result_type(fcinfo);
     MemoryContext caller = CurrentMemoryContext;
     pg::SpiScope spi;
     if (pg::run(statement, parameters) != 1)
@@ -72,7 +71,7 @@ JOBS_FUNCTION(job_type_set)
     bool nulls[std::size(parameter_types)];
     heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
     MemoryContextSwitchTo(caller);
-    return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+    return pg::row_result(fcinfo, values, nulls);
 }
 
 } // namespace verbs
