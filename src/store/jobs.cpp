@@ -53,6 +53,7 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
 
 pg::OpenRelation lock_table(Tables &known)
 {
+    const bool built_at_first = store::tables().queue_built;
     for (;;) {
         queue_state::ensure_built();
         known = tables();
@@ -60,6 +61,8 @@ pg::OpenRelation lock_table(Tables &known)
         // The lock lets invalidations in: the table may be another one now, or altered.
         if (table != nullptr && tables().jobs == known.jobs && tables().queue_built) {
             known = tables();
+            if (!built_at_first)
+                pg::renew_snapshot(); // the statement's own is from before
             return pg::OpenRelation(table, NoLock);
         }
         if (table != nullptr)
