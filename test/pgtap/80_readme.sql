@@ -3,7 +3,7 @@
 select plan(4);
 
 \set first_job `awk '/^\140\140\140sql$/ {inside = 1; next} /^\140\140\140$/ {inside = 0} inside' README.md`
-select isnt(:'first_job', '', 'README.md has a block of SQL');
+select isnt(:'first_job'::text, '', 'README.md has a block of SQL');
 :first_job
 
 select results_eq(
