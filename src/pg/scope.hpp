@@ -5,6 +5,7 @@
 // Linux simply skip them, and C code of Postgres relies on the same.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "prelude.hpp"
@@ -90,6 +91,9 @@ public:
 private:
     MemoryContext before_;
 };
+
+// For lists whose length the caller of a function chooses: not limited to 1 GB.
+inline void *allocate(std::size_t size) { return palloc_extended(std::max<std::size_t>(size, 1), MCXT_ALLOC_HUGE); }
 
 // Memory of one row in a loop over many.
 class RowMemory {

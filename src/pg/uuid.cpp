@@ -32,14 +32,23 @@ pg_uuid_t *random_uuid()
 
 pg_uuid_t *time_ordered_uuid(TimestampTz now)
 {
-    pg_uuid_t *uuid = random_bytes();
+    constexpr std::uint64_t per_ms = 4096;
+    constexpr std::uint64_t one_second = 1000 * per_ms;
+    static std::uint64_t last = 0;
+
     const std::uint64_t unix_us = static_cast<std::uint64_t>(now + epoch_shift);
-    const std::uint64_t ms = unix_us / 1000;
+    std::uint64_t tick = unix_us / 1000 * per_ms + unix_us % 1000 * per_ms / 1000;
+    // A clock that was set back by more than a moment is followed.
+    if (tick <= last && last - tick < one_second)
+        tick = last + 1;
+    last = tick;
+
+    pg_uuid_t *uuid = random_bytes();
+    const std::uint64_t ms = tick / per_ms;
     for (int i = 0; i < 6; ++i)
         uuid->data[i] = static_cast<unsigned char>(ms >> (40 - 8 * i));
-    const std::uint64_t fraction = (unix_us % 1000) * 4096 / 1000;
-    uuid->data[6] = static_cast<unsigned char>(fraction >> 8);
-    uuid->data[7] = static_cast<unsigned char>(fraction);
+    uuid->data[6] = static_cast<unsigned char>(tick % per_ms >> 8);
+    uuid->data[7] = static_cast<unsigned char>(tick);
     stamp(uuid, 7);
     return uuid;
 }

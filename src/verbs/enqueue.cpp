@@ -1,4 +1,6 @@
 // job_enqueue, job_enqueue_many.
+#include <algorithm>
+
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -21,6 +23,7 @@ using store::Row;
 // visible under row security.
 Row existing(Jobs &jobs, const Row &wanted)
 {
+    require_select(jobs.tables());
     const Datum key = wanted[Column::job_id];
     if (check_enable_rls(jobs.tables().jobs, InvalidOid, true) == RLS_ENABLED) {
         pg::SpiScope spi;
@@ -43,18 +46,13 @@ Row existing(Jobs &jobs, const Row &wanted)
     return store::copy(*found);
 }
 
-struct Enqueued {
-    Row row;
-    bool created;
-};
-
-Enqueued enqueue(Jobs &jobs, const NewJob &wanted)
+// Inserts the row, or sets it to the job that has its key. Says whether it was created.
+bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
 {
-    const bool keyed = static_cast<bool>(wanted.job_id);
-    Row row = make_row(jobs, wanted);
     if (jobs.insert(row, keyed))
-        return {row, true};
-    return {existing(jobs, row), false};
+        return true;
+    row = existing(jobs, row);
+    return false;
 }
 
 void require_may_insert(const Jobs &jobs)
@@ -93,9 +91,31 @@ JOBS_FUNCTION(job_enqueue)
     pg::StatementScope scope("job_enqueue()");
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);
-    const Enqueued enqueued = enqueue(jobs, wanted);
-    return answer(fcinfo, enqueued.row, BoolGetDatum(enqueued.created));
+    Row row = make_row(jobs, wanted);
+    const bool created = insert_or_find(jobs, row, static_cast<bool>(wanted.job_id));
+    return answer(fcinfo, row, BoolGetDatum(created));
 }
+
+namespace {
+
+struct Element {
+    Row row;
+    bool keyed;
+    int position;
+};
+
+// Two calls with the same keys in another order would wait for each other: keys are taken in their own order, whatever
+// the order of the array, which is that of the ids and of the answer.
+bool takes_key_before(const Element *a, const Element *b)
+{
+    if (a->keyed != b->keyed)
+        return a->keyed;
+    if (a->keyed && a->row.text(Column::job_id) != b->row.text(Column::job_id))
+        return a->row.text(Column::job_id) < b->row.text(Column::job_id);
+    return a->position < b->position;
+}
+
+} // namespace
 
 JOBS_FUNCTION(job_enqueue_many)
 {
@@ -107,16 +127,29 @@ JOBS_FUNCTION(job_enqueue_many)
     pg::StatementScope scope("job_enqueue_many()");
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);
-    pg::RowMemory memory;
+    const std::size_t count = JsonContainerSize(&list->root);
+    std::span<Element> elements(static_cast<Element *>(pg::allocate(sizeof(Element) * count)), count);
+    std::span<Element *> order(static_cast<Element **>(pg::allocate(sizeof(Element *) * count)), count);
     pg::ElementContext context("jobs");
-    pg::each_element(&list->root, [&](const JsonbValue &element, int position) {
+    pg::each_element(&list->root, [&](const JsonbValue &value, int position) {
         CHECK_FOR_INTERRUPTS();
         context.position = position;
-        pg::RowMemory::Use use(memory);
-        const Enqueued enqueued = enqueue(jobs, from_object(element));
-        JobState state = state_of(enqueued.row, BoolGetDatum(enqueued.created));
-        sink.put(state.values, state.nulls);
+        const NewJob wanted = from_object(value);
+        elements[position - 1] = {make_row(jobs, wanted), static_cast<bool>(wanted.job_id), position};
+        order[position - 1] = &elements[position - 1];
     });
+
+    std::sort(order.begin(), order.end(), takes_key_before);
+    Datum *created = static_cast<Datum *>(pg::allocate(sizeof(Datum) * count));
+    for (Element *element : order) {
+        CHECK_FOR_INTERRUPTS();
+        context.position = element->position;
+        created[element->position - 1] = BoolGetDatum(insert_or_find(jobs, element->row, element->keyed));
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        JobState state = state_of(elements[i].row, created[i]);
+        sink.put(state.values, state.nulls);
+    }
     return Datum{0};
 }
 

@@ -51,8 +51,8 @@ void in_order_of_id(JsonbContainer *list, const char *argument, Read read, pg::R
         HeapTuple row;
     };
     const int count = static_cast<int>(JsonContainerSize(list));
-    auto items = static_cast<Item *>(palloc_extended(sizeof(Item) * std::max(count, 1), MCXT_ALLOC_HUGE));
-    auto order = static_cast<Item **>(palloc_extended(sizeof(Item *) * std::max(count, 1), MCXT_ALLOC_HUGE));
+    auto items = static_cast<Item *>(pg::allocate(sizeof(Item) * count));
+    auto order = static_cast<Item **>(pg::allocate(sizeof(Item *) * count));
     pg::ElementContext context(argument);
     pg::each_element(list, [&](const JsonbValue &value, int position) {
         context.position = position;

@@ -15,6 +15,8 @@ void require(const store::Tables &tables, AclMode mode)
 
 void require_insert(const store::Tables &tables) { require(tables, ACL_INSERT); }
 
+void require_select(const store::Tables &tables) { require(tables, ACL_SELECT); }
+
 void require_update(const store::Tables &tables)
 {
     require(tables, ACL_UPDATE);

@@ -7,6 +7,7 @@ namespace verbs {
 
 // 42501 for a caller without the privilege on `jobs`.
 void require_insert(const store::Tables &tables);
+void require_select(const store::Tables &tables);
 void require_update(const store::Tables &tables);
 // UPDATE on `cancel_requested_at` is enough.
 void require_cancel(const store::Tables &tables);
