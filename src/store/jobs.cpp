@@ -21,16 +21,23 @@ Row read_row(const Tables &tables, TupleTableSlot *slot)
     return row;
 }
 
+// Nothing copes with a job that has no name, state or time.
+std::optional<Column> null_in(const Row &row)
+{
+    for (Column column : {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries,
+                          Column::max_retries, Column::retry_delay_ms, Column::created_at, Column::organisation_id,
+                          Column::priority, Column::run_at, Column::attempt})
+        if (!row.has(column))
+            return column;
+    return std::nullopt;
+}
+
 void require_complete(const Row &row)
 {
-    // An owner may have dropped NOT NULL; nothing below copes with a job that has no name, state or time.
-    for (Column column :
-         {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries, Column::max_retries,
-          Column::retry_delay_ms, Column::created_at, Column::priority, Column::run_at, Column::attempt})
-        if (!row.has(column))
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                            errmsg("column \"%s\" of table \"jobs\" is null", columns[index(column)].name),
-                            errhint("The constraint NOT NULL of the column was dropped.")));
+    if (auto column = null_in(row))
+        ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                        errmsg("column \"%s\" of table \"jobs\" is null", columns[index(*column)].name),
+                        errhint("The constraint NOT NULL of the column was dropped.")));
 }
 
 namespace {

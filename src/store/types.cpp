@@ -95,7 +95,7 @@ private:
     {
         pg::Nullable value = column(slot, name);
         if (!value)
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+            ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                             errmsg("column \"%s\" of table \"job_types\" is null", name)));
         return value.value;
     }

@@ -144,6 +144,7 @@ List *held_by(Jobs &jobs, Datum worker)
 JOBS_FUNCTION(job_release_worker)
 {
     const Datum worker = require(pg::argument(fcinfo, 0), "worker");
+    check_length(worker, PG_INT32_MAX, "worker");
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());

@@ -93,11 +93,11 @@ void wait(Row &row, TimestampTz now, TimestampTz run_at)
 
 void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure)
 {
-    row.set(Column::error_message, failure.message);
     if (row.has(Column::cancel_requested_at)) {
-        cancel(row, now, failure.message);
+        cancel(row, now, row.has(Column::error_message) ? pg::Nullable{} : failure.message);
         return;
     }
+    row.set(Column::error_message, failure.message);
     const std::int32_t retries = row.number(Column::retries);
     if (failure.permanent || retries >= row.number(Column::max_retries)) {
         finish(row, Status::failed, now);
@@ -137,6 +137,13 @@ void cancel(Row &row, TimestampTz now, pg::Nullable reason)
         row.set_time(Column::cancel_requested_at, now);
     if (reason)
         row.set(Column::error_message, reason);
+}
+
+void request_cancel(Row &row, TimestampTz now, pg::Nullable reason)
+{
+    row.set_time(Column::cancel_requested_at, now);
+    // What an earlier attempt failed with is in job_attempts.
+    row.set(Column::error_message, reason);
 }
 
 void pause(Row &row) { row.set_status(Status::paused); }

@@ -31,7 +31,10 @@ void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 // pending, queued → failed.
 void give_up(Row &row, TimestampTz now, pg::Nullable message);
 
-// anything that has not ended → cancelled.
+// A running job is asked to stop; the reason becomes its error_message if it does.
+void request_cancel(Row &row, TimestampTz now, pg::Nullable reason);
+
+// anything that has not ended → cancelled. No reason: the one given when it was asked for, if any.
 void cancel(Row &row, TimestampTz now, pg::Nullable reason);
 
 // pending, queued → paused; paused → queued.

@@ -74,7 +74,7 @@ std::optional<Refusal> cancel(const Row &before, Row &after, Cancel &cancel, Tim
     case Status::in_progress:
         if (!cancel.force) {
             if (!before.has(Column::cancel_requested_at))
-                after.set_time(Column::cancel_requested_at, now);
+                moves::request_cancel(after, now, cancel.reason);
             return std::nullopt;
         }
         moves::cancel(after, now, cancel.reason);

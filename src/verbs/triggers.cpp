@@ -223,7 +223,7 @@ void request_cancel(Row &after, Status status, TimestampTz now)
     if (logic::waiting(status) || status == Status::paused)
         moves::cancel(after, now, {});
     else if (status == Status::in_progress)
-        after.set_time(Column::cancel_requested_at, now);
+        moves::request_cancel(after, now, after.get(Column::error_message));
 }
 
 struct Update {
@@ -275,7 +275,7 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
     const TimestampTz now = settings::now();
     row.changed = 0;
     fill_in(row, now);
-    if (!by_owner(tables))
+    if (!by_owner(tables) && row.has(Column::status))
         stamp_new(row, now);
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
@@ -290,7 +290,8 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
         return with(tables, trigger->tg_newtuple, descriptor, *meant);
     update.asked = read(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
-    store::require_complete(update.asked);
+    if (store::null_in(update.asked))
+        return trigger->tg_newtuple; // the constraint refuses it
     update.names_status = bms_is_member(
         tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
     update.owner = by_owner(tables);
