@@ -41,7 +41,8 @@ comment on function public.job_heartbeat_many is
 
 leases: an array of objects {"id", "lease_id", "progress"}, of which progress may be left out. lease: as in job_heartbeat.
 
-Returns the states of the jobs whose lease still held, in order; a job that is missing is no longer the caller''s. Raises 22023 for a bad argument, PT413 when progress is too large, 42501 when not allowed.';
+Returns one state for each lease, in order. One without lease_id is lost: the job ended or is another worker''s (without
+status as well: it is not there any more). Raises 22023 for a bad argument, PT413 when progress is too large, 42501 when not allowed.';
 
 create function public.job_complete(
   id uuid,

@@ -67,8 +67,15 @@ private:
     static void describe(void *self)
     {
         auto context = static_cast<ElementContext *>(self);
-        if (context->position > 0)
-            errcontext("element %d of %s", context->position, context->argument_);
+        if (context->position == 0)
+            return;
+        errcontext("element %d of %s", context->position, context->argument_);
+        // In the message too, since clients over HTTP see no CONTEXT.
+        MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
+        const ErrorData *error = CopyErrorData();
+        MemoryContextSwitchTo(before);
+        if (error->elevel >= ERROR)
+            errmsg_internal("element %d of %s: %s", context->position, context->argument_, error->message);
     }
 
     const char *argument_;

@@ -36,6 +36,16 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
 
 } // namespace
 
+Oid AsOwner::owner_of(Oid table)
+{
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for relation %u", table);
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
 std::uint64_t run(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)
 {
     SPIPlanPtr plan = prepared(statement, parameters);

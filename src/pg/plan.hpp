@@ -19,6 +19,26 @@ public:
     SpiScope &operator=(const SpiScope &) = delete;
 };
 
+// Statements inside run as the owner of a table, as Postgres runs its own for foreign keys: for what an operation
+// brings along that its caller need not be allowed to do directly. Whatever they fire runs as that owner too.
+class AsOwner {
+public:
+    explicit AsOwner(Oid table)
+    {
+        GetUserIdAndSecContext(&role_, &context_);
+        SetUserIdAndSecContext(owner_of(table), context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+    }
+    ~AsOwner() { SetUserIdAndSecContext(role_, context_); }
+    AsOwner(const AsOwner &) = delete;
+    AsOwner &operator=(const AsOwner &) = delete;
+
+private:
+    static Oid owner_of(Oid table);
+
+    Oid role_;
+    int context_;
+};
+
 struct Parameter {
     Oid type;
     Nullable value;

@@ -34,6 +34,7 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
         {JSONBOID, error_details},
     };
     if (tables.attempts_in_the_way) {
+        pg::AsOwner owner(tables.attempts);
         pg::SpiScope spi;
         pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
                 " error_details) values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -55,6 +56,7 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
 std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt)
 {
     if (!OidIsValid(tables.attempts_index) || tables.attempts_in_the_way) {
+        pg::AsOwner owner(tables.attempts);
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
         if (pg::run("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
@@ -79,6 +81,7 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
 void remove(const Tables &tables, const pg_uuid_t *job)
 {
     if (tables.attempts_in_the_way) {
+        pg::AsOwner owner(tables.attempts);
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
         pg::run("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);

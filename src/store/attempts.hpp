@@ -1,4 +1,5 @@
-// The table `job_attempts`: a row for each attempt that did not succeed.
+// The table `job_attempts`: a row for each attempt that did not succeed. It comes with what a verb does to its job, so
+// no privilege is asked of the caller; where the table carries something of the user's, that runs as its owner.
 #pragma once
 
 #include "store/tables.hpp"

@@ -22,7 +22,7 @@ Keys keys_of(const Row *row)
     const Status status = row->status();
     if (status == Status::failed)
         keys.failed = instant_key_of(*row->time(Column::created_at), row->id());
-    if ((logic::waiting(status) || status == Status::paused) && row->has(Column::expires_at))
+    if (may_expire(*row))
         keys.expiring = instant_key_of(*row->time(Column::expires_at), row->id());
     return keys;
 }
@@ -54,6 +54,13 @@ std::optional<logic::QueueKey> queue_key(const Row &row)
     const std::int32_t lane = logic::waiting(status) ? lanes::of(row.text(Column::job_type)) : logic::running_lane;
     return logic::queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
                             row.time(Column::lease_expires_at), row.time(Column::timeout_at));
+}
+
+bool may_expire(const Row &row)
+{
+    const Status status = row.status();
+    return row.has(Column::expires_at) && row.number(Column::attempt) == 0 &&
+           (logic::waiting(status) || status == Status::paused);
 }
 
 void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)

@@ -7,6 +7,9 @@ namespace store {
 
 std::optional<logic::QueueKey> queue_key(const Row &row);
 
+// Whether the job is to be cancelled at `expires_at`: it never started. A retry that waits does not expire.
+bool may_expire(const Row &row);
+
 class Derived {
 public:
     explicit Derived(const Tables &tables) : tables_(tables) {}

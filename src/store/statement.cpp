@@ -147,11 +147,9 @@ Inserted insert(const Tables &tables, Row &row, bool keyed)
     initStringInfo(&places);
     Arguments arguments;
     for (int i = 0; i < column_count; ++i) {
-        if (meant.null[i])
-            continue;
         const char *comma = arguments.count == 0 ? "" : ", ";
         appendStringInfo(&names, "%s%s", comma, columns[i].name);
-        appendStringInfo(&places, "%s$%d", comma, arguments.add(columns[i].type, meant.value[i]));
+        appendStringInfo(&places, "%s$%d", comma, arguments.add(columns[i].type, {meant.value[i], meant.null[i]}));
     }
     const char *text = psprintf("insert into public.jobs (%s) values (%s)%s", names.data, places.data,
                                 keyed ? " on conflict (job_id) do nothing" : "");

@@ -142,8 +142,7 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
 
     Row after = *before;
     after.changed = 0;
-    const auto expires_at = before->time(Column::expires_at);
-    const bool expired = expires_at && *expires_at <= now;
+    const bool expired = store::may_expire(*before) && *before->time(Column::expires_at) <= now;
     if (expired)
         moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
     else
@@ -229,6 +228,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink)
 void check(const ClaimRequest &request)
 {
     check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
+    check_length(request.worker, 200, "worker");
     if (!request.job_types)
         return;
     ArrayType *names = DatumGetArrayTypeP(request.job_types.value);

@@ -35,6 +35,9 @@ Row existing(Jobs &jobs, const Row &wanted)
     }
     jobs.renew_snapshot();
     const std::optional<Row> found = jobs.find_by_key(DatumGetTextPP(key));
+    if (!found && !IsolationUsesXactSnapshot())
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                        errmsg("a trigger or rule on jobs kept the new job from being written")));
     if (!found)
         // Only an older snapshot can miss a row that our insert has run into.
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

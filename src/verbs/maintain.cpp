@@ -93,9 +93,7 @@ void expire(Jobs &jobs, const pg_uuid_t *job, TimestampTz now, Counts &counts)
         counts.left += before.has_value();
         return;
     }
-    const auto expires_at = before->time(Column::expires_at);
-    const Status status = before->status();
-    if (!expires_at || *expires_at > now || !(logic::waiting(status) || status == Status::paused))
+    if (!store::may_expire(*before) || *before->time(Column::expires_at) > now)
         return;
     Row after = *before;
     after.changed = 0;

@@ -28,14 +28,20 @@ const char *detail(const char *reason, const Row *job)
     return json.data;
 }
 
-bool in_archive(const pg_uuid_t *id)
+bool in_archive(const char *statement, pg::Parameter parameter)
 {
     const Oid archive = get_relname_relid("jobs_archive", get_namespace_oid("public", false));
     if (!OidIsValid(archive) || pg_class_aclcheck(archive, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
         return false;
     pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1 limit 1", parameters, 1) > 0;
+    const pg::Parameter parameters[] = {parameter};
+    return pg::run(statement, parameters, 1) > 0;
+}
+
+bool in_archive(const pg_uuid_t *id)
+{
+    return in_archive("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1 limit 1",
+                      {UUIDOID, UUIDPGetDatum(id)});
 }
 
 } // namespace
@@ -85,6 +91,16 @@ Refusal missing(const pg_uuid_t *id)
 {
     const char *which = store::to_text(id);
     return in_archive(id) ? archived(which) : no_such_job(which);
+}
+
+Refusal missing_key(const text *job_id)
+{
+    const Datum key = PointerGetDatum(job_id);
+    const char *which = TextDatumGetCString(key);
+    const bool there = in_archive(
+        "select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
+        {VARCHAROID, key});
+    return there ? archived(which) : no_such_job(which);
 }
 
 } // namespace verbs

@@ -26,5 +26,6 @@ Refusal key_taken(const char *job_id);
 
 // PT404, or PT409 when the job went to the archive and the caller may know.
 Refusal missing(const pg_uuid_t *id);
+Refusal missing_key(const text *job_id);
 
 } // namespace verbs

@@ -25,7 +25,7 @@ pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
         return *DatumGetUUIDP(id.value);
     const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(job_id.value));
     if (!job)
-        raise(no_such_job(TextDatumGetCString(job_id.value)));
+        raise(missing_key(DatumGetTextPP(job_id.value)));
     return *job->id();
 }
 
@@ -41,7 +41,7 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, store::ColumnSet wri
         return !refusal && after.changed != 0;
     });
     if (changed == store::Changed::missing)
-        raise(id ? missing(&job) : no_such_job(TextDatumGetCString(job_id.value)));
+        raise(id ? missing(&job) : missing_key(DatumGetTextPP(job_id.value)));
     if (refusal)
         raise(*refusal);
     return row;

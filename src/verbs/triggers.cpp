@@ -270,8 +270,9 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Row row = read(tables, trigger->tg_trigtuple, descriptor);
     if (row.has(Column::id))
-        if (const Row *meant = store::statement::take(tables.jobs, Operation::insert, row.id()))
-            return with(tables, trigger->tg_trigtuple, descriptor, *meant);
+        // The statement named every column; a trigger before ours may have changed some.
+        if (store::statement::take(tables.jobs, Operation::insert, row.id()) != nullptr)
+            return trigger->tg_trigtuple;
     const TimestampTz now = settings::now();
     row.changed = 0;
     fill_in(row, now);
@@ -286,8 +287,14 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     Update update;
     update.before = read(tables, trigger->tg_trigtuple, descriptor);
     store::require_complete(update.before);
-    if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id()))
-        return with(tables, trigger->tg_newtuple, descriptor, *meant);
+    if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id())) {
+        // What the statement named is in the tuple already; a trigger before ours may have changed it.
+        Row unnamed = *meant;
+        for (int i = 0; i < store::column_count; ++i)
+            if (bms_is_member(tables.number[i] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols))
+                unnamed.changed &= ~(store::ColumnSet{1} << i);
+        return with(tables, trigger->tg_newtuple, descriptor, unnamed);
+    }
     update.asked = read(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
     if (store::null_in(update.asked))
@@ -331,10 +338,14 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
     store::Derived derived(tables);
     const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
     const Row *latest = now ? &*now : nullptr;
-    derived.follow(before, latest);
-    // Where the version that was written is not the latest any more, nothing of it may stay.
-    if (after != nullptr)
-        derived.follow(after, latest);
+    const bool overtaken = latest != nullptr && after != nullptr && store::queue_key(*after) != store::queue_key(*latest);
+    // When a trigger of the user's has changed the job since, the latest version's keys are there already: those of the
+    // others are taken away, not moved.
+    derived.follow(before, overtaken ? nullptr : latest);
+    if (overtaken || latest == nullptr)
+        derived.follow(after, nullptr);
+    if (overtaken)
+        derived.follow(nullptr, latest);
     if (latest == nullptr && before != nullptr)
         store::attempts::remove(tables, before->id());
 }

@@ -18,7 +18,7 @@ begin atomic
   from public.jobs j where j.status = 'failed'
   union all
   select format('expiring: %s, job %s', j.expires_at, j.id)
-  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null;
+  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0;
 end;
 
 create function tests.derived_by_table() returns setof text
