@@ -90,7 +90,8 @@ bool IndexLookup::find(std::span<const Datum> keys, std::span<const RegProcedure
 {
     ScanKeyData scan_keys[INDEX_MAX_KEYS];
     for (std::size_t i = 0; i < keys.size(); ++i)
-        ScanKeyInit(&scan_keys[i], static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber, equal[i], keys[i]);
+        ScanKeyEntryInitialize(&scan_keys[i], 0, static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber, InvalidOid,
+                               index_->rd_indcollation[i], equal[i], keys[i]);
     InMemory long_lived(memory_); // an index scan keeps what it allocates on the way
     if (scan_ == nullptr)
         scan_ = begin_index_scan(table_, index_, GetActiveSnapshot(), static_cast<int>(keys.size()));

@@ -60,7 +60,7 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
 
 pg::OpenRelation lock_table(Tables &known)
 {
-    const bool built_at_first = store::tables().queue_built;
+    const std::uint64_t before = lookups();
     for (;;) {
         queue_state::ensure_built();
         known = tables();
@@ -68,8 +68,9 @@ pg::OpenRelation lock_table(Tables &known)
         // The lock lets invalidations in: the table may be another one now, or altered.
         if (table != nullptr && tables().jobs == known.jobs && tables().queue_built) {
             known = tables();
-            if (!built_at_first)
-                pg::renew_snapshot(); // the statement's own is from before
+            // The statement's own snapshot may be older than the queue that we find.
+            if (lookups() != before)
+                pg::renew_snapshot();
             return pg::OpenRelation(table, NoLock);
         }
         if (table != nullptr)

@@ -51,6 +51,8 @@ inline constexpr int column_count = static_cast<int>(Column::expires_at) + 1;
 struct ColumnDefinition {
     const char *name;
     Oid type;
+    int longest = -1;      // characters, of a varchar
+    bool not_null = false; // every verb gives it a value
 };
 
 extern const std::array<ColumnDefinition, column_count> columns;

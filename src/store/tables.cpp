@@ -12,6 +12,7 @@ namespace {
 Tables known;
 bool is_known = false;
 std::uint64_t changes = 0; // invalidations so far that may concern us
+std::uint64_t looked_up = 0;
 
 [[noreturn]] void missing(const char *schema, const char *table)
 {
@@ -97,13 +98,6 @@ AttrNumber number_of(Relation table, const char *name)
     return InvalidAttrNumber;
 }
 
-void require_ordinary(Relation table)
-{
-    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relam != HEAP_TABLE_AM_OID ||
-        table->rd_rel->relhassubclass)
-        altered(RelationGetRelationName(table), "It is not an ordinary table.");
-}
-
 void map_columns(Relation table, Tables &result)
 {
     for (int i = 0; i < column_count; ++i) {
@@ -121,8 +115,15 @@ void map_columns(Relation table, Tables &result)
     }
 }
 
-// Columns of the user's that must get a value which only the executor computes.
-bool computed_column(Relation table, const Tables &result, bool on_insert)
+// Whether a column of ours asks more than when it was made: NOT NULL, or another length.
+bool stricter(Form_pg_attribute attribute, const ColumnDefinition &definition)
+{
+    const int length = attribute->atttypmod < 0 ? definition.longest : attribute->atttypmod - VARHDRSZ;
+    return (attribute->attnotnull && !definition.not_null) || length != definition.longest;
+}
+
+// Columns whose value only the executor computes or checks.
+bool needs_executor(Relation table, const Tables &result, bool on_insert)
 {
     TupleDesc descriptor = table->rd_att;
     for (int number = 1; number <= descriptor->natts; ++number) {
@@ -131,34 +132,53 @@ bool computed_column(Relation table, const Tables &result, bool on_insert)
             continue;
         if (attribute->attgenerated != '\0')
             return true;
-        bool ours = false;
-        for (AttrNumber mapped : result.number)
-            ours = ours || mapped == number;
-        if (ours || !on_insert)
-            continue;
-        if (attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0' ||
-            getBaseType(attribute->atttypid) != attribute->atttypid)
+        const auto ours = std::find(result.number.begin(), result.number.end(), number);
+        if (ours != result.number.end()) {
+            if (stricter(attribute, columns[ours - result.number.begin()]))
+                return true;
+        } else if (on_insert && (attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0' ||
+                                 getBaseType(attribute->atttypid) != attribute->atttypid))
             return true;
     }
     return false;
 }
 
-// The checks that install() makes; every verb keeps them by construction.
-bool check_of_ours(const char *name)
+struct Check {
+    std::string_view name;
+    std::string_view definition; // as Postgres prints it
+};
+
+// The checks that install() makes, which every verb keeps by construction. One that was altered is the user's.
+constexpr Check checks_of_ours[] = {
+    {"check_status", "CHECK (((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
+                     "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))"},
+    {"check_priority", "CHECK (((priority >= '-10'::integer) AND (priority <= 10)))"},
+    {"check_retries", "CHECK (((retries >= 0) AND (retries <= max_retries)))"},
+    {"check_retry_delay_ms", "CHECK ((retry_delay_ms >= 0))"},
+    {"check_attempt", "CHECK ((attempt >= 0))"},
+    {"check_started_timestamp",
+     "CHECK (\nCASE\n    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS "
+     "NULL)\n"
+     "    WHEN ((status)::text = ANY (ARRAY['in_progress'::text, 'completed'::text])) THEN (started_at IS NOT NULL)\n"
+     "    ELSE true\nEND)"},
+    {"check_completed_timestamp", "CHECK ((((status)::text = 'completed'::text) = (completed_at IS NOT NULL)))"},
+    {"check_finished_timestamp", "CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, "
+                                 "'cancelled'::text])) = (finished_at IS NOT NULL)))"},
+    {"check_lease", "CHECK ((((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
+                    "(lease_expires_at IS NOT NULL))))"},
+};
+
+bool check_of_ours(Relation table, const char *name)
 {
-    static constexpr std::string_view ours[] = {"check_status",
-                                                "check_priority",
-                                                "check_retries",
-                                                "check_retry_delay_ms",
-                                                "check_attempt",
-                                                "check_started_timestamp",
-                                                "check_completed_timestamp",
-                                                "check_finished_timestamp",
-                                                "check_lease"};
-    for (std::string_view known_name : ours)
-        if (known_name == name)
-            return true;
-    return false;
+    const auto ours = std::find_if(std::begin(checks_of_ours), std::end(checks_of_ours),
+                                   [&](const Check &check) { return check.name == name; });
+    if (ours == std::end(checks_of_ours))
+        return false;
+    const Oid oid = get_relation_constraint_oid(RelationGetRelid(table), name, true);
+    if (!OidIsValid(oid))
+        return false;
+    const Datum definition = DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(oid));
+    return ours->definition == TextDatumGetCString(definition);
 }
 
 bool constraint_of_theirs(Relation table)
@@ -166,7 +186,7 @@ bool constraint_of_theirs(Relation table)
     const TupleConstr *constraints = table->rd_att->constr;
     if (constraints != nullptr)
         for (int i = 0; i < constraints->num_check; ++i)
-            if (!check_of_ours(constraints->check[i].ccname))
+            if (!check_of_ours(table, constraints->check[i].ccname))
                 return true;
 
     bool found = false;
@@ -256,9 +276,9 @@ void describe_jobs(Tables &result)
     const bool rules = jobs->rd_rules != nullptr;
     const bool constraints = constraint_of_theirs(jobs);
     result.insert_in_the_way =
-        rules || constraints || computed_column(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
+        rules || constraints || needs_executor(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
     result.update_in_the_way =
-        rules || constraints || computed_column(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
+        rules || constraints || needs_executor(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
     result.delete_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
     find_foreign_keys(jobs, result);
     result.queue_built = queue_state::matches(jobs, result.state);
@@ -266,12 +286,12 @@ void describe_jobs(Tables &result)
 
 void describe_attempts(Tables &result)
 {
-    static constexpr ColumnDefinition wanted[] = {{"job", UUIDOID},
-                                                  {"attempt", INT4OID},
+    static constexpr ColumnDefinition wanted[] = {{"job", UUIDOID, -1, true},
+                                                  {"attempt", INT4OID, -1, true},
                                                   {"worker", TEXTOID},
                                                   {"started_at", TIMESTAMPTZOID},
-                                                  {"ended_at", TIMESTAMPTZOID},
-                                                  {"outcome", TEXTOID},
+                                                  {"ended_at", TIMESTAMPTZOID, -1, true},
+                                                  {"outcome", TEXTOID, -1, true},
                                                   {"error_message", TEXTOID},
                                                   {"error_details", JSONBOID}};
 
@@ -284,7 +304,8 @@ void describe_attempts(Tables &result)
     for (std::size_t i = 0; as_made && i < std::size(wanted); ++i) {
         Form_pg_attribute attribute = pg::attribute(attempts->rd_att, static_cast<int>(i) + 1);
         as_made = !attribute->attisdropped && namestrcmp(&attribute->attname, wanted[i].name) == 0 &&
-                  attribute->atttypid == wanted[i].type && attribute->attgenerated == '\0';
+                  attribute->atttypid == wanted[i].type && attribute->attgenerated == '\0' &&
+                  !stricter(attribute, wanted[i]);
     }
     // A table that was altered, or that carries anything of the user's, is reached by SQL alone.
     const bool triggers = attempts->trigdesc != nullptr && attempts->trigdesc->numtriggers > 0;
@@ -327,15 +348,25 @@ void schema_changed(Datum, int, uint32) { forget_tables(); }
 
 } // namespace
 
+void require_ordinary(Relation table)
+{
+    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relam != HEAP_TABLE_AM_OID ||
+        table->rd_rel->relhassubclass)
+        altered(RelationGetRelationName(table), "It is not an ordinary table.");
+}
+
 const Tables &tables()
 {
     while (!is_known) {
         const std::uint64_t before = changes;
         known = describe();
+        ++looked_up;
         is_known = changes == before; // else something changed while they were read
     }
     return known;
 }
+
+std::uint64_t lookups() { return looked_up; }
 
 bool direct(const Tables &tables, Operation operation, ColumnSet written)
 {

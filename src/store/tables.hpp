@@ -35,11 +35,18 @@ struct Tables {
 // As they are now. 42P01 when `jobs` or another one is missing, 42804 when it is not as the code relies on.
 const Tables &tables();
 
+// 42804 unless it is a plain heap table.
+void require_ordinary(Relation table);
+
 enum class Operation { insert, update, remove };
 
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.
 bool direct(const Tables &tables, Operation operation, ColumnSet written);
+
+// How often they were looked up. A call during which they were may have waited for a lock, and the queue may have been
+// built anew, or emptied, meanwhile.
+std::uint64_t lookups();
 
 // Called when something made the tables' description stale: on relcache invalidations, and by who builds the queue.
 void forget_tables();

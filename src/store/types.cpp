@@ -77,6 +77,11 @@ public:
         return type;
     }
 
+    bool is_usable(TupleTableSlot *slot)
+    {
+        return VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(required(slot, "job_type"))) < type_name_bytes;
+    }
+
 private:
     pg::Nullable column(TupleTableSlot *slot, const char *name)
     {
@@ -147,8 +152,12 @@ Element *grow(Element *list, int count)
 void read_types(Oid oid)
 {
     pg::OpenRelation table = pg::open_briefly(oid);
+    require_ordinary(table);
     TypeReader reader(table);
     scan_all(table, [&](TupleTableSlot *slot) {
+        // An owner may have made the column wider than the name of a job's type can be.
+        if (!reader.is_usable(slot))
+            return;
         Type type = reader.read(slot);
         cache.types = grow(cache.types, cache.type_count);
         cache.types[cache.type_count++] = type;

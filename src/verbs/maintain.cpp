@@ -42,14 +42,15 @@ pg::Nullable why(const Row &job, bool timed_out)
 void reap(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts &counts)
 {
     const std::optional<Row> before = jobs.find(&candidate.job);
-    if (!before)
-        return;
-    if (jobs.try_lock() != Jobs::Lock::taken) {
+    ItemPointerData queue_row = candidate.tid;
+    if (before && jobs.try_lock() != Jobs::Lock::taken) {
         ++counts.left;
         return;
     }
-    if (store::queue_key(*before) != candidate.key)
+    if (!before || store::queue_key(*before) != candidate.key) {
+        jobs.derived().queue().remove_at(&queue_row);
         return;
+    }
     const auto timeout_at = before->time(Column::timeout_at);
     const bool timed_out = timeout_at && *timeout_at <= now;
     const pg::Nullable message = why(*before, timed_out);
@@ -59,7 +60,6 @@ void reap(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts
     // Nobody's call under the old lease may match any more.
     after.clear(Column::lease_id);
     const Row running = store::copy(*before);
-    ItemPointerData queue_row = candidate.tid;
     if (jobs.update(*before, after, &queue_row) != store::Written::yes) {
         ++counts.left;
         return;

@@ -115,6 +115,7 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted)
     auto type_name = DatumGetTextPP(wanted.job_type.value);
     const store::Type type =
         store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     const pg_uuid_t *id = pg::time_ordered_uuid(now);
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
