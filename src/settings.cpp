@@ -37,7 +37,7 @@ bool check_now(char **value, void **extra, GucSource source)
 {
     if (*value == nullptr || **value == '\0')
         return true;
-    if (source >= PGC_S_INTERACTIVE && !may_set_clock()) {
+    if (source > PGC_S_ARGV && !may_set_clock()) {
         GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
         GUC_check_errmsg("permission denied to set parameter \"%s\"", now_name);
         GUC_check_errhint("A superuser may set the clock, or the owner of jobs where jobs_ext.test_mode is on.");

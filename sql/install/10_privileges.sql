@@ -20,7 +20,6 @@ begin atomic
      '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7}'),
 
     ('worker', 'table', 'update, delete', '{public.jobs}'),
-    ('worker', 'table', 'insert, delete', '{public.job_attempts}'),
     ('worker', 'function', 'execute',
      '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
        public.job_release, public.job_release_worker, public.job_next, public.job_finish_many}'),

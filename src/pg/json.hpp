@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/function.hpp"
+#include "pg/sqlstate.hpp"
 #include "prelude.hpp"
 
 namespace pg {
@@ -70,12 +71,14 @@ private:
         if (context->position == 0)
             return;
         errcontext("element %d of %s", context->position, context->argument_);
-        // In the message too, since clients over HTTP see no CONTEXT.
+        // In the message of what is wrong with the element too, since clients over HTTP see no CONTEXT.
+        const int category = ERRCODE_TO_CATEGORY(geterrcode());
+        if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_TO_CATEGORY(sqlstate::conflict))
+            return;
         MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
         const ErrorData *error = CopyErrorData();
         MemoryContextSwitchTo(before);
-        if (error->elevel >= ERROR)
-            errmsg_internal("element %d of %s: %s", context->position, context->argument_, error->message);
+        errmsg_internal("element %d of %s: %s", context->position, context->argument_, error->message);
     }
 
     const char *argument_;

@@ -50,7 +50,8 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
         slot->tts_isnull[i] = row[i].value.null;
     }
     ExecStoreVirtualTuple(slot);
-    pg::TableWriter(table).insert(slot);
+    // Whoever wrote a row of this attempt by hand must not keep the job from ending.
+    pg::TableWriter(table).insert_unless_taken(slot, tables.attempts_index);
 }
 
 std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt)
@@ -63,7 +64,8 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
                     " and attempt operator(pg_catalog.=) $2",
                     parameters) == 0)
             return std::nullopt;
-        return parse(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+        const char *outcome = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+        return outcome != nullptr ? parse(outcome) : std::nullopt;
     }
 
     static constexpr RegProcedure equal[] = {F_UUID_EQ, F_INT4EQ};
@@ -75,7 +77,8 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
     if (!lookup.find(keys, equal, slot))
         return std::nullopt;
     bool null;
-    return parse(TextDatumGetCString(slot_getattr(slot, 6, &null)));
+    const Datum outcome = slot_getattr(slot, 6, &null);
+    return null ? std::nullopt : parse(TextDatumGetCString(outcome));
 }
 
 void remove(const Tables &tables, const pg_uuid_t *job)

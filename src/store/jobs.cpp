@@ -32,12 +32,29 @@ std::optional<Column> null_in(const Row &row)
     return std::nullopt;
 }
 
+namespace {
+
+// A job that runs has a lease, and began.
+std::optional<Column> null_in_run(const Row &row)
+{
+    if (row.text(Column::status) == logic::name(logic::Status::in_progress))
+        for (Column column : {Column::started_at, Column::lease_id, Column::lease_expires_at})
+            if (!row.has(column))
+                return column;
+    return std::nullopt;
+}
+
+} // namespace
+
 void require_complete(const Row &row)
 {
-    if (auto column = null_in(row))
+    std::optional<Column> column = null_in(row);
+    if (!column)
+        column = null_in_run(row);
+    if (column)
         ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                         errmsg("column \"%s\" of table \"jobs\" is null", columns[index(*column)].name),
-                        errhint("The constraint NOT NULL of the column was dropped.")));
+                        errhint("The constraint that keeps it from being null was dropped.")));
 }
 
 namespace {

@@ -66,12 +66,20 @@ void KeyTable::put(const Key &key)
         insert(key);
 }
 
+// Anything but TM_Ok: somebody removed or moved the row, which is as good, or built the table anew. An older snapshot
+// then hides the new row, and nothing that it shows may be acted on.
+void KeyTable::require_current(TM_Result result)
+{
+    if (result != TM_Ok && IsolationUsesXactSnapshot())
+        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                        errmsg("could not serialize access due to concurrent update")));
+}
+
 void KeyTable::remove_at(ItemPointer tid)
 {
     TM_FailureData failure;
-    // Anything but TM_Ok: somebody removed or moved it, which is as good.
-    table_tuple_delete(table_, tid, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot, true, &failure,
-                       false);
+    require_current(table_tuple_delete(table_, tid, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
+                                       true, &failure, false));
 }
 
 void KeyTable::remove(const Key &key)
@@ -90,6 +98,7 @@ void KeyTable::move_at(ItemPointer tid, const Key &to)
     pg::IndexesToUpdate indexes;
     const TM_Result result = table_tuple_update(table_, tid, slot_, GetCurrentCommandId(true), GetActiveSnapshot(),
                                                 InvalidSnapshot, true, &failure, &mode, &indexes);
+    require_current(result);
     if (result != TM_Ok)
         put(to);
     else if (pg::any(indexes))
@@ -98,6 +107,11 @@ void KeyTable::move_at(ItemPointer tid, const Key &to)
 
 void KeyTable::move(const Key &from, const Key &to)
 {
+    // A trigger of the user's that changed the job once more has brought it there already.
+    if (find(to)) {
+        remove(from);
+        return;
+    }
     if (!find(from)) {
         put(to);
         return;

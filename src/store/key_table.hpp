@@ -51,6 +51,7 @@ public:
     Relation index() const { return index_; }
 
 private:
+    static void require_current(TM_Result result);
     bool find(const Key &key);
     void fill(const Key &key);
     void add_to_index(const Key &key);

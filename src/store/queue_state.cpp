@@ -3,13 +3,26 @@
 #include "pg/heap.hpp"
 #include "store/derived.hpp"
 #include "store/jobs.hpp"
+#include "store/types.hpp"
 
 namespace store::queue_state {
 
 namespace {
 
-constexpr const char *trigger_names[] = {"jobs_ext_before_row", "jobs_ext_after_row", "jobs_ext_after_truncate"};
-constexpr int trigger_count = std::size(trigger_names);
+struct TriggerShape {
+    const char *name;
+    const char *function; // in jobs_ext
+    std::int16_t type;
+};
+
+constexpr TriggerShape shapes[] = {
+    {"jobs_ext_before_row", "jobs_before_row",
+     TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE},
+    {"jobs_ext_after_row", "jobs_after_row",
+     TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE},
+    {"jobs_ext_after_truncate", "jobs_after_truncate", TRIGGER_TYPE_TRUNCATE},
+};
+constexpr int trigger_count = std::size(shapes);
 
 struct TriggerMark {
     Oid oid;
@@ -19,7 +32,7 @@ struct TriggerMark {
 int position_of(const char *name)
 {
     for (int i = 0; i < trigger_count; ++i)
-        if (std::strcmp(trigger_names[i], name) == 0)
+        if (std::strcmp(shapes[i].name, name) == 0)
             return i;
     return -1;
 }
@@ -36,7 +49,11 @@ std::array<TriggerMark, trigger_count> marks_on(Oid jobs)
         auto form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
         const int position = position_of(NameStr(form->tgname));
         const bool enabled = form->tgenabled == TRIGGER_FIRES_ON_ORIGIN || form->tgenabled == TRIGGER_FIRES_ALWAYS;
-        if (position >= 0 && enabled && !form->tgisinternal)
+        bool no_columns, no_condition;
+        heap_getattr(tuple, Anum_pg_trigger_tgqual, RelationGetDescr(catalog), &no_condition);
+        no_columns = form->tgattr.dim1 == 0;
+        if (enabled && !form->tgisinternal &&
+            is_ours(NameStr(form->tgname), form->tgfoid, form->tgtype, no_columns && no_condition))
             marks[position] = {form->oid, HeapTupleHeaderGetRawXmin(tuple->t_data)};
     }
     systable_endscan(scan);
@@ -49,22 +66,34 @@ void require_enabled(const std::array<TriggerMark, trigger_count> &marks)
         if (!OidIsValid(marks[i].oid))
             ereport(ERROR,
                     (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs\" was altered so that it cannot be used"),
-                     errdetail("Trigger \"%s\" is missing or disabled.", trigger_names[i]),
+                     errdetail("Trigger \"%s\" is missing or disabled.", shapes[i].name),
                      errhint("Put it back with select jobs_ext.install(), or enable it.")));
+}
+
+// Row by row: readers with an older snapshot go on seeing what was there.
+void remove_all(Oid oid)
+{
+    pg::OpenRelation table(oid, RowExclusiveLock);
+    pg::TableWriter writer(table);
+    pg::Slot slot(table);
+    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        writer.remove(&slot->tts_tid);
+    }
+    table_endscan(scan);
 }
 
 void write_marks(Oid state, const std::array<TriggerMark, trigger_count> &marks)
 {
+    remove_all(state);
+    CommandCounterIncrement();
     pg::OpenRelation table(state, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
-    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-        writer.remove(&slot->tts_tid);
-    table_endscan(scan);
     for (int i = 0; i < trigger_count; ++i) {
         pg::start_row(slot);
-        slot->tts_values[0] = CStringGetTextDatum(trigger_names[i]);
+        slot->tts_values[0] = CStringGetTextDatum(shapes[i].name);
         slot->tts_values[1] = ObjectIdGetDatum(marks[i].oid);
         slot->tts_values[2] = TransactionIdGetDatum(marks[i].xmin);
         std::memset(slot->tts_isnull, false, 3);
@@ -74,7 +103,7 @@ void write_marks(Oid state, const std::array<TriggerMark, trigger_count> &marks)
     CacheInvalidateRelcache(table);
 }
 
-void empty(std::span<const Oid> tables)
+void truncate(std::span<const Oid> tables)
 {
     List *relations = NIL;
     List *oids = NIL;
@@ -109,7 +138,15 @@ std::int64_t fill(const Tables &known, Relation jobs)
 
 } // namespace
 
-bool trigger_of_ours(const char *name) { return position_of(name) >= 0; }
+bool is_ours(const char *name, Oid function, std::int16_t type, bool unconditional)
+{
+    const int position = position_of(name);
+    if (position < 0 || type != shapes[position].type || !unconditional)
+        return false;
+    const char *function_name = get_func_name(function);
+    return function_name != nullptr && std::strcmp(function_name, shapes[position].function) == 0 &&
+           get_func_namespace(function) == get_namespace_oid("jobs_ext", true);
+}
 
 bool matches(Relation jobs, Oid state)
 {
@@ -133,7 +170,7 @@ bool matches(Relation jobs, Oid state)
 void forget_rows(const Tables &known)
 {
     const Oid derived[] = {known.queue.table, known.failed.table, known.expiring.table};
-    empty(derived);
+    truncate(derived);
 }
 
 std::int64_t rebuild()
@@ -144,8 +181,11 @@ std::int64_t rebuild()
     require_enabled(marks);
 
     CommandCounterIncrement();
-    forget_rows(known);
     PushActiveSnapshot(GetLatestSnapshot());
+    for (const KeyTableOids &derived : {known.queue, known.failed, known.expiring})
+        remove_all(derived.table);
+    CommandCounterIncrement();
+    types::make_lanes();
     const std::int64_t queued = fill(known, jobs);
     write_marks(known.state, marks);
     PopActiveSnapshot();

@@ -11,7 +11,9 @@ struct Tables;
 
 namespace queue_state {
 
-bool trigger_of_ours(const char *name);
+// Whether a trigger on `jobs` is one of ours: by its name, function, type (as in pg_trigger), and by having neither a
+// condition nor a list of columns.
+bool is_ours(const char *name, Oid function, std::int16_t type, bool unconditional);
 
 // Compares the triggers on `jobs` with those that the table `state` names.
 bool matches(Relation jobs, Oid state);

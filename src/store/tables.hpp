@@ -22,12 +22,11 @@ struct Tables {
     // What a direct write would skip.
     bool insert_in_the_way;
     bool update_in_the_way;
-    bool delete_in_the_way;
     ColumnSet referencing; // columns of foreign keys of theirs
     ColumnSet referenced;  // columns that a foreign key of theirs may point at
 
     KeyTableOids queue, failed, expiring;
-    Oid lanes, lanes_index, state, types, attempts, attempts_index;
+    Oid lanes, state, types, attempts, attempts_index;
     bool attempts_in_the_way;
     bool queue_built;
 };
@@ -38,7 +37,7 @@ const Tables &tables();
 // 42804 unless it is a plain heap table.
 void require_ordinary(Relation table);
 
-enum class Operation { insert, update, remove };
+enum class Operation { insert, update };
 
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.

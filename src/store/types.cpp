@@ -45,11 +45,25 @@ void copy_name(char *to, Datum text)
     to[size] = '\0';
 }
 
-std::optional<Microseconds> optional_span(pg::Nullable value, const char *column)
+constexpr Microseconds longest_span = 200LL * 366 * USECS_PER_DAY;
+
+// Nothing for an interval that is infinite, or longer than a clock can count.
+std::optional<Microseconds> measure(const Interval *interval)
+{
+    const std::int64_t days = static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day;
+    Microseconds span = 0;
+    if (!pg::finite(interval) || __builtin_mul_overflow(days, USECS_PER_DAY, &span) ||
+        __builtin_add_overflow(span, interval->time, &span))
+        return std::nullopt;
+    return span;
+}
+
+std::optional<Microseconds> optional_span(pg::Nullable value)
 {
     if (!value)
         return std::nullopt;
-    return span_of(DatumGetIntervalP(value.value), column);
+    // The table's owner may write what job_type_set refuses: one such type must not stop the others.
+    return std::clamp<Microseconds>(measure(DatumGetIntervalP(value.value)).value_or(longest_span), 0, longest_span);
 }
 
 // Reads the columns of job_types by name: its owner may have added some.
@@ -70,9 +84,9 @@ public:
         type.backoff = logic::parse_backoff(backoff).value_or(logic::Backoff::exponential);
         type.max_retries = DatumGetInt32(required(slot, "max_retries"));
         type.retry_delay_ms = DatumGetInt32(required(slot, "retry_delay_ms"));
-        type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"), "retry_delay_max");
-        type.lease = optional_span(column(slot, "lease"), "lease");
-        type.timeout = optional_span(column(slot, "timeout"), "timeout");
+        type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"));
+        type.lease = optional_span(column(slot, "lease"));
+        type.timeout = optional_span(column(slot, "timeout"));
         type.paused = DatumGetBool(required(slot, "paused"));
         return type;
     }
@@ -178,7 +192,8 @@ void read_lanes(Oid oid)
 
 void load()
 {
-    while (!cache.valid) {
+    // Bounded, since debug_discard_caches makes every look a change.
+    for (int tries = 0; !cache.valid && tries < 10; ++tries) {
         const Tables &known = tables();
         cache.types_table = known.types;
         cache.lanes_table = known.lanes;
@@ -272,8 +287,6 @@ Type settings_of(std::string_view name)
     return type != nullptr ? *type : defaults();
 }
 
-bool registered(std::string_view name) { return find(name) != nullptr; }
-
 Type require(std::string_view name)
 {
     const Type *type = find(name);
@@ -339,19 +352,31 @@ std::optional<std::string_view> type_of(std::int32_t lane)
 
 } // namespace lanes
 
+namespace types {
+
+void make_lanes()
+{
+    load();
+    // Making one empties the cache: by name, from a copy.
+    const int count = cache.type_count;
+    auto names = static_cast<char(*)[type_name_bytes]>(palloc(sizeof(char[type_name_bytes]) * std::max(count, 1)));
+    for (int i = 0; i < count; ++i)
+        std::memcpy(names[i], cache.types[i].name, type_name_bytes);
+    for (int i = 0; i < count; ++i)
+        lanes::of(names[i]);
+}
+
+} // namespace types
+
 Microseconds span_of(const Interval *interval, const char *argument)
 {
-    constexpr Microseconds longest = 200LL * 366 * USECS_PER_DAY;
-    std::int64_t days = static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day;
-    Microseconds span = 0;
-    const bool overflow = !pg::finite(interval) || __builtin_mul_overflow(days, USECS_PER_DAY, &span) ||
-                          __builtin_add_overflow(span, interval->time, &span) || span > longest;
-    if (overflow || span < 0)
+    const std::optional<Microseconds> span = measure(interval);
+    if (!span || *span < 0 || *span > longest_span)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("%s must be an interval from 0 to 200 years: %s", argument,
                                DatumGetCString(DirectFunctionCall1(
                                    interval_out, PointerGetDatum(const_cast<Interval *>(interval)))))));
-    return span;
+    return *span;
 }
 
 } // namespace store

@@ -28,10 +28,11 @@ namespace types {
 // The settings of a type; of one that is not registered any more, the defaults.
 Type settings_of(std::string_view name);
 
-bool registered(std::string_view name);
-
 // 22023 with the nearest names for a type that is not registered, unless new types register themselves.
 Type require(std::string_view name);
+
+// Gives every registered type its lane, so that the first jobs of two types need not wait for each other.
+void make_lanes();
 
 void watch();
 

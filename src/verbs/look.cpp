@@ -122,8 +122,8 @@ public:
           index_(pg::open_briefly(oids_.index)), slot_(table_), job_column_(walk == Walk::failed ? 2 : 4),
           direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
     {
-        ScanKeyData key;
-        int keys = 0;
+        ScanKeyData key = {};
+        AttrNumber keys = 0;
         if (walk == Walk::running)
             ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
         if (walk == Walk::failed && before)
@@ -194,6 +194,7 @@ Datum show(FunctionCallInfo fcinfo, Walk walk, std::span<const char *const> stat
             return Datum{0};
         Select select("public.jobs");
         select.where(among_ids, UUIDARRAYOID, ids.array());
+        select.where(of_status, TEXTARRAYOID, text_array(states));
         select.newest_first();
         select.run(sink);
     }

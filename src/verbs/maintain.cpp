@@ -1,5 +1,5 @@
 // job_maintain: one round of what time does to jobs.
-#include "pg/json.hpp"
+#include "pg/attempt.hpp"
 #include "settings.hpp"
 #include "store/jobs.hpp"
 #include "store/queue_scan.hpp"
@@ -23,8 +23,20 @@ struct Counts {
     int failed = 0;    // or not
     int cancelled = 0; // or cancelled, as was asked for
     int expired = 0;   // never started in time
-    int left = 0;      // locked by somebody else: the next round's
+    int left = 0;      // locked by somebody else, or refused by something of the user's: the next round's
     bool more = false;
+
+    Counts &operator+=(const Counts &other)
+    {
+        leases += other.leases;
+        timeouts += other.timeouts;
+        retried += other.retried;
+        failed += other.failed;
+        cancelled += other.cancelled;
+        expired += other.expired;
+        left += other.left;
+        return *this;
+    }
 };
 
 // How much one round does at most, so that it holds no lock for long.
@@ -71,57 +83,107 @@ void reap(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts
     ++(status == Status::failed ? counts.failed : status == Status::cancelled ? counts.cancelled : counts.retried);
 }
 
-void reap_all(Jobs &jobs, TimestampTz now, Counts &counts)
+void expire(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts &counts)
 {
-    pg::RowMemory memory;
-    store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
-    for (int done = 0; running.head() != nullptr; running.advance(), ++done) {
-        CHECK_FOR_INTERRUPTS();
-        if (done == round_limit) {
-            counts.more = true;
-            return;
-        }
-        pg::RowMemory::Use use(memory);
-        reap(jobs, *running.head(), now, counts);
-    }
-}
-
-void expire(Jobs &jobs, const pg_uuid_t *job, TimestampTz now, Counts &counts)
-{
-    const std::optional<Row> before = jobs.find(job);
-    if (!before || jobs.try_lock() != Jobs::Lock::taken) {
-        counts.left += before.has_value();
+    const std::optional<Row> before = jobs.find(&candidate.job);
+    if (before && jobs.try_lock() != Jobs::Lock::taken) {
+        ++counts.left;
         return;
     }
-    if (!store::may_expire(*before) || *before->time(Column::expires_at) > now)
+    if (!before || !store::may_expire(*before) || *before->time(Column::expires_at) > now) {
+        ItemPointerData expiring_row = candidate.tid;
+        jobs.derived().expiring().remove_at(&expiring_row);
         return;
+    }
     Row after = *before;
     after.changed = 0;
     moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
-    counts.expired += jobs.update(*before, after) == store::Written::yes;
+    ++(jobs.update(*before, after) == store::Written::yes ? counts.expired : counts.left);
 }
 
-void expire_all(Jobs &jobs, TimestampTz now, Counts &counts)
+using Work = void (*)(Jobs &, const store::Candidate &, TimestampTz, Counts &);
+
+// What a round has to do, read before anything is done.
+class Candidates {
+public:
+    void add(const store::Candidate &candidate)
+    {
+        auto copy = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate)));
+        *copy = candidate;
+        list_ = lappend(list_, copy);
+    }
+    bool full() const { return list_length(list_) == round_limit; }
+    int count() const { return list_length(list_); }
+    const store::Candidate &operator[](int i) const
+    {
+        return *static_cast<const store::Candidate *>(list_nth(list_, i));
+    }
+
+private:
+    List *list_ = NIL;
+};
+
+Candidates runs_to_reap(Jobs &jobs, TimestampTz now)
 {
+    Candidates found;
+    store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
+    for (; running.head() != nullptr && !found.full(); running.advance())
+        found.add(*running.head());
+    return found;
+}
+
+Candidates jobs_to_expire(Jobs &jobs, TimestampTz now)
+{
+    Candidates found;
     store::KeyTable &expiring = jobs.derived().expiring();
-    pg::RowMemory memory;
     pg::Slot slot(expiring.table());
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
     IndexScanDesc scan = pg::begin_index_scan(expiring.table(), expiring.index(), GetActiveSnapshot(), 1);
     index_rescan(scan, &key, 1, nullptr, 0);
-    for (int done = 0; index_getnext_slot(scan, ForwardScanDirection, slot); ++done) {
+    while (!found.full() && index_getnext_slot(scan, ForwardScanDirection, slot)) {
         CHECK_FOR_INTERRUPTS();
-        if (done == round_limit) {
-            counts.more = true;
-            break;
-        }
-        pg::RowMemory::Use use(memory);
         bool null;
-        const pg_uuid_t job = *DatumGetUUIDP(slot_getattr(slot, 2, &null));
-        expire(jobs, &job, now, counts);
+        found.add({{}, *DatumGetUUIDP(slot_getattr(slot, 2, &null)), slot->tts_tid});
     }
     index_endscan(scan);
+    return found;
+}
+
+Counts do_some(const Candidates &candidates, int first, int end, TimestampTz now, Work work)
+{
+    Counts counts;
+    pg::StatementScope scope("job_maintain()");
+    Jobs jobs = Jobs::open();
+    pg::RowMemory memory;
+    for (int i = first; i < end; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory);
+        work(jobs, candidates[i], now, counts);
+    }
+    return counts;
+}
+
+// All at once; if one of them fails, one by one, so that it does not keep the others from it. (A trigger of the user's
+// may refuse a job, a constraint its attempt.)
+void do_all(const Candidates &candidates, TimestampTz now, Work work, Counts &counts)
+{
+    Counts all;
+    if (pg::attempt([&] { all = do_some(candidates, 0, candidates.count(), now, work); }) == nullptr) {
+        counts += all;
+        return;
+    }
+    for (int i = 0; i < candidates.count(); ++i) {
+        Counts one;
+        if (ErrorData *error = pg::attempt([&] { one = do_some(candidates, i, i + 1, now, work); })) {
+            one = {.left = 1};
+            ereport(WARNING,
+                    (errcode(error->sqlerrcode),
+                     errmsg("job %s was left as it is: %s", store::to_text(&candidates[i].job), error->message),
+                     error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+        }
+        counts += one;
+    }
 }
 
 Datum to_json(const Counts &counts)
@@ -137,13 +199,19 @@ Datum to_json(const Counts &counts)
 
 JOBS_FUNCTION(job_maintain)
 {
-    pg::StatementScope scope("job_maintain()");
-    Jobs jobs = Jobs::open();
-    require_claim(jobs.tables());
     const TimestampTz now = settings::now();
+    Candidates to_reap, to_expire;
+    {
+        pg::StatementScope scope("job_maintain()");
+        Jobs jobs = Jobs::open();
+        require_claim(jobs.tables());
+        to_reap = runs_to_reap(jobs, now);
+        to_expire = jobs_to_expire(jobs, now);
+    }
     Counts counts;
-    reap_all(jobs, now, counts);
-    expire_all(jobs, now, counts);
+    counts.more = to_reap.full() || to_expire.full();
+    do_all(to_reap, now, reap, counts);
+    do_all(to_expire, now, expire, counts);
     return to_json(counts);
 }
 

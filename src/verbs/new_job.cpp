@@ -1,5 +1,7 @@
 #include "verbs/new_job.hpp"
 
+#include <cctype>
+
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -63,12 +65,25 @@ void check_parent(store::Jobs &jobs, const Row &row)
                         errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
 }
 
-pg::Nullable uuid_claim(const char *name)
+pg::Nullable to_uuid(pg::Nullable claim)
 {
-    pg::Nullable claim = request_claim(name);
     if (!claim)
         return {};
     return DirectFunctionCall1(uuid_in, CStringGetDatum(TextDatumGetCString(claim.value)));
+}
+
+// The user of the request, where users are named by UUIDs; other identity providers name them otherwise.
+pg::Nullable user_of_request()
+{
+    constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    const pg::Nullable claim = request_claim("sub");
+    if (!claim)
+        return {};
+    const std::string_view name = TextDatumGetCString(claim.value);
+    bool fits = name.size() == form.size();
+    for (std::size_t i = 0; fits && i < form.size(); ++i)
+        fits = form[i] == '-' ? name[i] == '-' : std::isxdigit(static_cast<unsigned char>(name[i])) != 0;
+    return fits ? to_uuid(claim) : pg::Nullable{};
 }
 
 } // namespace
@@ -116,6 +131,7 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted)
     const store::Type type =
         store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
     check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
+    store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
     const pg_uuid_t *id = pg::time_ordered_uuid(now);
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
@@ -137,8 +153,8 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted)
     row.set_time(Column::created_at, now);
     row.set_time(Column::updated_at, now);
     row.set(Column::organisation_id,
-            or_else(wanted.organisation_id ? wanted.organisation_id : uuid_claim("org_id"), nil));
-    row.set(Column::created_by, wanted.created_by ? wanted.created_by : uuid_claim("sub"));
+            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(request_claim("org_id")), nil));
+    row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
     row.set(Column::restaurant_id, wanted.restaurant_id);
     row.set(Column::parent_job_id, wanted.parent_job_id);
     row.set(Column::expires_at, wanted.expires_at);

@@ -97,9 +97,8 @@ Refusal missing_key(const text *job_id)
 {
     const Datum key = PointerGetDatum(job_id);
     const char *which = TextDatumGetCString(key);
-    const bool there = in_archive(
-        "select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
-        {VARCHAROID, key});
+    const bool there = in_archive("select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
+                                  {VARCHAROID, key});
     return there ? archived(which) : no_such_job(which);
 }
 

@@ -20,18 +20,25 @@ using store::Operation;
 using store::Row;
 using store::Tables;
 
-// The trigger's context, once it is sure that the right table fires it: anybody may name our functions in a trigger
-// on a table of his own.
-TriggerData *context_of(FunctionCallInfo fcinfo, Oid expected, const char *table)
+// What fires a trigger function of ours: the bits of TriggerEvent.
+constexpr TriggerEvent before_row = TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW;
+constexpr TriggerEvent after_row = TRIGGER_EVENT_ROW;
+constexpr TriggerEvent after_statement = 0;
+constexpr TriggerEvent when_bits = TRIGGER_EVENT_TIMINGMASK | TRIGGER_EVENT_ROW;
+
+// The trigger's context, once it is sure that the right table fires it at the right moment: anybody may name our
+// functions in a trigger on a table of his own, and an owner in one more on ours.
+TriggerData *context_of(FunctionCallInfo fcinfo, Oid expected, const char *table, bool fits_event(TriggerEvent))
 {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("this function is a trigger of the table \"%s\"", table)));
     auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
-    if (RelationGetRelid(trigger->tg_relation) != expected)
+    if (RelationGetRelid(trigger->tg_relation) != expected || !fits_event(trigger->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("this function is a trigger of the table \"%s\", not of \"%s\"", table,
-                               RelationGetRelationName(trigger->tg_relation))));
+                        errmsg("trigger \"%s\" on \"%s\" uses a function that serves one trigger of the table \"%s\"",
+                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), table),
+                        errhint("Drop the trigger; select jobs_ext.install() makes those that are needed.")));
     return trigger;
 }
 
@@ -175,7 +182,7 @@ void move(const Row &before, const Row &asked, Row &after, Status from, Status t
     auto changed = [&](Column column) -> pg::Nullable {
         return equal(before, asked, column) ? pg::Nullable{} : asked.get(column);
     };
-    const pg::Nullable message = cut_message(changed(Column::error_message));
+    const pg::Nullable message = changed(Column::error_message);
     const pg::Nullable run_at = changed(Column::run_at);
     auto when = [&]() -> std::optional<TimestampTz> {
         if (!run_at)
@@ -265,6 +272,16 @@ Row guard(const Update &update)
     return after;
 }
 
+// Rows that come from another server, or from a dump that says so, are as they have to be.
+bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA; }
+
+[[noreturn]] void refuse_null(Column column)
+{
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                    errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
+                           store::columns[store::index(column)].name)));
+}
+
 HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
@@ -276,8 +293,13 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
     const TimestampTz now = settings::now();
     row.changed = 0;
     fill_in(row, now);
-    if (!by_owner(tables) && row.has(Column::status))
+    if (!by_owner(tables)) {
+        // Before a trigger of the user's could fill them, past what is checked here.
+        for (Column column : {Column::status, Column::job_type})
+            if (!row.has(column))
+                refuse_null(column);
         stamp_new(row, now);
+    }
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
 
@@ -286,7 +308,12 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Update update;
     update.before = read(tables, trigger->tg_trigtuple, descriptor);
-    store::require_complete(update.before);
+    update.owner = by_owner(tables);
+    if (store::null_in(update.before)) {
+        if (!update.owner)
+            store::require_complete(update.before);
+        return trigger->tg_newtuple; // the owner mends what a dropped constraint let in
+    }
     if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id())) {
         // What the statement named is in the tuple already; a trigger before ours may have changed it.
         Row unnamed = *meant;
@@ -297,11 +324,11 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     }
     update.asked = read(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
-    if (store::null_in(update.asked))
-        return trigger->tg_newtuple; // the constraint refuses it
+    update.asked.set(Column::error_message, cut_message(update.asked.get(Column::error_message)));
+    if (auto column = store::null_in(update.asked))
+        refuse_null(*column);
     update.names_status = bms_is_member(
         tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
-    update.owner = by_owner(tables);
     update.now = settings::now();
     return with(tables, trigger->tg_newtuple, descriptor, guard(update));
 }
@@ -338,14 +365,10 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
     store::Derived derived(tables);
     const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
     const Row *latest = now ? &*now : nullptr;
-    const bool overtaken = latest != nullptr && after != nullptr && store::queue_key(*after) != store::queue_key(*latest);
-    // When a trigger of the user's has changed the job since, the latest version's keys are there already: those of the
-    // others are taken away, not moved.
-    derived.follow(before, overtaken ? nullptr : latest);
-    if (overtaken || latest == nullptr)
-        derived.follow(after, nullptr);
-    if (overtaken)
-        derived.follow(nullptr, latest);
+    derived.follow(before, latest);
+    // Where the version that was written is not the latest any more, nothing of it may stay.
+    if (after != nullptr)
+        derived.follow(after, latest);
     if (latest == nullptr && before != nullptr)
         store::attempts::remove(tables, before->id());
 }
@@ -355,7 +378,9 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
 JOBS_FUNCTION(jobs_before_row)
 {
     const Tables tables = store::tables();
-    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs");
+    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) {
+        return (event & when_bits) == before_row && !TRIGGER_FIRED_BY_DELETE(event);
+    });
     HeapTuple result =
         TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? before_insert(tables, trigger) : before_update(tables, trigger);
     return PointerGetDatum(result);
@@ -364,7 +389,8 @@ JOBS_FUNCTION(jobs_before_row)
 JOBS_FUNCTION(jobs_after_row)
 {
     const Tables tables = store::tables();
-    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs");
+    TriggerData *trigger =
+        context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) { return (event & when_bits) == after_row; });
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
     const bool updated = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
@@ -372,17 +398,18 @@ JOBS_FUNCTION(jobs_after_row)
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
     const Row first = read(tables, trigger->tg_trigtuple, descriptor);
-    store::require_complete(first);
+    const bool known = !store::null_in(first); // else it stands in no derived table
     if (inserted) {
+        store::require_complete(first);
         store::statement::report(tables.jobs, Operation::insert, first);
         keep_in_step(tables, trigger->tg_relation, nullptr, &first);
     } else if (updated) {
         const Row after = read(tables, trigger->tg_newtuple, descriptor);
         store::require_complete(after);
-        if (!store::statement::report(tables.jobs, Operation::update, after))
+        if (!store::statement::report(tables.jobs, Operation::update, after) && known && !is_replica())
             record_attempt(tables, first, after);
-        keep_in_step(tables, trigger->tg_relation, &first, &after);
-    } else {
+        keep_in_step(tables, trigger->tg_relation, known ? &first : nullptr, &after);
+    } else if (known) {
         keep_in_step(tables, trigger->tg_relation, &first, nullptr);
     }
     PopActiveSnapshot();
@@ -393,7 +420,9 @@ JOBS_FUNCTION(jobs_after_row)
 JOBS_FUNCTION(jobs_after_truncate)
 {
     const Tables tables = store::tables();
-    context_of(fcinfo, tables.jobs, "jobs");
+    context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) {
+        return (event & when_bits) == after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
+    });
     store::queue_state::forget_rows(tables);
     return PointerGetDatum(nullptr);
 }
@@ -402,7 +431,7 @@ JOBS_FUNCTION(jobs_after_truncate)
 JOBS_FUNCTION(job_types_changed)
 {
     const Tables tables = store::tables();
-    TriggerData *trigger = context_of(fcinfo, tables.types, "job_types");
+    TriggerData *trigger = context_of(fcinfo, tables.types, "job_types", [](TriggerEvent) { return true; });
     CacheInvalidateRelcache(trigger->tg_relation);
     return PointerGetDatum(nullptr);
 }

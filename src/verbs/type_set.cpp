@@ -67,6 +67,7 @@ JOBS_FUNCTION(job_type_set)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
                                TextDatumGetCString(given(0).value))));
+    store::lanes::of(TextDatumGetCString(given(0).value));
     Datum values[std::size(parameter_types)];
     bool nulls[std::size(parameter_types)];
     heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);

@@ -270,16 +270,16 @@ rollback to theirs;
 -- Our trigger functions serve public.jobs and nothing else.
 create table tests.other (like jobs including defaults);
 create trigger t before insert on tests.other for each row execute function jobs_ext.jobs_before_row();
-select tests.refuses($$ insert into tests.other (job_type, job_id) values ('bulk-update', 'x') $$, '39P01', '%"jobs", not of "other"', 'jobs_before_row elsewhere');
+select tests.refuses($$ insert into tests.other (job_type, job_id) values ('bulk-update', 'x') $$, '39P01', '%"t" on "other" %"jobs"', 'jobs_before_row elsewhere');
 drop trigger t on tests.other;
 create trigger t after insert on tests.other for each row execute function jobs_ext.jobs_after_row();
-select tests.refuses($$ insert into tests.other (job_type, job_id) values ('bulk-update', 'x') $$, '39P01', '%"jobs", not of "other"', 'jobs_after_row elsewhere');
+select tests.refuses($$ insert into tests.other (job_type, job_id) values ('bulk-update', 'x') $$, '39P01', '%"t" on "other" %"jobs"', 'jobs_after_row elsewhere');
 drop trigger t on tests.other;
 create trigger t after truncate on tests.other for each statement execute function jobs_ext.jobs_after_truncate();
-select tests.refuses('truncate tests.other', '39P01', '%"jobs", not of "other"', 'jobs_after_truncate elsewhere');
+select tests.refuses('truncate tests.other', '39P01', '%"t" on "other" %"jobs"', 'jobs_after_truncate elsewhere');
 create trigger u after truncate on tests.other for each statement execute function jobs_ext.job_types_changed();
 drop trigger t on tests.other;
-select tests.refuses('truncate tests.other', '39P01', '%"job_types", not of "other"', 'job_types_changed elsewhere');
+select tests.refuses('truncate tests.other', '39P01', '%"u" on "other" %"job_types"', 'job_types_changed elsewhere');
 select throws_ok(format('select jobs_ext.%I()', f), '39P01', null, f || ' without a trigger')
 from unnest('{jobs_before_row,jobs_after_row,jobs_after_truncate,job_types_changed}'::text[]) f;
 

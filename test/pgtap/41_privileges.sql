@@ -70,7 +70,7 @@ create function pg_temp.privileges(role name, relation regclass) returns text la
     case when has_table_privilege(role, relation, 'references') then 'R' end, case when has_table_privilege(role, relation, 'trigger') then 'G' end)
 $$;
 create temp table granted as select * from (values
-  ('jobs', '', 'S', 'SIu', 'SIUD', 'SIUD'), ('job_types', '', 'S', 'S', 'S', 'SIU'), ('job_attempts', '', 'S', 'S', 'SID', 'SID'), ('jobs_archive', '', 'S', 'S', 'S', 'S'),
+  ('jobs', '', 'S', 'SIu', 'SIUD', 'SIUD'), ('job_types', '', 'S', 'S', 'S', 'SIU'), ('job_attempts', '', 'S', 'S', 'S', 'S'), ('jobs_archive', '', 'S', 'S', 'S', 'S'),
   ('jobs_queue_status', '', 'S', 'S', 'S', 'S'), ('jobs_failed_summary', '', 'S', 'S', 'S', 'S'), ('jobs_metrics', '', 'S', 'S', 'S', 'S'), ('jobs_active', '', 'S', 'S', 'S', 'S'),
   ('jobs_running', '', 'S', 'S', 'S', 'S'), ('jobs_failed', '', 'S', 'S', 'S', 'S')) v (relation, none, monitor, producer, worker, operator);
 select is((select array_agg(pg_temp.privileges(('tests_' || k.kind)::name, g.relation::regclass) order by k.level) from kind k),

@@ -1,0 +1,19 @@
+// Work that may fail without taking the whole call along: the only PG_TRY of the code base.
+#pragma once
+
+#include "prelude.hpp"
+
+namespace pg {
+
+// Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why. A cancel, a
+// shutdown or the lack of memory is raised, not returned. What `work` opens it must close: nothing of it outlives the
+// subtransaction.
+ErrorData *attempt(void (*work)(void *), void *argument);
+
+template <class Work>
+ErrorData *attempt(Work work)
+{
+    return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
+}
+
+} // namespace pg
