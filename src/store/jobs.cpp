@@ -1,6 +1,5 @@
 #include "store/jobs.hpp"
 
-#include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "store/queue_state.hpp"
 #include "store/statement.hpp"

@@ -4,7 +4,6 @@
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
-#include "settings.hpp"
 #include "verbs/answer.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/new_job.hpp"

@@ -1,7 +1,6 @@
 // job_finish_many, job_release_worker.
 #include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
-#include "settings.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/finish.hpp"

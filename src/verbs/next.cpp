@@ -1,5 +1,4 @@
 // job_next: completes one job and claims another in one transaction, with one flush.
-#include "settings.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/claim.hpp"
 #include "verbs/finish.hpp"

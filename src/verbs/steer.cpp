@@ -1,5 +1,4 @@
 // job_cancel, job_retry, job_pause, job_resume: what an operator or producer does to a job, by id or job_id.
-#include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "verbs/answer.hpp"
 #include "verbs/arguments.hpp"
