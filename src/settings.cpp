@@ -24,7 +24,7 @@ constexpr const char *now_name = "jobs_ext.now";
 // The owner of `jobs` may set the clock of a test server; nobody else but a superuser may, anywhere.
 bool may_set_clock()
 {
-    if (!IsTransactionState() || superuser())
+    if (!IsTransactionState() || InitializingParallelWorker || superuser())
         return true;
     if (!test_mode)
         return false;

@@ -21,11 +21,14 @@ begin
     if not found then
       execute format('create trigger %I %s on %s for each %s execute function %s',
                      wanted.name, wanted.events, wanted.relation, wanted.level, wanted.function);
-      -- Also for rows that come with session_replication_role = replica: from a dump, or from another server.
-      execute format('alter table %s enable always trigger %I', wanted.relation, wanted.name);
     elsif function_there <> wanted.function::regprocedure then
       raise exception 'trigger "%" on "%" is not the one of jobs_ext', wanted.name, wanted.relation
         using errcode = '42710', hint = 'Rename or drop it.';
+    end if;
+    if exists (select from pg_trigger t where t.tgrelid = wanted.relation::regclass and t.tgname = wanted.name
+               and t.tgenabled <> 'A') then
+      -- Also for rows that come with session_replication_role = replica: from a dump, or from another server.
+      execute format('alter table %s enable always trigger %I', wanted.relation, wanted.name);
     end if;
   end loop;
 

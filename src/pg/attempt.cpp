@@ -7,7 +7,8 @@ namespace {
 bool concerns_all(const ErrorData *error)
 {
     const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-    return category == ERRCODE_OPERATOR_INTERVENTION || error->sqlerrcode == ERRCODE_OUT_OF_MEMORY;
+    return category == ERRCODE_OPERATOR_INTERVENTION || error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+           error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 } // namespace

@@ -6,7 +6,7 @@
 namespace pg {
 
 // Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why. A cancel, a
-// shutdown or the lack of memory is raised, not returned. What `work` opens it must close: nothing of it outlives the
+// shutdown, the lack of memory or a snapshot that is too old is raised, not returned. What `work` opens it must close: nothing of it outlives the
 // subtransaction.
 ErrorData *attempt(void (*work)(void *), void *argument);
 

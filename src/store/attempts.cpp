@@ -37,7 +37,8 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
         pg::AsOwner owner(tables.attempts);
         pg::SpiScope spi;
         pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
-                " error_details) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
+                " public.job_attempts where job operator(pg_catalog.=) $1 and attempt operator(pg_catalog.=) $2)",
                 row);
         return;
     }

@@ -381,9 +381,10 @@ JOBS_FUNCTION(jobs_before_row)
     TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) {
         return (event & when_bits) == before_row && !TRIGGER_FIRED_BY_DELETE(event);
     });
-    HeapTuple result =
-        TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? before_insert(tables, trigger) : before_update(tables, trigger);
-    return PointerGetDatum(result);
+    const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+    if (is_replica())
+        return PointerGetDatum(inserted ? trigger->tg_trigtuple : trigger->tg_newtuple);
+    return PointerGetDatum(inserted ? before_insert(tables, trigger) : before_update(tables, trigger));
 }
 
 JOBS_FUNCTION(jobs_after_row)

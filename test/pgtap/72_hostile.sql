@@ -92,7 +92,8 @@ create function tests.past_triggers(statement text) returns void language plpgsq
 begin
   alter table public.jobs disable trigger user;
   execute statement;
-  alter table public.jobs enable trigger user;
+  -- ENABLE alone would leave them out for rows of a replica.
+  alter table public.jobs enable always trigger jobs_ext_before_row, enable always trigger jobs_ext_after_row, enable always trigger jobs_ext_after_truncate;
 end $$;
 create function tests.mend(col name, key text) returns text language plpgsql as $$
 declare
@@ -102,14 +103,14 @@ declare
 begin
   execute format('alter table public.jobs alter %I drop not null', col);
   perform tests.past_triggers(format('update public.jobs set %I = null where id = %L', col, before ->> 'id'));
-  foreach call in array array['select job_release_worker(''w1'')', format('select job_heartbeat(%L, %L)', before ->> 'id', before ->> 'lease_id'),
+  foreach call in array array['select job_release_worker(''w1'')', format('select job_heartbeat(%L, %L)', before ->> 'id', coalesce(before ->> 'lease_id', before ->> 'id')),
                               'select job_claim()', 'select job_maintain()', 'select jobs_ext.rebuild_queue()',
                               -- A client cannot mend it, and whatever it writes there is refused.
                               format('set local role tests_hostile_worker; update public.jobs set %I = %L where id = %L',
                                      col, before ->> col, before ->> 'id')] loop
     got := pg_temp.outcome(call);
     if got not like '23502 %"' || col || '"%' then
-      return format('%s: %s', call, got);
+      raise exception '%: %', call, got;
     end if;
   end loop;
   begin
@@ -120,7 +121,7 @@ begin
   execute format('update public.jobs set %I = %L where id = %L', col, before ->> col, before ->> 'id');
   perform public.job_maintain();
   if to_jsonb(tests.job(before ->> 'job_id')) - 'updated_at' <> before - 'updated_at' then
-    return 'the row is another one now';
+    raise exception 'the row is another one now';
   end if;
   return array_to_string(array(select tests.out_of_step()), E'\n');
 exception when others then
@@ -165,6 +166,7 @@ from (values (1, 'queued', 0, timestamptz '2050-01-01', null::timestamptz, null:
              (2, 'in_progress', 3, null, '2011-02-01', null, 'eeeeeeee-0000-0000-0000-0000000000aa', '2035-01-01'),
              (3, 'failed', 3, null, '2011-02-01', '2011-03-01', null, null),
              (4, 'paused', 0, '2051-01-01', null, null, null, null)) v (n, status, attempt, expires_at, started_at, finished_at, lease_id, lease_expires_at);
+select jobs_ext.rebuild_queue() \g /dev/null
 set local session_replication_role = replica;
 insert into jobs select * from given;
 reset session_replication_role;
@@ -188,19 +190,19 @@ select tests.in_step('TRUNCATE of a replica: in step');
 create function tests.bump() returns trigger language plpgsql as $$
 begin
   if new.expires_at is distinct from '2040-01-01' and new.metadata ? 'bump' then
-    update public.jobs set expires_at = case when metadata ->> 'bump' = 'null' then null else timestamptz '2040-01-01' end
+    update public.jobs set expires_at = case when metadata ->> 'bump' = 'none' then null else timestamptz '2040-01-01' end
     where id = new.id and expires_at is not null;
   end if;
   return null;
 end $$;
 create trigger a_bump after update on jobs for each row execute function tests.bump();
 select job_enqueue('alpha', job_id => b.bump || ' ' || coalesce(e.expires, 'never'), metadata => jsonb_build_object('bump', b.bump), expires_at => e.expires::timestamptz)
-from unnest('{later,null}'::text[]) b (bump), (values (null), ('2031-01-01')) e (expires) \g /dev/null
+from unnest('{later,none}'::text[]) b (bump), (values (null), ('2031-01-01')) e (expires) \g /dev/null
 select lives_ok(v.call, 'a_bump: ' || v.call) from (values
   ('update jobs set expires_at = ''2032-01-01'''), ('update jobs set expires_at = ''2033-01-01'', priority = priority + 1'),
   ('update jobs set priority = 3'), ('select job_pause(id) from jobs'), ('select job_resume(id) from jobs')) v (call);
 select results_eq($$ select metadata ->> 'bump', count(*), min(expires_at), max(expires_at) from jobs group by 1 order by 1 $$,
-                  $$ values ('later', 2::bigint, timestamptz '2040-01-01', timestamptz '2040-01-01'), ('null', 2, null, null) $$, 'a_bump: what it sets holds');
+                  $$ values ('later', 2::bigint, timestamptz '2040-01-01', timestamptz '2040-01-01'), ('none', 2, null, null) $$, 'a_bump: what it sets holds');
 select tests.in_step('a_bump: in step');
 drop trigger a_bump on jobs;
 create trigger z_bump after update on jobs for each row execute function tests.bump();
@@ -256,13 +258,154 @@ begin
   end loop;
   create trigger a_poison before update on public.jobs for each row execute function tests.poison();
   perform set_config('jobs_ext.now', '2030-01-01 12:01:00+00', true);
-  counts := tests.maintain() || '; ' || (select string_agg(j.status, ' ' order by j.lease_expires_at, j.job_id) from public.jobs j)
+  counts := tests.maintain();
+  counts := counts || '; ' || (select string_agg(j.status, ' ' order by j.lease_expires_at, j.job_id) from public.jobs j)
             || '; ' || (select count(*) from public.job_attempts);
   drop trigger a_poison on public.jobs;
   counts := counts || '; then ' || tests.maintain();
   perform set_config('jobs_ext.now', '2030-01-01 12:00:00+00', true);
   return counts;
 end $$;
-select is(tests.poisoned_at(p), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1',
-          format('leases that ran out: all but the poisoned one, which is number %s', p)) || (select tests.in_step('in step') from (select 1) x where true)
-from generate_series(1, 3) p, lateral (select 1) once where false;
+select is(tests.poisoned_at(1), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'leases that ran out: all but the poisoned one, the first');
+select tests.in_step('the poisoned one was the first: in step');
+delete from jobs;
+select is(tests.poisoned_at(2), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the second');
+delete from jobs;
+select is(tests.poisoned_at(3), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the last');
+select tests.in_step('the poisoned one was the last: in step');
+delete from jobs;
+
+-- The same for jobs that expire.
+select job_enqueue('alpha', job_id => k, expires_at => '2030-01-01 12:01+00') from unnest('{first,poisoned,third}'::text[]) k \g /dev/null
+create trigger a_poison before update on public.jobs for each row execute function tests.poison();
+set local jobs_ext.now = '2030-01-01 12:02:00+00';
+select is(tests.maintain(), 'expired 2, left 1', 'jobs that expire: all but the poisoned one');
+select is(string_agg(job_id || ' ' || status, ', ' order by job_id), 'first cancelled, poisoned queued, third cancelled', 'it is left as it was') from jobs;
+select tests.in_step('jobs that expire: in step');
+drop trigger a_poison on jobs;
+delete from jobs;
+set local jobs_ext.now = '2030-01-01 12:00:00+00';
+
+-- A constraint that refuses the attempt of one.
+alter table job_attempts add constraint no_poison check (worker <> 'poison');
+select tests.run('one'), tests.run('two', worker => 'poison'), tests.run('three') \g /dev/null
+set local jobs_ext.now = '2030-01-02 12:00:00+00';
+select is(tests.maintain(), 'leases_reaped 2, left 1, retried 2', 'an attempt that is refused: all but its job');
+select is(row(j.status, j.retries, j.lease_id is null)::text, '(in_progress,0,f)', 'which is left as it was') from tests.job('two') j;
+select tests.in_step('an attempt that is refused: in step');
+alter table job_attempts drop constraint no_poison;
+delete from jobs;
+set local jobs_ext.now = '2030-01-01 12:00:00+00';
+
+-- The attempt's row is there already, whoever wrote it.
+select tests.run('one'), tests.run('two'), tests.run('three') \g /dev/null
+insert into job_attempts (job, attempt, worker, ended_at, outcome, error_message)
+values (tests.id('two'), 1, 'somebody', '2030-01-01', 'released', 'by hand');
+set local jobs_ext.now = '2030-01-02 12:00:00+00';
+select is(tests.maintain(), 'leases_reaped 3, retried 3', 'an attempt that is there already does not hinder');
+select is(string_agg(concat_ws(' ', j.job_id, j.status, a.worker, a.outcome), ', ' order by j.job_id),
+          'one pending w1 lease_expired, three pending w1 lease_expired, two pending somebody released', 'it is left as it is')
+from jobs j left join job_attempts a on a.job = j.id;
+select tests.run('four') as lease \gset
+insert into job_attempts (job, attempt, ended_at, outcome) values (tests.id('four'), 1, '2030-01-01', 'released');
+select is((job_fail(tests.id('four'), :'lease', 'oops')).status, 'pending', 'nor does it hinder job_fail()');
+select tests.in_step('an attempt that is there already: in step');
+set local client_min_messages = warning;
+delete from jobs;
+set local jobs_ext.now = '2030-01-01 12:00:00+00';
+
+--
+-- A client's null, and a trigger of the user's that would make something of it that no client may write
+--
+create function tests.fills() returns trigger language plpgsql as $$
+begin
+  if new.status is null then
+    new.status := 'completed';
+    new.started_at := now();
+    new.completed_at := now();
+    new.finished_at := now();
+  end if;
+  new.job_type := coalesce(new.job_type, 'nonsense');
+  return new;
+end $$;
+select job_enqueue('alpha', job_id => 'there') \g /dev/null
+create trigger z_default before insert or update on jobs for each row execute function tests.fills();
+select tests.refuses('set local role tests_hostile_producer; insert into jobs (job_type, status) values (''alpha'', null)', '23502', '%"status"%', 'a client''s null status is not z_default''s to fill');
+select tests.refuses('set local role tests_hostile_producer; insert into jobs (job_id) values (''no type'')', '23502', '%"job_type"%', 'nor is a null job_type');
+select tests.refuses('set local role tests_hostile_worker; update jobs set status = null', '23502', '%"status"%', 'nor one of an UPDATE');
+select tests.refuses('set local role tests_hostile_worker; update jobs set job_type = null', '23502', '%"job_type"%', 'nor a null job_type of one');
+select lives_ok('set local role tests_hostile_producer; insert into jobs (job_type, job_id) values (''alpha'', ''right''); reset role', 'without a null it is made');
+select is(tests.status('right'), 'pending', 'with the default of the column');
+drop trigger z_default on jobs;
+delete from jobs;
+
+--
+-- A type of extreme settings, which job_type_set() would refuse
+--
+insert into job_types (job_type, retry_delay_max, lease, timeout, retry_delay_ms, max_retries)
+values ('endless', '300 years', '300 years', '178000000 years', 2147483647, 2147483647);
+select throws_ok('select job_type_set(''endless'', retry_delay_max => ''300 years'')', '22023', null, 'job_type_set() refuses the like');
+select lives_ok(format('select job_enqueue(%L, job_id => %L)', t.job_type, 'of ' || t.job_type), 'beside a type of extreme settings: ' || t.job_type)
+from job_types t order by t.job_type = 'endless';
+select lives_ok($$insert into jobs (job_type) values ('endless'), ('alpha')$$, 'beside it, directly');
+select is((select count(*) from job_claim(max_jobs => 100)), (select count(*) from jobs), 'all are claimed');
+select ok(j.lease_expires_at between '2200-01-01' and '2400-01-01', 'its lease is long, not lost') from tests.job('of endless') j;
+select is((job_fail(tests.id('of endless'), tests.lease('of endless'), 'oops')).status, 'pending', 'job_fail() of the extreme type');
+-- As late as ever: further retries, as long as there are dates.
+update jobs set run_at = '2030-01-01 12:00+00', retries = 2000000000 where job_id = 'of endless';
+select is((job_fail(c.id, c.lease_id, 'again')).status, 'pending', 'its 2000000001st retry') from job_claim('{endless}') c;
+select ok(j.run_at > '2030-01-01 12:00+00' and isfinite(j.run_at) and j.retries = 2000000001, 'has a time') from tests.job('of endless') j;
+select is((job_fail(tests.id('of alpha'), tests.lease('of alpha'), 'oops')).status, 'pending', 'job_fail() of another type');
+select tests.in_step('extreme settings: in step');
+delete from jobs;
+delete from job_types where job_type = 'endless';
+
+--
+-- A user whom the identity provider names otherwise than by a UUID
+--
+create function pg_temp.made_by(claims text, call text) returns text language plpgsql as $$
+declare
+  answer text;
+begin
+  perform set_config('request.jwt.claims', claims, true);
+  delete from public.jobs;
+  execute call;
+  perform set_config('request.jwt.claims', '', true);
+  select string_agg(concat_ws(' ', coalesce(j.created_by::text, 'nobody'), j.organisation_id), ', ') into answer from public.jobs j;
+  return answer;
+exception when others then
+  return concat_ws(' ', sqlstate, sqlerrm);
+end $$;
+select is(pg_temp.made_by(jsonb_build_object('sub', v.sub, 'org_id', 'aaaaaaaa-0000-0000-0000-000000000001')::text, c.call),
+          v.maker || ' aaaaaaaa-0000-0000-0000-000000000001', format('sub %s: %s', v.sub, c.call))
+from (values ('auth0|123', 'nobody'), ('', 'nobody'), ('bbbbbbbb-0000-0000-0000-00000000000', 'nobody'), ('bbbbbbbb-0000-0000-0000-00000000000g', 'nobody'),
+             ('{bbbbbbbb-0000-0000-0000-000000000002}', 'nobody'), ('bbbbbbbb-0000-0000-0000+000000000002', 'nobody'), (repeat('x', 36), 'nobody'),
+             ('bbbbbbbb-0000-0000-0000-000000000002', 'bbbbbbbb-0000-0000-0000-000000000002'),
+             ('BBBBBBBB-0000-0000-0000-000000000002', 'bbbbbbbb-0000-0000-0000-000000000002')) v (sub, maker),
+     (values ($$select job_enqueue('alpha')$$), ($$select job_enqueue_many('[{"job_type": "alpha"}]')$$)) c (call);
+select is(pg_temp.made_by('{"sub": "auth0|123"}', $$select job_enqueue('alpha', created_by => 'cccccccc-0000-0000-0000-000000000003')$$),
+          'cccccccc-0000-0000-0000-000000000003 00000000-0000-0000-0000-000000000000', 'created_by given, the claims do not matter');
+delete from jobs;
+
+--
+-- A long message, directly
+--
+select tests.run('long ' || r || ' ' || length(m), worker => m) from unnest('{owner,client}'::text[]) r, unnest('{x,xx}'::text[]) m \g /dev/null
+update jobs set status = 'failed', error_message = repeat('x', 200000) where job_id = 'long owner 1';
+update jobs set status = 'pending', error_message = 'x' || repeat('ä', 100000) where job_id = 'long owner 2';
+set local role tests_hostile_worker;
+update jobs set status = 'failed', error_message = repeat('x', 200000) where job_id = 'long client 1';
+update jobs set status = 'cancelled', error_message = 'x' || repeat('ä', 100000) where job_id = 'long client 2';
+reset role;
+select ok(octet_length(j.error_message) between 65000 and 65536 and j.error_message ~ '^x+ … \[cut\]$|^xä+ … \[cut\]$', format('%s: %s bytes, with the mark', j.job_id, octet_length(j.error_message)))
+from jobs j order by j.job_id;
+select is((select count(*) from jobs), 4::bigint, 'of all four');
+select is(count(*), 4::bigint, 'so are their attempts') from job_attempts a join jobs j on j.id = a.job where a.error_message = j.error_message;
+update jobs set error_message = repeat('y', 65536) where job_id = 'long owner 1';
+select is(error_message, repeat('y', 65536), 'what fits is not cut') from tests.job('long owner 1');
+update jobs set error_message = repeat('y', 65537) where job_id = 'long owner 1';
+select matches(error_message, '^y+ … \[cut\]$', 'a byte more is, whatever the status') from tests.job('long owner 1');
+select tests.in_step('long messages: in step');
+
+select * from finish();
+rollback;
