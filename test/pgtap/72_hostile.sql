@@ -407,5 +407,38 @@ update jobs set error_message = repeat('y', 65537) where job_id = 'long owner 1'
 select matches(error_message, '^y+ … \[cut\]$', 'a byte more is, whatever the status') from tests.job('long owner 1');
 select tests.in_step('long messages: in step');
 
+--
+-- An UPDATE that comes from a publisher is taken as it is, also one that no client may make
+--
+delete from jobs;
+select job_enqueue('bulk-update', job_id => 'replicated') \g /dev/null
+set session_replication_role = replica;
+update jobs set status = 'in_progress', attempt = 1, started_at = '2030-01-01', worker = 'there',
+                lease_id = 'aaaaaaaa-0000-0000-0000-000000000001', lease_expires_at = '2031-01-01', updated_at = '2029-01-01';
+select results_eq(
+  $$ select status::text, attempt, worker, lease_id, lease_expires_at, updated_at from jobs $$,
+  $$ values ('in_progress', 1, 'there', 'aaaaaaaa-0000-0000-0000-000000000001'::uuid, '2031-01-01'::timestamptz, '2029-01-01'::timestamptz) $$,
+  'a replicated claim is kept as given');
+update jobs set status = 'failed', finished_at = '2030-01-02';
+update jobs set status = 'queued', started_at = null, finished_at = null;
+select is(status::text, 'queued', 'a replicated job_retry is no illegal move') from jobs;
+select is_empty('select * from job_attempts a join jobs j on j.id = a.job', 'attempts come by replication of their own table');
+reset session_replication_role;
+select tests.in_step('the queue follows replicated updates');
+
+-- Who switches triggers off and on leaves them for rows of this server alone: install() puts that right.
+alter table jobs disable trigger all;
+alter table jobs enable trigger all;
+select jobs_ext.install() \g /dev/null
+select is(array_agg(distinct tgenabled), '{A}', 'install() makes the triggers fire always')
+from pg_trigger where tgrelid = 'jobs'::regclass and not tgisinternal;
+
+-- An attempt noted by hand hinders nobody, also where job_attempts is reached by SQL.
+alter table job_attempts add column mine text;
+select id, lease_id from job_claim('{bulk-update}') \gset
+insert into job_attempts (job, attempt, ended_at, outcome) select id, attempt, now(), 'released' from jobs;
+select is((job_fail(:'id', :'lease_id', 'no')).status, 'pending', 'a job fails although its attempt is noted already');
+select tests.in_step('at the end');
+
 select * from finish();
 rollback;
