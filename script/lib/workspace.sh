@@ -32,13 +32,14 @@ workspace_open() {
     export PGHOST=$workspace PGUSER=postgres PGDATABASE=postgres
 }
 
-# Run in the workspace, as a user whom PostgreSQL accepts.
+# Run in the workspace, as a user whom PostgreSQL accepts. LANG too: the TAP modules drop LC_ALL, and the servers that they
+# make take their encoding from what is left.
 as_server() {
     local user=()
     [[ $EUID -ne 0 ]] || user=(setpriv --reuid=postgres --regid=postgres --init-groups)
     (
         cd "$workspace/tree" 2>/dev/null || cd "$workspace" || exit
-        exec "${user[@]}" env HOME="$workspace" LC_ALL=C.UTF-8 "$@"
+        exec "${user[@]}" env HOME="$workspace" LANG=C.UTF-8 LC_ALL=C.UTF-8 "$@"
     )
 }
 
