@@ -45,14 +45,6 @@ void apply(Row &row, const Outcome &outcome, TimestampTz now)
     }
 }
 
-constexpr store::ColumnSet written =
-    store::bit(Column::status) | store::bit(Column::result) | store::bit(Column::error_message) |
-    store::bit(Column::retries) | store::bit(Column::execution_time_ms) | store::bit(Column::started_at) |
-    store::bit(Column::completed_at) | store::bit(Column::cancelled_at) | store::bit(Column::updated_at) |
-    store::bit(Column::run_at) | store::bit(Column::worker) | store::bit(Column::lease_expires_at) |
-    store::bit(Column::timeout_at) | store::bit(Column::heartbeat_at) | store::bit(Column::finished_at) |
-    store::bit(Column::cancel_requested_at);
-
 Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome)
 {
     check(outcome);
@@ -88,7 +80,7 @@ std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
     std::optional<Refusal> refusal;
     Row running;
     const store::Changed changed =
-        store::change(jobs, &outcome.lease.job, written, row, [&](const Row &before, Row &after) {
+        store::change(jobs, &outcome.lease.job, moves::written, row, [&](const Row &before, Row &after) {
             refusal.reset();
             if (!is_held(before, outcome.lease)) {
                 if (!is_repeated(jobs, before, outcome))

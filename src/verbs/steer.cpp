@@ -30,12 +30,12 @@ pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
 
 // `decide(const Row &before, Row &after) -> std::optional<Refusal>`; leaves `after` alone where nothing is to be done.
 template <class Decide>
-Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, store::ColumnSet written, Decide decide)
+Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
 {
     const pg_uuid_t job = resolve(jobs, id, job_id);
     std::optional<Refusal> refusal;
     Row row;
-    const store::Changed changed = store::change(jobs, &job, written, row, [&](const Row &before, Row &after) {
+    const store::Changed changed = store::change(jobs, &job, moves::written, row, [&](const Row &before, Row &after) {
         refusal = decide(before, after);
         return !refusal && after.changed != 0;
     });
@@ -45,14 +45,6 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, store::ColumnSet wri
         raise(*refusal);
     return row;
 }
-
-constexpr store::ColumnSet written =
-    store::bit(Column::status) | store::bit(Column::result) | store::bit(Column::error_message) |
-    store::bit(Column::retries) | store::bit(Column::execution_time_ms) | store::bit(Column::started_at) |
-    store::bit(Column::cancelled_at) | store::bit(Column::updated_at) | store::bit(Column::run_at) |
-    store::bit(Column::lease_id) | store::bit(Column::worker) | store::bit(Column::lease_expires_at) |
-    store::bit(Column::timeout_at) | store::bit(Column::heartbeat_at) | store::bit(Column::finished_at) |
-    store::bit(Column::cancel_requested_at) | store::bit(Column::expires_at);
 
 struct Cancel {
     pg::Nullable reason;
@@ -88,9 +80,9 @@ std::optional<Refusal> cancel(const Row &before, Row &after, Cancel &cancel, Tim
     }
 }
 
-// The shape that pause, resume and retry share: a move to one state, which is no error when the job is there already.
+// The shape that pause and resume share: a move to one state, which is no error when the job is there already.
 template <class Move>
-Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, logic::Mover mover, const char *hint, Move move)
+Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, const char *hint, Move move)
 {
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
@@ -98,11 +90,11 @@ Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, logic::M
     pg::StatementScope scope(function);
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
-    Row row = steer(jobs, id, job_id, written, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
         const Status from = before.status();
         if (from == to)
             return std::nullopt;
-        if (!logic::legal(from, to, mover))
+        if (!logic::legal(from, to))
             return illegal_transition(before, to, hint);
         move(after, settings::now());
         return std::nullopt;
@@ -124,8 +116,8 @@ JOBS_FUNCTION(job_cancel)
     Jobs jobs = Jobs::open();
     require_cancel(jobs.tables());
     const TimestampTz now = settings::now();
-    Row row = steer(jobs, id, job_id, written,
-                    [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
+    Row row =
+        steer(jobs, id, job_id, [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
     if (request.ended_attempt)
         attempts::record(jobs.tables(), request.running, attempts::Outcome::cancelled, now, request.reason, {});
     return answer(fcinfo, row);
@@ -140,7 +132,7 @@ JOBS_FUNCTION(job_retry)
     pg::StatementScope scope("job_retry()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
-    Row row = steer(jobs, id, job_id, written, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
             return illegal_transition(before, Status::queued, "Only a failed or cancelled job can be tried again.");
@@ -152,15 +144,14 @@ JOBS_FUNCTION(job_retry)
 
 JOBS_FUNCTION(job_pause)
 {
-    return move_to(fcinfo, "job_pause()", Status::paused, logic::Mover::anyone,
-                   "Only a waiting job can be paused; cancel one that runs.",
+    return move_to(fcinfo, "job_pause()", Status::paused, "Only a waiting job can be paused; cancel one that runs.",
                    [](Row &row, TimestampTz) { moves::pause(row); });
 }
 
 JOBS_FUNCTION(job_resume)
 {
     const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
-    return move_to(fcinfo, "job_resume()", Status::queued, logic::Mover::anyone, "Only a paused job can be resumed.",
+    return move_to(fcinfo, "job_resume()", Status::queued, "Only a paused job can be resumed.",
                    [&](Row &row, TimestampTz now) { moves::resume(row, now, run_at); });
 }
 
