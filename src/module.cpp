@@ -2,6 +2,8 @@
 #include "prelude.hpp"
 
 #include "settings.hpp"
+#include "shared/board.hpp"
+#include "shared/notes.hpp"
 #include "store/statement.hpp"
 #include "store/tables.hpp"
 #include "store/types.hpp"
@@ -21,6 +23,7 @@ void _PG_init(void)
 {
     settings::preloaded = process_shared_preload_libraries_in_progress;
     settings::define();
+    shared::notes::watch();
     store::watch_tables();
     store::types::watch();
     store::statement::watch();

@@ -7,6 +7,10 @@ namespace settings {
 int default_lease = 600;
 int max_payload = 256;
 int max_wait = 60000;
+int max_waiters = 200;
+int maintenance_interval = 1000;
+bool notify = false;
+char *exclude_databases = nullptr;
 bool async_claim = true;
 bool auto_register_types = false;
 bool force_statement_path = false;
@@ -75,6 +79,18 @@ bool check_now(char **value, void **extra, GucSource source)
     return true;
 }
 
+bool check_databases(char **value, void **, GucSource)
+{
+    char *copy = pstrdup(*value);
+    List *names = NIL;
+    const bool valid = SplitIdentifierString(copy, ',', &names);
+    if (!valid)
+        GUC_check_errdetail("It takes names of databases, separated by commas.");
+    list_free(names);
+    pfree(copy);
+    return valid;
+}
+
 void assign_now(const char *, void *extra)
 {
     fixed_now = extra == nullptr ? DT_NOEND : *static_cast<TimestampTz *>(extra);
@@ -91,6 +107,20 @@ void define()
                             &max_payload, 256, 1, 900, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.",
                             nullptr, &max_wait, 60000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_waiters",
+                            "How many sessions may sleep at a time until there is a job, or until one has ended.",
+                            "One more returns at once with what there is.", &max_waiters, 200, 0, 10000,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.maintenance_interval",
+                            "How often the worker looks at all that is due, besides at the time at which it is.",
+                            nullptr, &maintenance_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                            nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
+                             "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
+                             nullptr);
+    DefineCustomStringVariable("jobs_ext.exclude_databases", "Databases that no worker serves, separated by commas.",
+                               nullptr, &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr,
+                               nullptr);
     DefineCustomBoolVariable("jobs_ext.async_claim",
                              "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",
                              "Takes effect where the library is in shared_preload_libraries. A claim that a crash "

@@ -8,6 +8,10 @@ namespace settings {
 extern int default_lease; // seconds
 extern int max_payload;   // kilobytes
 extern int max_wait;      // milliseconds
+extern int max_waiters;
+extern int maintenance_interval; // milliseconds
+extern bool notify;
+extern char *exclude_databases; // names, separated by commas
 extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;

@@ -12,7 +12,7 @@ begin atomic
      '{public.jobs, public.job_types, public.job_attempts, public.jobs_archive, public.jobs_queue_status,
        public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed}'),
     ('reader', 'function', 'execute',
-     '{public.job_get, public.job_list, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs}'),
+     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs}'),
 
     ('producer', 'table', 'insert', '{public.jobs}'),
     ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),

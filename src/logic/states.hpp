@@ -26,6 +26,12 @@ constexpr std::optional<Status> parse_status(std::string_view text)
 // Claimable as soon as it is due.
 constexpr bool waiting(Status status) { return status == Status::pending || status == Status::queued; }
 
+// For good, unless job_retry brings it back.
+constexpr bool ended(Status status)
+{
+    return status == Status::completed || status == Status::failed || status == Status::cancelled;
+}
+
 // Who asks for a move: a verb or a direct UPDATE, or job_retry, which alone brings an ended job back.
 enum class Mover : std::uint8_t { anyone, job_retry };
 

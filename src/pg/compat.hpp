@@ -91,4 +91,36 @@ inline bool finite(const Interval *interval)
 #endif
 }
 
+// 17: a process has a number; before, its entry in shared memory has one (commit 024c521117).
+inline std::uint32_t my_process_number()
+{
+#if PG_VERSION_NUM >= 170000
+    return static_cast<std::uint32_t>(MyProcNumber);
+#else
+    return static_cast<std::uint32_t>(MyProc->pgprocno);
+#endif
+}
+
+// 17: wait events of extensions have names (commit c9af054653). Looked up once in a process, in `known`.
+inline std::uint32_t wait_event([[maybe_unused]] std::uint32_t &known, [[maybe_unused]] const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+    if (known == 0)
+        known = WaitEventExtensionNew(name);
+    return known;
+#else
+    return PG_WAIT_EXTENSION;
+#endif
+}
+
+// 16: one ownership check for all catalogs (commit afbfc02983).
+inline bool owns_database(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(DatabaseRelationId, database, role);
+#else
+    return pg_database_ownercheck(database, role);
+#endif
+}
+
 } // namespace pg

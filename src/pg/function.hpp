@@ -44,11 +44,18 @@ public:
     }
 
     // For rows that are made in another order than they are given.
-    HeapTuple form(const Datum *values, const bool *nulls)
+    HeapTuple form(const Datum *values, const bool *nulls) const
     {
         return heap_form_tuple(info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
     }
     void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
+
+    // A column, counted from 0, of a row that was formed here; it must not be null.
+    Datum column(HeapTuple row, int number) const
+    {
+        bool null;
+        return heap_getattr(row, number + 1, info_->setDesc, &null);
+    }
 
     int columns() const { return info_->setDesc->natts; }
 

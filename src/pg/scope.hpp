@@ -80,6 +80,30 @@ inline void renew_snapshot()
     PushActiveSnapshot(GetTransactionSnapshot());
 }
 
+// Locks on relations that statements inside take are let go at its end, not at that of the transaction: of a call that
+// only looked and is going to sleep.
+class BriefLocks {
+public:
+    BriefLocks() : before_(CurrentResourceOwner), own_(ResourceOwnerCreate(before_, "jobs_ext brief locks"))
+    {
+        CurrentResourceOwner = own_;
+    }
+    ~BriefLocks()
+    {
+        for (ResourceReleasePhase phase :
+             {RESOURCE_RELEASE_BEFORE_LOCKS, RESOURCE_RELEASE_LOCKS, RESOURCE_RELEASE_AFTER_LOCKS})
+            ResourceOwnerRelease(own_, phase, false, false);
+        CurrentResourceOwner = before_;
+        ResourceOwnerDelete(own_);
+    }
+    BriefLocks(const BriefLocks &) = delete;
+    BriefLocks &operator=(const BriefLocks &) = delete;
+
+private:
+    ResourceOwner before_;
+    ResourceOwner own_;
+};
+
 // Allocates elsewhere for a while: what is made lazily, in the middle of a row, lives as long as its owner.
 class InMemory {
 public:

@@ -1,5 +1,6 @@
 #include "store/derived.hpp"
 
+#include "shared/notes.hpp"
 #include "store/types.hpp"
 
 namespace store {
@@ -46,6 +47,35 @@ void follow_one(const std::optional<Key> &before, const std::optional<Key> &afte
         open().put(*after);
 }
 
+// Of the lane of a waiting job; the running ones are nobody's to claim.
+void note_lane(const std::optional<Key> &key, bool gone)
+{
+    if (!key)
+        return;
+    const std::int32_t lane = DatumGetInt32(key->value[0]);
+    const TimestampTz due_at = as_time(key->value[2]);
+    if (lane == logic::running_lane) {
+        if (!gone)
+            shared::notes::due(due_at);
+    } else if (gone)
+        shared::notes::job_taken(lane);
+    else
+        shared::notes::job_waits(lane, due_at);
+}
+
+// What others are to hear of the change, when it is theirs to see.
+void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
+{
+    if (!was.queue || !is.queue || !same_key(*was.queue, *is.queue)) {
+        note_lane(was.queue, true);
+        note_lane(is.queue, false);
+    }
+    if (is.expiring)
+        shared::notes::due(as_time(is.expiring->value[0]));
+    if (before != nullptr && !logic::ended(before->status()) && (after == nullptr || logic::ended(after->status())))
+        shared::notes::job_ended(before->id());
+}
+
 } // namespace
 
 std::optional<logic::QueueKey> queue_key(const Row &row)
@@ -67,6 +97,7 @@ void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
 {
     const Keys was = keys_of(before);
     const Keys is = keys_of(after);
+    note(before, after, was, is);
     if (queue_row != nullptr && is.queue)
         queue().move_at(queue_row, *is.queue);
     else if (queue_row != nullptr)
@@ -87,6 +118,7 @@ void Derived::unlock_when_closed()
 void Derived::add(const Row &row)
 {
     const Keys keys = keys_of(&row);
+    note(nullptr, &row, {}, keys);
     if (keys.queue)
         queue().insert(*keys.queue);
     if (keys.failed)

@@ -26,9 +26,8 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 
 class KeyTable {
 public:
-    explicit KeyTable(const KeyTableOids &oids)
-        : table_(oids.table, RowExclusiveLock), index_(oids.index, RowExclusiveLock), lookup_(table_, index_),
-          slot_(table_)
+    explicit KeyTable(const KeyTableOids &oids, LOCKMODE lock = RowExclusiveLock)
+        : table_(oids.table, lock), index_(oids.index, lock), lookup_(table_, index_), slot_(table_)
     {
     }
 

@@ -1,5 +1,7 @@
 #include "store/queue_scan.hpp"
 
+#include <algorithm>
+
 namespace store {
 
 namespace {
@@ -18,8 +20,8 @@ TimestampTz first_due(std::int32_t /* lane */, std::int32_t /* rank */) { return
 
 } // namespace
 
-LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now)
-    : lane_(lane), now_(now), rank_(PG_INT16_MIN),
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
+    : lane_(lane), now_(now), from_(from), rank_(PG_INT16_MIN),
       ranks_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2)),
       run_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 4)), slot_(queue.table())
 {
@@ -51,10 +53,16 @@ void LaneScan::start_run(std::int32_t rank)
     ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
     ScanKeyInit(&keys[1], rank_column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(static_cast<int16>(rank)));
     ScanKeyInit(&keys[2], due_column, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
-                TimestampTzGetDatum(first_due(lane_, rank)));
+                TimestampTzGetDatum(std::max(from_, first_due(lane_, rank))));
     ScanKeyInit(&keys[3], due_column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now_));
     index_rescan(run_, keys, 4, nullptr, 0);
     in_run_ = true;
+}
+
+void LaneScan::skip_rank()
+{
+    in_run_ = false;
+    advance();
 }
 
 void LaneScan::advance()
@@ -75,6 +83,14 @@ void LaneScan::advance()
             return;
         start_run(rank_);
     }
+}
+
+TimestampTz next_due(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after)
+{
+    TimestampTz first = DT_NOEND;
+    for (LaneScan later(queue, snapshot, lane, DT_NOEND, after + 1); later.head() != nullptr; later.skip_rank())
+        first = std::min(first, later.head()->key.due_at);
+    return first;
 }
 
 std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane)

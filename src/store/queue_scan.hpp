@@ -15,8 +15,8 @@ struct Candidate {
 // The due rows of one lane, by rank and due time.
 class LaneScan {
 public:
-    // `snapshot` must outlive the scan.
-    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now);
+    // `snapshot` must outlive the scan. `from`: what was due before does not matter.
+    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from = DT_NOBEGIN);
     ~LaneScan();
     LaneScan(const LaneScan &) = delete;
     LaneScan &operator=(const LaneScan &) = delete;
@@ -24,13 +24,15 @@ public:
     // The best row not taken yet, or null.
     const Candidate *head() const { return has_head_ ? &head_ : nullptr; }
     void advance();
+    // On to the best row of the next rank.
+    void skip_rank();
 
 private:
     bool next_rank();
     void start_run(std::int32_t rank);
 
     std::int32_t lane_;
-    TimestampTz now_;
+    TimestampTz now_, from_;
     std::int32_t rank_;
     IndexScanDesc ranks_; // finds the next rank in use, from index tuples alone
     IndexScanDesc run_;   // reads one rank
@@ -42,5 +44,9 @@ private:
 
 // The first lane above `lane` that has a row, from index tuples alone.
 std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
+
+// When the first row of a lane that is due later than `after` will be; DT_NOEND if there is none. One descent for each
+// rank in use.
+TimestampTz next_due(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
 
 } // namespace store

@@ -300,6 +300,16 @@ Type require(std::string_view name)
     return *type;
 }
 
+void each(void (*each)(const Type &, void *), void *argument)
+{
+    load();
+    // What is done with one may have the list read anew.
+    for (int i = 0; i < cache.type_count; ++i) {
+        const Type type = cache.types[i];
+        each(type, argument);
+    }
+}
+
 void watch() { CacheRegisterRelcacheCallback(relation_changed, Datum{0}); }
 
 } // namespace types

@@ -31,6 +31,14 @@ Type settings_of(std::string_view name);
 // 22023 with the nearest names for a type that is not registered, unless new types register themselves.
 Type require(std::string_view name);
 
+// Calls `each` with the settings of every registered type.
+void each(void (*each)(const Type &, void *), void *argument);
+template <class Each>
+void each(Each work)
+{
+    each([](const Type &type, void *argument) { (*static_cast<Each *>(argument))(type); }, &work);
+}
+
 // Gives every registered type its lane, so that the first jobs of two types need not wait for each other.
 void make_lanes();
 

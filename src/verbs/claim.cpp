@@ -4,11 +4,13 @@
 
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
+#include "shared/databases.hpp"
 #include "store/queue_scan.hpp"
 #include "store/unflushed.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/moves.hpp"
 #include "verbs/privileges.hpp"
+#include "verbs/waiting.hpp"
 
 namespace verbs {
 
@@ -181,43 +183,61 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
     return taken;
 }
 
-// Milliseconds until a statement_timeout in force, less a margin to answer in; INT_MAX without one.
-long until_statement_timeout()
+// The lanes in which a job for this request could come to stand.
+shared::Wish wish_of(const ClaimRequest &request)
 {
-    constexpr long margin = 500;
-    if (!get_timeout_active(STATEMENT_TIMEOUT))
-        return INT_MAX;
-    return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(STATEMENT_TIMEOUT)) - margin;
+    shared::Wish wish;
+    auto add = [&](std::string_view type) {
+        if (!selected(request, type))
+            return;
+        if (auto lane = store::lanes::find(type))
+            wish.add(*lane);
+        else
+            wish.vague = true; // its first job makes the lane
+    };
+    if (request.job_types)
+        for (Datum name : names_in(request.job_types.value))
+            add(view(name));
+    else if (request.category)
+        store::types::each([&](const store::Type &type) { add(type.name); });
+    else
+        wish.any = true;
+    return wish;
 }
 
-// How long a claim may wait, in milliseconds. A transaction that has written keeps others waiting while it sleeps, and
-// one that is not READ COMMITTED would not see what it waits for.
-long allowed_wait(pg::Nullable wait)
+// When the next job for this wish will be due.
+TimestampTz next_due(Jobs &jobs, const shared::Wish &wish)
 {
-    if (!wait)
-        return 0;
-    const std::int64_t asked = store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000;
-    if (XactIsoLevel != XACT_READ_COMMITTED || TransactionIdIsValid(GetTopTransactionIdIfAny()))
-        return 0;
-    return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_statement_timeout()}));
+    const TimestampTz now = settings::now();
+    store::KeyTable &queue = jobs.derived().queue();
+    TimestampTz first = DT_NOEND;
+    auto look = [&](std::int32_t lane) {
+        first = std::min(first, store::next_due(queue, GetActiveSnapshot(), lane, now));
+    };
+    for (int i = 0; i < wish.lane_count; ++i)
+        look(wish.lanes[i]);
+    if (wish.any || wish.vague)
+        for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
+            look(*lane);
+    return first;
 }
 
-void sleep_until_something_may_be_due(long remaining_ms)
-{
-    constexpr long poll_ms = 100;
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::min(remaining_ms, poll_ms),
-              PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-}
-
-int claim_once(const ClaimRequest &request, pg::RowSink &sink)
+// A place, if the call is going to sleep when there is no job: it is armed before the look.
+int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *place)
 {
     pg::StatementScope scope("job_claim()");
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
     Jobs jobs = Jobs::open();
     require_claim(jobs.tables());
+    shared::Wish wish;
+    if (place != nullptr) {
+        wish = wish_of(request);
+        place->arm(wish);
+        jobs.renew_snapshot();
+    }
     const int taken = claim(jobs, request, sink);
+    if (place != nullptr && taken == 0)
+        shared::databases::due(next_due(jobs, wish));
     if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
         jobs.unlock_when_closed();
     return taken;
@@ -266,16 +286,9 @@ JOBS_FUNCTION(job_claim)
     check_options(pg::argument(fcinfo, 6));
     check(request);
 
-    const long wait = allowed_wait(pg::argument(fcinfo, 4));
-    const TimestampTz began = GetCurrentTimestamp();
     pg::RowSink sink(fcinfo);
-    for (;;) {
-        if (claim_once(request, sink) > 0)
-            break;
-        const long remaining = wait - TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
-        if (remaining <= 0)
-            break;
-        sleep_until_something_may_be_due(remaining);
+    Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim);
+    while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};
 }

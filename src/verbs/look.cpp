@@ -5,6 +5,7 @@
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/arguments.hpp"
+#include "verbs/look.hpp"
 #include "verbs/refusal.hpp"
 
 namespace verbs {
@@ -264,17 +265,31 @@ void list(const Filter &filter, pg::RowSink &sink)
     select.run(sink);
 }
 
-bool get(const char *table, pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
+// From a table that has the columns of a job; null if it is not there.
+HeapTuple find_in(const char *table, pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
 {
+    HeapTuple found = nullptr;
+    MemoryContext caller = CurrentMemoryContext;
     Select select(table);
     select.where("id operator(pg_catalog.=) $%d", UUIDOID, id);
     select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, job_id);
     select.newest_first();
     select.page(1, 0);
-    return select.run(sink) > 0;
+    select.run([&](Datum *values, bool *nulls) {
+        pg::InMemory long_lived(caller);
+        found = sink.form(values, nulls);
+        return true;
+    });
+    return found;
 }
 
 } // namespace
+
+HeapTuple find_job(pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+{
+    HeapTuple found = find_in("public.jobs", id, job_id, sink);
+    return found != nullptr ? found : find_in("public.jobs_archive", id, job_id, sink);
+}
 
 JOBS_FUNCTION(job_get)
 {
@@ -282,8 +297,8 @@ JOBS_FUNCTION(job_get)
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     require_one(id, job_id);
     pg::RowSink sink(fcinfo);
-    if (!get("public.jobs", id, job_id, sink))
-        get("public.jobs_archive", id, job_id, sink);
+    if (HeapTuple job = find_job(id, job_id, sink))
+        sink.put(job);
     return Datum{0};
 }
 

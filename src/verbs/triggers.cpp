@@ -3,6 +3,7 @@
 #include "pg/sqlstate.hpp"
 #include "pg/uuid.hpp"
 #include "settings.hpp"
+#include "shared/notes.hpp"
 #include "store/queue_state.hpp"
 #include "store/statement.hpp"
 #include "verbs/arguments.hpp"
@@ -434,6 +435,7 @@ JOBS_FUNCTION(job_types_changed)
     const Tables tables = store::tables();
     TriggerData *trigger = context_of(fcinfo, tables.types, "job_types", [](TriggerEvent) { return true; });
     CacheInvalidateRelcache(trigger->tg_relation);
+    shared::notes::types_changed();
     return PointerGetDatum(nullptr);
 }
 

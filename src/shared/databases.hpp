@@ -1,0 +1,89 @@
+// What the processes know of each database: whether it has the extension, and the worker that serves it.
+//
+// The identity of a worker is (entry, generation): whoever starts one counts the generation up, and a worker that finds
+// another number in its entry, or another one at work, leaves. All fields but the atomic ones are written under the lock.
+#pragma once
+
+#include "prelude.hpp"
+
+namespace shared {
+
+constexpr int max_databases = 256;
+
+enum class Service : std::uint8_t {
+    wanted,   // a worker is to be started: to serve it, or to find that the extension is not there
+    starting, // asked for, not there yet
+    working,
+    absent,  // no extension: nothing to do until one is made
+    failing, // its worker failed: another one at `retry_at`
+};
+
+constexpr const char *service_names[] = {"waiting for a worker", "starting", "working", "no extension", "failing"};
+
+// What a worker has done since the server started.
+struct Tally {
+    std::int64_t rounds, reaped, retried, failed, cancelled, expired, archived, deleted, partitions_dropped, set_aside,
+        woken, notified;
+};
+
+struct Failure {
+    TimestampTz at; // 0: none
+    int sqlstate;
+    char message[256];
+};
+
+struct Database {
+    Oid oid; // InvalidOid: a free entry
+    Service service;
+    std::uint32_t generation;
+    int pid;               // of the worker at work; 0: none
+    std::uint32_t process; // its number
+    int held_by;           // pid of the session that keeps workers away; 0: none
+    bool to_leave;         // its worker is to leave
+    int failures;          // in a row
+    TimestampTz retry_at;
+    TimestampTz started_at;
+    TimestampTz served_at; // until when it was served
+    TimestampTz round_at;  // when the last round ended
+    char doing[64];
+    Failure failure;
+    Tally tally;
+    ConditionVariable changed; // its worker came or left
+
+    // When the worker looks again, at the latest. Whoever commits something that is due earlier lowers it and wakes the
+    // worker. DT_NOEND while the worker finds out.
+    pg_atomic_uint64 planned;
+    // Everything that is due is to be looked at: prepared transactions, job types, anything that nobody counted.
+    pg_atomic_uint32 look_again;
+    // Jobs came of which those who LISTEN are to hear.
+    pg_atomic_uint32 to_notify;
+};
+
+namespace databases {
+
+void initialise(Database &database);
+
+// The entry of this session's database, or null.
+Database *mine();
+
+// Something in this database is due at that time. For callbacks at the end of a transaction: nothing here fails.
+void due(TimestampTz instant);
+// Its worker, if it has one, is to look at all that is due.
+void look_again();
+void notify();
+
+// Whether a worker is at work here: it wakes who sleeps.
+bool served();
+
+// The extension came or went in this database.
+void extension_changed();
+
+// Keeps workers away from a database until the end of this transaction, and waits until none is there. For commands that
+// fail while anybody is connected.
+void keep_away(Oid database);
+// Ends that, if this session does.
+void let_come();
+
+} // namespace databases
+
+} // namespace shared

@@ -1,0 +1,27 @@
+// What this transaction has for others, told when it is visible to them: at commit what it brought, at abort (of a
+// subtransaction: at once) what it had taken and gives back. Prepared in memory before, so that telling cannot fail.
+//
+// A transaction that is prepared tells nothing; COMMIT PREPARED and ROLLBACK PREPARED have the worker look
+// (worker/commands.cpp).
+#pragma once
+
+#include "prelude.hpp"
+
+namespace shared::notes {
+
+// A job stands in a lane now, due at that time.
+void job_waits(std::int32_t lane, TimestampTz due_at);
+// A job left its lane.
+void job_taken(std::int32_t lane);
+// The worker has something to do at that time: a lease that ends, a job that expires.
+void due(TimestampTz instant);
+// A job ended, or was deleted.
+void job_ended(const pg_uuid_t *job);
+// Job types changed: what sleepers want may mean something else, and jobs may be claimable that were not.
+void types_changed();
+// An extension was made or dropped here.
+void extension_changed();
+
+void watch();
+
+} // namespace shared::notes

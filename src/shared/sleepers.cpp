@@ -1,0 +1,223 @@
+#include "shared/sleepers.hpp"
+
+#include <algorithm>
+
+#include "shared/board.hpp"
+
+namespace shared {
+
+namespace {
+
+Sleeper *mine = nullptr;
+
+// The macros of ilist.h are C alone.
+Sleeper *sleeper_of(dlist_node *node)
+{
+    static_assert(offsetof(Sleeper, links) == 0);
+    return reinterpret_cast<Sleeper *>(node);
+}
+
+// The longest asleep first.
+template <class Each>
+void each(Each each)
+{
+    dlist_node *const end = &board()->sleepers.head;
+    for (dlist_node *node = end->next; node != end; node = node->next)
+        each(*sleeper_of(node));
+}
+
+bool unwoken(Sleeper &sleeper, Oid database, Purpose purpose)
+{
+    return sleeper.database == database && sleeper.purpose == purpose && pg_atomic_read_u32(&sleeper.woken) == 0;
+}
+
+bool wants(Sleeper &sleeper, Oid database, std::int32_t lane)
+{
+    const Wish &wish = sleeper.wish;
+    const std::int32_t *end = wish.lanes + wish.lane_count;
+    return unwoken(sleeper, database, Purpose::claim) &&
+           (wish.any || wish.vague || std::find(wish.lanes, end, lane) != end);
+}
+
+void wake_one(Sleeper &sleeper, std::int32_t lane)
+{
+    sleeper.woken_for = lane;
+    pg_atomic_write_u32(&sleeper.woken, 1);
+    wake_process(sleeper.process);
+}
+
+void wake_locked(Oid database, std::int32_t lane, int count)
+{
+    each([&](Sleeper &sleeper) {
+        if (!wants(sleeper, database, lane) || (count <= 0 && !sleeper.wish.vague))
+            return;
+        wake_one(sleeper, lane);
+        count -= !sleeper.wish.vague;
+    });
+}
+
+// A wake that came too late for its sleeper goes to another one.
+void hand_on(Sleeper &sleeper)
+{
+    const bool for_nothing = pg_atomic_exchange_u32(&sleeper.woken, 0) != 0;
+    if (for_nothing && sleeper.woken_for != no_lane && !sleeper.wish.vague)
+        wake_locked(sleeper.database, sleeper.woken_for, 1);
+}
+
+void rearm(Sleeper &sleeper)
+{
+    sleeper.woken_for = no_lane;
+    pg_atomic_write_u32(&sleeper.woken, 0);
+}
+
+pg_atomic_uint32 *counter(Purpose purpose)
+{
+    return purpose == Purpose::end ? &board()->asleep_for_end : &board()->asleep_for_job;
+}
+
+bool any(Purpose purpose) { return board() != nullptr && pg_atomic_read_u32(counter(purpose)) > 0; }
+
+} // namespace
+
+void Wish::add(std::int32_t lane)
+{
+    if (lane_count == max_wanted_lanes)
+        vague = true;
+    else
+        lanes[lane_count++] = lane;
+}
+
+// A place is armed for nothing until the first look.
+Place::Place(Purpose purpose) : has_place_(false)
+{
+    Board *shared = board();
+    if (shared == nullptr || mine != nullptr)
+        return;
+    BoardLock lock(Lock::sleepers);
+    if (dlist_is_empty(&shared->free_places))
+        return;
+    mine = sleeper_of(dlist_pop_head_node(&shared->free_places));
+    mine->database = MyDatabaseId;
+    mine->process = pg::my_process_number();
+    mine->purpose = purpose;
+    mine->wish = {};
+    mine->job = {};
+    mine->woken_for = no_lane;
+    pg_atomic_write_u32(&mine->woken, 0);
+    dlist_push_tail(&shared->sleepers, &mine->links);
+    pg_atomic_fetch_add_u32(counter(purpose), 1);
+    has_place_ = true;
+}
+
+Place::~Place() { leave(); }
+
+void Place::arm(const Wish &wish)
+{
+    BoardLock lock(Lock::sleepers);
+    mine->wish = wish;
+    rearm(*mine);
+}
+
+void Place::arm(const pg_uuid_t &job)
+{
+    BoardLock lock(Lock::sleepers);
+    mine->job = job;
+    rearm(*mine);
+}
+
+void Place::sleep(long milliseconds, std::uint32_t wait_event)
+{
+    const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+    while (pg_atomic_read_u32(&mine->woken) == 0) {
+        const long remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+        if (remaining <= 0)
+            return;
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, remaining, wait_event);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    }
+}
+
+void Place::leave()
+{
+    if (has_place_)
+        sleepers::forget();
+    has_place_ = false;
+}
+
+namespace sleepers {
+
+bool any() { return shared::any(Purpose::claim); }
+bool any_for_end() { return shared::any(Purpose::end); }
+
+void wake(Oid database, std::int32_t lane, int count)
+{
+    if (!any())
+        return;
+    BoardLock lock(Lock::sleepers);
+    wake_locked(database, lane, count);
+}
+
+void wake_for_end(Oid database, const pg_uuid_t &job)
+{
+    BoardLock lock(Lock::sleepers);
+    each([&](Sleeper &sleeper) {
+        if (unwoken(sleeper, database, Purpose::end) && std::memcmp(&job, &sleeper.job, UUID_LEN) == 0)
+            wake_one(sleeper, no_lane);
+    });
+}
+
+void wake_all(Oid database)
+{
+    if (!any() && !any_for_end())
+        return;
+    BoardLock lock(Lock::sleepers);
+    each([&](Sleeper &sleeper) {
+        if (sleeper.database == database)
+            wake_one(sleeper, no_lane);
+    });
+}
+
+void Wanted::add(std::int32_t lane)
+{
+    if (std::find(lanes, lanes + lane_count, lane) != lanes + lane_count)
+        return;
+    if (lane_count == static_cast<int>(std::size(lanes)))
+        all_lanes = true;
+    else
+        lanes[lane_count++] = lane;
+}
+
+Wanted wanted(Oid database)
+{
+    Wanted result;
+    if (!any())
+        return result;
+    BoardLock lock(Lock::sleepers, LW_SHARED);
+    each([&](Sleeper &sleeper) {
+        if (!unwoken(sleeper, database, Purpose::claim))
+            return;
+        ++result.sleepers;
+        result.all_lanes = result.all_lanes || sleeper.wish.any || sleeper.wish.vague;
+        for (int i = 0; i < sleeper.wish.lane_count; ++i)
+            result.add(sleeper.wish.lanes[i]);
+    });
+    return result;
+}
+
+void forget()
+{
+    if (mine == nullptr)
+        return;
+    Board *shared = board();
+    BoardLock lock(Lock::sleepers);
+    dlist_delete(&mine->links);
+    dlist_push_head(&shared->free_places, &mine->links);
+    pg_atomic_fetch_sub_u32(counter(mine->purpose), 1);
+    hand_on(*mine);
+    mine = nullptr;
+}
+
+} // namespace sleepers
+
+} // namespace shared

@@ -1,0 +1,101 @@
+// Sessions that sleep in a call: job_claim until a job can be claimed, job_wait until one has ended.
+//
+// The order that loses no wake: a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps;
+// who has something for it makes it visible (its commit), then looks at the places. One of the two sees the other.
+// As many sleepers are woken as there are new jobs, the longest asleep first. One that is woken and no longer wants it,
+// since it found another job or was cancelled, hands the wake on.
+#pragma once
+
+#include "prelude.hpp"
+
+namespace shared {
+
+// Lanes that a sleeper can name; with more it is woken for any.
+constexpr int max_wanted_lanes = 32;
+
+struct Wish {
+    bool any = false; // any lane
+    // Wants lanes that it cannot name: too many, or not there yet. Woken as well as those that are counted.
+    bool vague = false;
+    int lane_count = 0;
+    std::int32_t lanes[max_wanted_lanes];
+
+    void add(std::int32_t lane);
+};
+
+enum class Purpose : std::uint8_t {
+    claim, // a job to claim: what the wish says
+    end,   // the end of one job
+};
+
+struct Sleeper {
+    dlist_node links;
+    Oid database;
+    std::uint32_t process;
+    pg_atomic_uint32 woken;
+    std::int32_t woken_for; // lane, or no_lane
+    Purpose purpose;
+    Wish wish;
+    pg_uuid_t job;
+};
+
+constexpr std::int32_t no_lane = -1;
+
+// This session's place, from before it looks until its call returns. The end of the transaction frees it, if an error
+// skips the destructor.
+class Place {
+public:
+    // No place: the board is not there, or max_waiters are asleep.
+    explicit Place(Purpose purpose);
+    ~Place();
+    Place(const Place &) = delete;
+    Place &operator=(const Place &) = delete;
+
+    explicit operator bool() const { return has_place_; }
+
+    // From now on it can be woken; to be called before each look.
+    void arm(const Wish &wish);
+    void arm(const pg_uuid_t &job);
+
+    // Until it is woken, or for so many milliseconds. Raises what interrupts it.
+    void sleep(long milliseconds, std::uint32_t wait_event);
+
+    // It got what it wanted: a wake that comes from now on, or came since it was armed, is for somebody else.
+    void leave();
+
+private:
+    bool has_place_;
+};
+
+namespace sleepers {
+
+// Wakes up to `count` sleepers of a database that want the lane; the vague ones besides.
+void wake(Oid database, std::int32_t lane, int count);
+
+// Those that wait for the end of this job.
+void wake_for_end(Oid database, const pg_uuid_t &job);
+
+// All of a database: what they know may have changed.
+void wake_all(Oid database);
+
+// Whether anybody is asleep, anywhere; and whether for the end of a job.
+bool any();
+bool any_for_end();
+
+// The lanes that sleepers of a database want and were not woken for, and how many there are.
+struct Wanted {
+    int sleepers = 0;
+    bool all_lanes = false;
+    int lane_count = 0;
+    std::int32_t lanes[256];
+
+    void add(std::int32_t lane);
+};
+Wanted wanted(Oid database);
+
+// Frees this session's place, if it has one.
+void forget();
+
+} // namespace sleepers
+
+} // namespace shared

@@ -1,0 +1,76 @@
+// job_wait: until a job has ended.
+#include "pg/scope.hpp"
+#include "store/row.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/look.hpp"
+#include "verbs/refusal.hpp"
+#include "verbs/waiting.hpp"
+
+namespace verbs {
+
+namespace {
+
+struct Found {
+    HeapTuple row; // null: there is no such job
+    pg_uuid_t id;
+    bool ended;
+};
+
+// With a snapshot of its own; keeps no lock, since the caller may go to sleep.
+Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
+{
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    Found found = {};
+    {
+        pg::BriefLocks brief;
+        found.row = find_job(id, job_id, sink);
+    }
+    PopActiveSnapshot();
+    if (found.row != nullptr) {
+        found.id = *DatumGetUUIDP(sink.column(found.row, store::index(store::Column::id)));
+        char *status = TextDatumGetCString(sink.column(found.row, store::index(store::Column::status)));
+        const std::optional<logic::Status> parsed = logic::parse_status(status);
+        found.ended = parsed && logic::ended(*parsed);
+    }
+    return found;
+}
+
+[[noreturn]] void raise_missing(pg::Nullable id, pg::Nullable job_id)
+{
+    raise(no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : TextDatumGetCString(job_id.value)));
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_wait)
+{
+    pg::Nullable id = pg::argument(fcinfo, 0);
+    pg::Nullable job_id = pg::argument(fcinfo, 1);
+    require_one(id, job_id);
+    pg::RowSink sink(fcinfo);
+    Waiting waiting(pg::argument(fcinfo, 2), shared::Purpose::end);
+    pg_uuid_t job;
+    for (bool known = false;;) {
+        if (id && waiting.place() != nullptr)
+            waiting.place()->arm(*DatumGetUUIDP(id.value));
+        const Found found = look(id, job_id, sink);
+        if (found.row == nullptr && !known)
+            raise_missing(id, job_id);
+        // One that was deleted while we waited has ended as well.
+        if (found.row == nullptr)
+            return Datum{0};
+        // By its id from now on: only so can we be woken.
+        const bool armed = static_cast<bool>(id) || waiting.place() == nullptr;
+        job = found.id;
+        id = UUIDPGetDatum(&job);
+        job_id = {};
+        known = true;
+        if (!found.ended && (!armed || waiting.sleep()))
+            continue;
+        sink.put(found.row);
+        return Datum{0};
+    }
+}
+
+} // namespace verbs
