@@ -8,6 +8,8 @@
 #include "store/tables.hpp"
 #include "store/types.hpp"
 #include "store/unflushed.hpp"
+#include "worker/commands.hpp"
+#include "worker/launcher.hpp"
 
 extern "C" {
 #ifdef PG_MODULE_MAGIC_EXT
@@ -24,6 +26,11 @@ void _PG_init(void)
     settings::preloaded = process_shared_preload_libraries_in_progress;
     settings::define();
     shared::notes::watch();
+    if (settings::preloaded && !IsBinaryUpgrade) {
+        shared::request_board();
+        worker::watch_commands();
+        worker::register_launcher();
+    }
     store::watch_tables();
     store::types::watch();
     store::statement::watch();

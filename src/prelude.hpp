@@ -35,6 +35,7 @@ extern "C" {
 #include "catalog/pg_type_d.h"
 #include "commands/async.h"
 #include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"

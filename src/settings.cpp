@@ -110,7 +110,8 @@ void define()
     DefineCustomIntVariable("jobs_ext.max_waiters",
                             "How many sessions may sleep at a time until there is a job, or until one has ended.",
                             "One more returns at once with what there is.", &max_waiters, 200, 0, 10000,
-                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+                            // It sizes shared memory, where there is some; Postgres lets nobody define such one later.
+                            preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.maintenance_interval",
                             "How often the worker looks at all that is due, besides at the time at which it is.",
                             nullptr, &maintenance_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
@@ -119,7 +120,7 @@ void define()
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);
     DefineCustomStringVariable("jobs_ext.exclude_databases", "Databases that no worker serves, separated by commas.",
-                               nullptr, &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr,
+                               "An asterisk: all of them.", &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr,
                                nullptr);
     DefineCustomBoolVariable("jobs_ext.async_claim",
                              "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",

@@ -14,6 +14,10 @@ begin atomic
     ('reader', 'function', 'execute',
      '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs}'),
 
+    ('watcher', 'schema', 'usage', '{jobs_ext}'),
+    ('watcher', 'table', 'select', '{jobs_ext.maintenance}'),
+    ('watcher', 'function', 'execute', '{jobs_ext.maintenance_status}'),
+
     ('producer', 'table', 'insert', '{public.jobs}'),
     ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
     ('producer', 'function', 'execute',
@@ -24,7 +28,6 @@ begin atomic
      '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
        public.job_release, public.job_release_worker, public.job_next, public.job_finish_many}'),
 
-    ('operator', 'schema', 'usage', '{jobs_ext}'),
     ('operator', 'table', 'insert, update', '{public.job_types}'),
     ('operator', 'function', 'execute',
      '{public.job_retry, public.job_pause, public.job_resume, public.job_type_set, public.job_maintain,
@@ -32,10 +35,10 @@ begin atomic
   ) as g (kind, sort, privilege, objects),
   unnest(g.objects::text[]) as o (object)
   where g.kind = any (case $1
-    when 'monitor'  then '{reader}'
+    when 'monitor'  then '{reader, watcher}'
     when 'producer' then '{reader, producer}'
-    when 'worker'   then '{reader, producer, worker}'
-    when 'operator' then '{reader, producer, worker, operator}'
+    when 'worker'   then '{reader, watcher, producer, worker}'
+    when 'operator' then '{reader, watcher, producer, worker, operator}'
   end::text[]);
 end;
 comment on function jobs_ext.privileges(text) is

@@ -13,32 +13,77 @@ bool concerns_all(const ErrorData *error)
 
 } // namespace
 
-ErrorData *attempt(void (*work)(void *), void *argument)
+namespace {
+
+// `undo` ends what an error left open.
+ErrorData *guard(void (*work)(void *), void *argument, void (*undo)())
 {
     MemoryContext const memory = CurrentMemoryContext;
-    ResourceOwner const owner = CurrentResourceOwner;
     ErrorData *volatile error = nullptr;
 
-    BeginInternalSubTransaction(nullptr);
-    MemoryContextSwitchTo(memory);
     PG_TRY();
     {
         work(argument);
-        ReleaseCurrentSubTransaction();
     }
     PG_CATCH();
     {
         MemoryContextSwitchTo(memory);
         error = CopyErrorData();
         FlushErrorState();
-        RollbackAndReleaseCurrentSubTransaction();
+        undo();
     }
     PG_END_TRY();
     MemoryContextSwitchTo(memory);
+    return error;
+}
+
+template <class Work>
+ErrorData *guard(Work work, void (*undo)())
+{
+    return guard([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, undo);
+}
+
+} // namespace
+
+ErrorData *attempt(void (*work)(void *), void *argument)
+{
+    MemoryContext const memory = CurrentMemoryContext;
+    ResourceOwner const owner = CurrentResourceOwner;
+
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(memory);
+    ErrorData *error = guard(
+        [&] {
+            work(argument);
+            ReleaseCurrentSubTransaction();
+        },
+        RollbackAndReleaseCurrentSubTransaction);
     CurrentResourceOwner = owner;
     if (error != nullptr && concerns_all(error))
         ReThrowError(error);
     return error;
+}
+
+ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument)
+{
+    return guard(
+        [&] {
+            SetCurrentStatementStartTimestamp();
+            StartTransactionCommand();
+            if (longest_ms > 0)
+                enable_timeout_after(STATEMENT_TIMEOUT, longest_ms);
+            work(argument);
+            disable_timeout(STATEMENT_TIMEOUT, false);
+            CommitTransactionCommand();
+        },
+        [] {
+            // As the server's own loop does it: a cancel that comes now is for what has ended already.
+            HOLD_INTERRUPTS();
+            disable_all_timeouts(false);
+            QueryCancelPending = false;
+            AbortCurrentTransaction();
+            RESUME_INTERRUPTS();
+        });
 }
 
 } // namespace pg

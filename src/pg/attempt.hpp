@@ -16,4 +16,15 @@ ErrorData *attempt(Work work)
     return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
 }
 
+// The same in a transaction of its own, for a process that has none; every error is returned. A statement that takes longer
+// than `longest_ms` milliseconds is ended, unless that is 0.
+ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument);
+
+template <class Work>
+ErrorData *attempt_transaction(int longest_ms, Work work)
+{
+    return attempt_transaction(
+        longest_ms, [](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
+}
+
 } // namespace pg

@@ -1,5 +1,7 @@
 #include "shared/databases.hpp"
 
+#include <algorithm>
+
 #include "shared/board.hpp"
 
 namespace shared::databases {
@@ -7,6 +9,9 @@ namespace shared::databases {
 namespace {
 
 bool keeping_away = false;
+
+Database *attached = nullptr;
+Leaving leaving = Leaving::failed;
 
 Database *find(Oid oid)
 {
@@ -34,7 +39,75 @@ bool dismiss(Oid oid)
     return false;
 }
 
+constexpr int healthy_after_ms = 60000; // what failed before that many does not count any more
+constexpr int longest_pause_s = 60;
+
+void leave_locked(Database &database)
+{
+    database.pid = 0;
+    database.process = no_process;
+    database.served_at = GetCurrentTimestamp();
+    database.doing[0] = '\0';
+    if (database.held_by != 0 || database.to_leave || leaving == Leaving::in_turn)
+        database.service = Service::wanted;
+    else if (leaving == Leaving::no_extension)
+        database.service = Service::absent;
+    else
+        fail(database);
+    database.to_leave = false;
+    ConditionVariableBroadcast(&database.changed);
+}
+
+// Also after SIGTERM and FATAL. Registered before the process connects, so that it runs when the connection is gone.
+void leave(int, Datum)
+{
+    const Oid oid = attached->oid;
+    {
+        BoardLock lock(Lock::databases);
+        leave_locked(*attached);
+    }
+    sleepers::wake_all(oid); // they have to look by themselves from now on
+    note_databases_changed();
+}
+
 } // namespace
+
+Database *attach(int entry, std::uint32_t generation)
+{
+    Database &database = board()->databases[entry];
+    {
+        BoardLock lock(Lock::databases);
+        if (database.generation != generation || database.pid != 0)
+            return nullptr;
+        if (database.held_by != 0 || database.to_leave || !OidIsValid(database.oid)) {
+            database.service = Service::wanted;
+            ConditionVariableBroadcast(&database.changed);
+            return nullptr;
+        }
+        database.service = Service::working;
+        database.pid = MyProcPid;
+        database.process = pg::my_process_number();
+        database.started_at = GetCurrentTimestamp();
+        pg_atomic_write_u64(&database.planned, static_cast<uint64>(DT_NOEND));
+        attached = &database;
+    }
+    before_shmem_exit(leave, Datum{0});
+    return &database;
+}
+
+void will_leave(Leaving how) { leaving = how; }
+
+void fail(Database &database)
+{
+    const TimestampTz now = GetCurrentTimestamp();
+    if (database.started_at != 0 && TimestampDifferenceExceeds(database.started_at, now, healthy_after_ms))
+        database.failures = 0;
+    const int pause = std::min(longest_pause_s, 1 << std::min(database.failures, 6));
+    ++database.failures;
+    database.retry_at = TimestampTzPlusMilliseconds(now, pause * 1000);
+    database.service = Service::failing;
+    ConditionVariableBroadcast(&database.changed);
+}
 
 void initialise(Database &database)
 {

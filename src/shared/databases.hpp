@@ -63,6 +63,20 @@ namespace databases {
 
 void initialise(Database &database);
 
+// The worker of an entry failed: another one comes, later after each failure. To be called under the lock.
+void fail(Database &database);
+
+// How the worker of this process leaves.
+enum class Leaving : std::uint8_t {
+    failed,
+    no_extension,
+    in_turn, // others wait for a process
+};
+
+// This process is the worker of an entry from now on. Null: it is not wanted any more. Its end, however it comes, is noted.
+Database *attach(int entry, std::uint32_t generation);
+void will_leave(Leaving how);
+
 // The entry of this session's database, or null.
 Database *mine();
 

@@ -59,6 +59,7 @@ Notes<EndNote> ends;
 TimestampTz due_first = DT_NOEND;
 bool new_types = false;
 bool new_extension = false;
+bool new_databases = false;
 
 LaneNote &note_of(std::int32_t lane)
 {
@@ -97,6 +98,8 @@ void tell_commit()
     }
     if (new_extension)
         databases::extension_changed();
+    if (new_databases)
+        note_databases_changed();
 }
 
 // What was taken at this level or below is back.
@@ -112,7 +115,7 @@ void forget()
     lanes.clear();
     ends.clear();
     due_first = DT_NOEND;
-    new_types = new_extension = false;
+    new_types = new_extension = new_databases = false;
 }
 
 void transaction_event(XactEvent event, void *)
@@ -215,6 +218,8 @@ void job_ended(const pg_uuid_t *job)
 void types_changed() { new_types = board() != nullptr; }
 
 void extension_changed() { new_extension = board() != nullptr; }
+
+void databases_changed() { new_databases = board() != nullptr; }
 
 void watch()
 {

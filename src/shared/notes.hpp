@@ -21,6 +21,8 @@ void job_ended(const pg_uuid_t *job);
 void types_changed();
 // An extension was made or dropped here.
 void extension_changed();
+// A database was made, dropped or altered.
+void databases_changed();
 
 void watch();
 

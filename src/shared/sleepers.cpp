@@ -46,14 +46,19 @@ void wake_one(Sleeper &sleeper, std::int32_t lane)
     wake_process(sleeper.process);
 }
 
-void wake_locked(Oid database, std::int32_t lane, int count)
+int wake_locked(Oid database, std::int32_t lane, int count)
 {
+    int woken = 0;
+    if (count <= 0)
+        return woken;
     each([&](Sleeper &sleeper) {
         if (!wants(sleeper, database, lane) || (count <= 0 && !sleeper.wish.vague))
             return;
         wake_one(sleeper, lane);
         count -= !sleeper.wish.vague;
+        ++woken;
     });
+    return woken;
 }
 
 // A wake that came too late for its sleeper goes to another one.
@@ -150,12 +155,12 @@ namespace sleepers {
 bool any() { return shared::any(Purpose::claim); }
 bool any_for_end() { return shared::any(Purpose::end); }
 
-void wake(Oid database, std::int32_t lane, int count)
+int wake(Oid database, std::int32_t lane, int count)
 {
     if (!any())
-        return;
+        return 0;
     BoardLock lock(Lock::sleepers);
-    wake_locked(database, lane, count);
+    return wake_locked(database, lane, count);
 }
 
 void wake_for_end(Oid database, const pg_uuid_t &job)
@@ -163,6 +168,17 @@ void wake_for_end(Oid database, const pg_uuid_t &job)
     BoardLock lock(Lock::sleepers);
     each([&](Sleeper &sleeper) {
         if (unwoken(sleeper, database, Purpose::end) && std::memcmp(&job, &sleeper.job, UUID_LEN) == 0)
+            wake_one(sleeper, no_lane);
+    });
+}
+
+void wake_for_any_end(Oid database)
+{
+    if (!any_for_end())
+        return;
+    BoardLock lock(Lock::sleepers);
+    each([&](Sleeper &sleeper) {
+        if (unwoken(sleeper, database, Purpose::end))
             wake_one(sleeper, no_lane);
     });
 }

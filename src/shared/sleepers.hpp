@@ -69,11 +69,14 @@ private:
 
 namespace sleepers {
 
-// Wakes up to `count` sleepers of a database that want the lane; the vague ones besides.
-void wake(Oid database, std::int32_t lane, int count);
+// Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
+int wake(Oid database, std::int32_t lane, int count);
 
 // Those that wait for the end of this job.
 void wake_for_end(Oid database, const pg_uuid_t &job);
+
+// All that wait for the end of any job.
+void wake_for_any_end(Oid database);
 
 // All of a database: what they know may have changed.
 void wake_all(Oid database);

@@ -3,6 +3,7 @@
 #include "settings.hpp"
 #include "store/jobs.hpp"
 #include "store/queue_scan.hpp"
+#include "verbs/maintain.hpp"
 #include "verbs/moves.hpp"
 #include "verbs/privileges.hpp"
 
@@ -16,28 +17,7 @@ using store::Jobs;
 using store::Row;
 namespace attempts = store::attempts;
 
-struct Counts {
-    int leases = 0;    // leases that ran out
-    int timeouts = 0;  // runs longer than the type allows
-    int retried = 0;   // of those, given another try
-    int failed = 0;    // or not
-    int cancelled = 0; // or cancelled, as was asked for
-    int expired = 0;   // never started in time
-    int left = 0;      // locked by somebody else, or refused by something of the user's: the next round's
-    bool more = false;
-
-    Counts &operator+=(const Counts &other)
-    {
-        leases += other.leases;
-        timeouts += other.timeouts;
-        retried += other.retried;
-        failed += other.failed;
-        cancelled += other.cancelled;
-        expired += other.expired;
-        left += other.left;
-        return *this;
-    }
-};
+using maintain::Counts;
 
 // How much one round does at most, so that it holds no lock for long.
 constexpr int round_limit = 10000;
@@ -197,21 +177,75 @@ Datum to_json(const Counts &counts)
 
 } // namespace
 
+namespace maintain {
+
+namespace {
+
+Candidates candidates_of(Task task, TimestampTz now)
+{
+    pg::StatementScope scope("job_maintain()");
+    Jobs jobs = Jobs::open();
+    return task == Task::reap ? runs_to_reap(jobs, now) : jobs_to_expire(jobs, now);
+}
+
+TimestampTz next_expiry(TimestampTz now)
+{
+    store::KeyTable expiring(store::tables().expiring, AccessShareLock);
+    pg::Slot slot(expiring.table());
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT, TimestampTzGetDatum(now));
+    IndexScanDesc scan = pg::begin_index_scan(expiring.table(), expiring.index(), GetActiveSnapshot(), 1);
+    index_rescan(scan, &key, 1, nullptr, 0);
+    TimestampTz next = DT_NOEND;
+    bool null;
+    if (index_getnext_slot(scan, ForwardScanDirection, slot))
+        next = store::as_time(slot_getattr(slot, 1, &null));
+    index_endscan(scan);
+    return next;
+}
+
+} // namespace
+
+Counts run(Task task, TimestampTz now)
+{
+    const Candidates candidates = candidates_of(task, now);
+    Counts counts;
+    counts.more = candidates.full();
+    if (candidates.count() > 0)
+        do_all(candidates, now, task == Task::reap ? reap : expire, counts);
+    return counts;
+}
+
+TimestampTz next_due(Task task, TimestampTz now)
+{
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    TimestampTz next;
+    if (task == Task::reap) {
+        store::KeyTable queue(store::tables().queue, AccessShareLock);
+        next = store::next_due(queue, GetActiveSnapshot(), logic::running_lane, now);
+    } else
+        next = next_expiry(now);
+    PopActiveSnapshot();
+    return next;
+}
+
+} // namespace maintain
+
 JOBS_FUNCTION(job_maintain)
 {
     const TimestampTz now = settings::now();
-    Candidates to_reap, to_expire;
     {
         pg::StatementScope scope("job_maintain()");
         Jobs jobs = Jobs::open();
         require_claim(jobs.tables());
-        to_reap = runs_to_reap(jobs, now);
-        to_expire = jobs_to_expire(jobs, now);
     }
     Counts counts;
-    counts.more = to_reap.full() || to_expire.full();
-    do_all(to_reap, now, reap, counts);
-    do_all(to_expire, now, expire, counts);
+    for (maintain::Task task : {maintain::Task::reap, maintain::Task::expire}) {
+        const Counts of_task = maintain::run(task, now);
+        counts += of_task;
+        counts.more = counts.more || of_task.more;
+    }
     return to_json(counts);
 }
 

@@ -33,7 +33,7 @@ create temp table kind as select * from (values ('none', 0), ('monitor', 1), ('p
 create temp table call as
 select v.least, replace(replace(v.call, '$id', quote_literal(j.id)), '$lease', quote_literal(j.lease_id)) as call, split_part(v.call, '(', 1) as function
 from jobs j, (values
-  ('monitor', $$job_get(job_id => 'queued')$$), ('monitor', 'job_list()'),
+  ('monitor', $$job_get(job_id => 'queued')$$), ('monitor', $$job_wait(job_id => 'queued', wait => '0 s')$$), ('monitor', 'job_list()'),
   ('producer', $$job_enqueue('bulk-update')$$), ('producer', $$job_enqueue_many('[{"job_type": "bulk-update"}]')$$),
   ('producer', $$job_cancel(job_id => 'queued')$$), ('producer', $$job_cancel(job_id => 'in_progress', force => true)$$),
   ('worker', 'job_claim()'), ('worker', $$job_claim('{bulk-update}', worker => 'w')$$), ('worker', 'job_heartbeat($id, $lease)'),

@@ -12,6 +12,7 @@ use Test::More;
 # Nothing is flushed but what a commit waits for: nobody else writes, and the WAL writer sleeps.
 my $node = new_node(
 	'crash',
+	'jobs_ext.exclude_databases' => "'*'", # nor a worker
 	wal_level => 'minimal',
 	wal_writer_delay => "'10s'",
 	autovacuum => 'off',

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'time';
 
-my $primary = new_node('primary', allows_streaming => 1);
+my $primary = new_node('primary', allows_streaming => 1, 'jobs_ext.exclude_databases' => "'*'");
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);

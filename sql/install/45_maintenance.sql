@@ -1,0 +1,53 @@
+-- What an operator sees of the background worker.
+
+create function jobs_ext.maintenance_status(
+  out database name,
+  out pid integer,
+  out state text,
+  out started_at timestamptz,
+  out last_round_at timestamptz,
+  out last_error_at timestamptz,
+  out last_error_sqlstate text,
+  out last_error text,
+  out next_start_at timestamptz,
+  out next_due_at timestamptz,
+  out rounds bigint,
+  out reaped bigint,
+  out retried bigint,
+  out failed bigint,
+  out cancelled bigint,
+  out expired bigint,
+  out archived bigint,
+  out deleted bigint,
+  out months_dropped bigint,
+  out set_aside bigint,
+  out woken bigint,
+  out notified bigint
+) returns setof record
+language c volatile parallel restricted rows 10 as 'MODULE_PATHNAME';
+comment on function jobs_ext.maintenance_status() is
+'What the worker of each database is doing and has done since the server started. The view jobs_ext.maintenance.';
+
+create view jobs_ext.maintenance as select * from jobs_ext.maintenance_status();
+comment on view jobs_ext.maintenance is
+'The background worker of each database: whether it is there, what it does, what went wrong, what it has done since the server started';
+comment on column jobs_ext.maintenance.pid is 'Of its process; null: there is none';
+comment on column jobs_ext.maintenance.state is 'What it is doing, or what it or its database waits for';
+comment on column jobs_ext.maintenance.started_at is 'When its process began';
+comment on column jobs_ext.maintenance.last_round_at is 'When it last had looked at everything';
+comment on column jobs_ext.maintenance.last_error_at is 'When something last went wrong';
+comment on column jobs_ext.maintenance.last_error is 'What it was; of another database only for members of pg_read_all_stats';
+comment on column jobs_ext.maintenance.next_start_at is 'When another process is started, after one that failed';
+comment on column jobs_ext.maintenance.next_due_at is 'When something is due for which it will wake; it looks at everything each jobs_ext.maintenance_interval besides';
+comment on column jobs_ext.maintenance.rounds is 'How often it has looked at everything';
+comment on column jobs_ext.maintenance.reaped is 'Attempts that it ended since their lease or run-time limit had run out';
+comment on column jobs_ext.maintenance.retried is 'Of those, jobs that are tried again';
+comment on column jobs_ext.maintenance.failed is 'Of those, jobs that had no retry left';
+comment on column jobs_ext.maintenance.cancelled is 'Of those, jobs that were to be cancelled';
+comment on column jobs_ext.maintenance.expired is 'Jobs that did not start in time';
+comment on column jobs_ext.maintenance.archived is 'Jobs that it moved to jobs_archive';
+comment on column jobs_ext.maintenance.deleted is 'Jobs that it deleted, since their type keeps them for no time';
+comment on column jobs_ext.maintenance.months_dropped is 'Partitions of jobs_archive that it dropped';
+comment on column jobs_ext.maintenance.set_aside is 'How often it set a job aside that made it fail';
+comment on column jobs_ext.maintenance.woken is 'Sleeping claims that it woke for jobs that became due';
+comment on column jobs_ext.maintenance.notified is 'How often it sent NOTIFY jobs';

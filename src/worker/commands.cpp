@@ -1,0 +1,108 @@
+#include "worker/commands.hpp"
+
+#include "shared/board.hpp"
+#include "shared/notes.hpp"
+
+namespace worker {
+
+namespace {
+
+ProcessUtility_hook_type next_utility = nullptr;
+object_access_hook_type next_object_access = nullptr;
+
+// A database whose worker has to be away while the command runs: its own, or the one that it copies. InvalidOid: none,
+// or one of somebody else's, so that nobody without privileges sends workers away.
+Oid to_be_left(const Node *command)
+{
+    const char *name = nullptr;
+    switch (nodeTag(command)) {
+    case T_DropdbStmt:
+        name = reinterpret_cast<const DropdbStmt *>(command)->dbname;
+        break;
+    case T_RenameStmt: {
+        auto rename = reinterpret_cast<const RenameStmt *>(command);
+        if (rename->renameType == OBJECT_DATABASE)
+            name = rename->subname;
+        break;
+    }
+    case T_AlterDatabaseStmt:
+        name = reinterpret_cast<const AlterDatabaseStmt *>(command)->dbname;
+        break;
+    case T_CreatedbStmt: {
+        ListCell *cell;
+        foreach (cell, reinterpret_cast<const CreatedbStmt *>(command)->options) {
+            auto option = static_cast<DefElem *>(lfirst(cell));
+            if (std::strcmp(option->defname, "template") == 0 && option->arg != nullptr)
+                name = defGetString(option);
+        }
+        break;
+    }
+    default:
+        break;
+    }
+    const Oid oid = name != nullptr ? get_database_oid(name, true) : InvalidOid;
+    return OidIsValid(oid) && pg::owns_database(oid, GetUserId()) ? oid : InvalidOid;
+}
+
+bool changes_databases(const Node *command)
+{
+    switch (nodeTag(command)) {
+    case T_CreatedbStmt:
+    case T_DropdbStmt:
+    case T_AlterDatabaseStmt:
+        return true;
+    case T_RenameStmt:
+        return reinterpret_cast<const RenameStmt *>(command)->renameType == OBJECT_DATABASE;
+    default:
+        return false;
+    }
+}
+
+// What a prepared transaction did, nobody has noted; but its lanes were told to nobody either: the worker looks.
+bool ends_prepared(const Node *command)
+{
+    if (!IsA(command, TransactionStmt))
+        return false;
+    const TransactionStmtKind kind = reinterpret_cast<const TransactionStmt *>(command)->kind;
+    return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+}
+
+void utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+             ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
+             QueryCompletion *completion)
+{
+    const Node *command = statement->utilityStmt;
+    const bool databases = changes_databases(command);
+    const bool prepared = ends_prepared(command);
+    if (databases)
+        if (const Oid oid = to_be_left(command); OidIsValid(oid))
+            shared::databases::keep_away(oid);
+
+    auto run = next_utility != nullptr ? next_utility : standard_ProcessUtility;
+    run(statement, query, read_only_tree, context, parameters, environment, destination, completion);
+
+    if (databases)
+        shared::notes::databases_changed();
+    if (prepared)
+        shared::databases::look_again();
+}
+
+void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_object, void *argument)
+{
+    if (next_object_access != nullptr)
+        next_object_access(access, catalog, object, sub_object, argument);
+    if (catalog == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_DROP))
+        shared::notes::extension_changed();
+}
+
+} // namespace
+
+void watch_commands()
+{
+    next_utility = ProcessUtility_hook;
+    ProcessUtility_hook = utility;
+    next_object_access = object_access_hook;
+    object_access_hook = object_access;
+}
+
+} // namespace worker

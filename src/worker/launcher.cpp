@@ -1,0 +1,307 @@
+#include "worker/launcher.hpp"
+
+#include <algorithm>
+
+#include "pg/scope.hpp"
+#include "settings.hpp"
+#include "shared/board.hpp"
+#include "worker/loop.hpp"
+
+extern "C" PGDLLEXPORT void jobs_ext_launcher_main(Datum);
+
+namespace worker {
+
+namespace {
+
+using shared::Board;
+using shared::BoardLock;
+using shared::Database;
+using shared::Service;
+
+constexpr long look_at_databases_ms = 60000; // though nobody said that they changed
+constexpr long look_for_free_process_ms = 1000;
+
+// Of the workers that were started and have not come yet, by entry.
+BackgroundWorkerHandle *started[shared::max_databases];
+
+bool excluded(const char *name)
+{
+    char *copy = pstrdup(settings::exclude_databases);
+    List *names = NIL;
+    bool found = false;
+    if (SplitIdentifierString(copy, ',', &names)) {
+        ListCell *cell;
+        foreach (cell, names) {
+            auto excluded = static_cast<const char *>(lfirst(cell));
+            found = found || std::strcmp(excluded, name) == 0 || std::strcmp(excluded, "*") == 0;
+        }
+    }
+    return found;
+}
+
+// Those that a worker may serve. Nobody connects to a template: CREATE DATABASE could not copy it.
+List *list_databases()
+{
+    List *oids = NIL;
+    MemoryContext caller = CurrentMemoryContext;
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    Relation catalog = table_open(DatabaseRelationId, AccessShareLock);
+    TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
+    while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+        auto form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+        if (!form->datallowconn || form->datistemplate || database_is_invalid_form(form) ||
+            excluded(NameStr(form->datname)))
+            continue;
+        MemoryContext before = MemoryContextSwitchTo(caller);
+        oids = lappend_oid(oids, form->oid);
+        MemoryContextSwitchTo(before);
+    }
+    table_endscan(scan);
+    table_close(catalog, AccessShareLock);
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+    MemoryContextSwitchTo(caller);
+    return oids;
+}
+
+void release(Database &database)
+{
+    const std::uint32_t generation = database.generation;
+    database.oid = InvalidOid;
+    database.service = Service::wanted;
+    database.generation = generation + 1; // a worker that is on its way finds another one
+    database.failures = 0;
+    database.retry_at = database.served_at = database.round_at = database.started_at = 0;
+    database.failure = {};
+    database.tally = {};
+    database.to_leave = false;
+    database.doing[0] = '\0';
+}
+
+// Entries of databases that are gone, or not to be served any more, become free.
+void drop_entries(Board &board, List *oids)
+{
+    for (Database &database : board.databases) {
+        if (!OidIsValid(database.oid) || list_member_oid(oids, database.oid))
+            continue;
+        if (database.pid == 0) {
+            release(database);
+            continue;
+        }
+        database.to_leave = true; // then the entry is free, at the next look
+        kill(database.pid, SIGTERM);
+    }
+}
+
+// False: there is no room for all.
+bool add_entries(Board &board, List *oids)
+{
+    ListCell *cell;
+    foreach (cell, oids) {
+        const Oid oid = lfirst_oid(cell);
+        Database *end = std::end(board.databases);
+        if (std::find_if(board.databases, end, [&](const Database &d) { return d.oid == oid; }) != end)
+            continue;
+        Database *free = std::find_if(board.databases, end, [](const Database &d) { return !OidIsValid(d.oid); });
+        if (free == end)
+            return false;
+        free->service = Service::wanted;
+        free->oid = oid;
+    }
+    return true;
+}
+
+void read_databases(Board &board)
+{
+    static bool warned = false;
+    List *oids = list_databases();
+    bool all;
+    {
+        BoardLock lock(shared::Lock::databases);
+        drop_entries(board, oids);
+        all = add_entries(board, oids);
+    }
+    if (!all && !std::exchange(warned, true))
+        ereport(WARNING,
+                (errmsg("jobs_ext serves %d databases at most, and this server has more", shared::max_databases),
+                 errhint("Name those without jobs in jobs_ext.exclude_databases.")));
+}
+
+void forget_started(int entry)
+{
+    if (started[entry] != nullptr)
+        pfree(started[entry]);
+    started[entry] = nullptr;
+}
+
+bool start(int entry, Oid oid, std::uint32_t generation)
+{
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART; // we do, later after each failure
+    worker.bgw_notify_pid = MyProcPid;
+    worker.bgw_main_arg = Int32GetDatum(entry);
+    snprintf(worker.bgw_name, BGW_MAXLEN, "jobs_ext worker for database %u", oid);
+    snprintf(worker.bgw_type, BGW_MAXLEN, "jobs_ext worker");
+    snprintf(worker.bgw_library_name, BGW_MAXLEN, "jobs_ext");
+    snprintf(worker.bgw_function_name, BGW_MAXLEN, "jobs_ext_worker_main");
+    std::memcpy(worker.bgw_extra, &generation, sizeof(generation));
+    forget_started(entry);
+    pg::InMemory long_lived(TopMemoryContext);
+    return RegisterDynamicBackgroundWorker(&worker, &started[entry]);
+}
+
+// A worker that ended before it came is started again later.
+void notice_lost(Board &board, int entry)
+{
+    pid_t pid;
+    if (started[entry] == nullptr || GetBackgroundWorkerPid(started[entry], &pid) != BGWH_STOPPED)
+        return;
+    forget_started(entry);
+    BoardLock lock(shared::Lock::databases);
+    Database &database = board.databases[entry];
+    if (database.service == Service::starting)
+        shared::databases::fail(database);
+}
+
+// Those that are to have a worker now, the one longest not served first.
+List *who_waits(Board &board)
+{
+    List *entries = NIL;
+    const TimestampTz now = GetCurrentTimestamp();
+    for (int i = 0; i < shared::max_databases; ++i) {
+        notice_lost(board, i);
+        const Database &database = board.databases[i];
+        const bool is_time = database.service == Service::wanted ||
+                             (database.service == Service::failing && database.retry_at <= now);
+        if (OidIsValid(database.oid) && database.held_by == 0 && database.pid == 0 && !database.to_leave && is_time)
+            entries = lappend(entries, &board.databases[i]);
+    }
+    list_sort(entries, [](const ListCell *a, const ListCell *b) {
+        const TimestampTz left = static_cast<Database *>(lfirst(a))->served_at;
+        const TimestampTz right = static_cast<Database *>(lfirst(b))->served_at;
+        return left < right ? -1 : left > right ? 1 : 0;
+    });
+    return entries;
+}
+
+bool start_for(Board &board, Database &database)
+{
+    const int entry = static_cast<int>(&database - board.databases);
+    Oid oid;
+    std::uint32_t generation;
+    {
+        BoardLock lock(shared::Lock::databases);
+        if (database.held_by != 0 || database.pid != 0 || !OidIsValid(database.oid))
+            return true;
+        database.service = Service::starting;
+        generation = ++database.generation;
+        oid = database.oid;
+    }
+    if (start(entry, oid, generation))
+        return true;
+    BoardLock lock(shared::Lock::databases);
+    if (database.service == Service::starting && database.generation == generation)
+        database.service = Service::wanted;
+    ConditionVariableBroadcast(&database.changed);
+    return false;
+}
+
+// Returns how many wait in vain, since no process is free.
+int start_workers(Board &board)
+{
+    static bool warned = false;
+    List *entries = who_waits(board);
+    int left = list_length(entries);
+    ListCell *cell;
+    foreach (cell, entries) {
+        if (!start_for(board, *static_cast<Database *>(lfirst(cell))))
+            break;
+        --left;
+    }
+    pg_atomic_write_u32(&board.waiting_for_worker, static_cast<uint32>(left));
+    if (left > 0 && !std::exchange(warned, true))
+        ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                          errmsg("no process is free for the jobs of %d databases: they are served in turn", left),
+                          errhint("Raise max_worker_processes.")));
+    return left;
+}
+
+long until_next_start(const Board &board)
+{
+    TimestampTz first = DT_NOEND;
+    for (const Database &database : board.databases)
+        if (OidIsValid(database.oid) && database.service == Service::failing)
+            first = std::min(first, database.retry_at);
+    if (first == DT_NOEND)
+        return look_at_databases_ms;
+    return std::clamp<long>(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), first), 10, look_at_databases_ms);
+}
+
+void left(int, Datum)
+{
+    if (Board *board = shared::board())
+        pg_atomic_write_u32(&board->launcher, shared::no_process);
+}
+
+// What an earlier launcher started and nobody watches any more.
+void take_over(Board &board)
+{
+    BoardLock lock(shared::Lock::databases);
+    for (Database &database : board.databases)
+        if (database.service == Service::starting) {
+            database.service = Service::wanted;
+            ++database.generation;
+            ConditionVariableBroadcast(&database.changed);
+        }
+}
+
+[[noreturn]] void run(Board &board)
+{
+    MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext launcher", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(memory);
+    TimestampTz read_at = 0;
+    for (;;) {
+        const bool changed = pg_atomic_exchange_u32(&board.databases_changed, 0) != 0;
+        if (changed || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), look_at_databases_ms)) {
+            read_databases(board);
+            read_at = GetCurrentTimestamp();
+        }
+        const int waiting = start_workers(board);
+        MemoryContextReset(memory);
+        if (sleep(waiting > 0 ? look_for_free_process_ms : until_next_start(board), "JobsLauncher"))
+            read_at = 0; // other databases may be excluded
+    }
+}
+
+} // namespace
+
+void register_launcher()
+{
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished; // on a standby at its promotion
+    worker.bgw_restart_time = 5;
+    snprintf(worker.bgw_name, BGW_MAXLEN, "jobs_ext launcher");
+    snprintf(worker.bgw_type, BGW_MAXLEN, "jobs_ext launcher");
+    snprintf(worker.bgw_library_name, BGW_MAXLEN, "jobs_ext");
+    snprintf(worker.bgw_function_name, BGW_MAXLEN, "jobs_ext_launcher_main");
+    RegisterBackgroundWorker(&worker);
+}
+
+} // namespace worker
+
+void jobs_ext_launcher_main(Datum)
+{
+    using namespace worker;
+    handle_signals();
+    shared::Board &board = *shared::board();
+    before_shmem_exit(left, Datum{0});
+    BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+    pgstat_report_appname("jobs_ext launcher");
+    pg_atomic_write_u32(&board.launcher, pg::my_process_number());
+    take_over(board);
+    run(board);
+}

@@ -1,0 +1,125 @@
+#include "worker/report.hpp"
+
+#include "shared/board.hpp"
+
+namespace worker {
+
+namespace {
+
+using shared::BoardLock;
+using shared::Lock;
+using verbs::maintain::Counts;
+
+constexpr int log_every_ms = 10000;
+constexpr int repeat_failure_every_ms = 60000;
+
+void append(StringInfo line, int count, const char *what)
+{
+    if (count > 0)
+        appendStringInfo(line, "%s%d %s", line->len == 0 ? "" : ", ", count, what);
+}
+
+} // namespace
+
+void Report::doing(const char *what)
+{
+    if (what == doing_)
+        return;
+    doing_ = what;
+    pgstat_report_activity(STATE_RUNNING, what);
+    BoardLock lock(Lock::databases);
+    strlcpy(database_.doing, what, sizeof(database_.doing));
+}
+
+void Report::idle()
+{
+    constexpr const char *what = "asleep until something is due";
+    if (what == doing_)
+        return;
+    doing_ = what;
+    pgstat_report_activity(STATE_IDLE, what);
+    BoardLock lock(Lock::databases);
+    strlcpy(database_.doing, what, sizeof(database_.doing));
+}
+
+void Report::count(const Counts &counts)
+{
+    unlogged_ += counts;
+    BoardLock lock(Lock::databases);
+    shared::Tally &tally = database_.tally;
+    tally.reaped += counts.leases + counts.timeouts;
+    tally.retried += counts.retried;
+    tally.failed += counts.failed;
+    tally.cancelled += counts.cancelled;
+    tally.expired += counts.expired;
+}
+
+void Report::count_woken(int sleepers)
+{
+    if (sleepers == 0)
+        return;
+    BoardLock lock(Lock::databases);
+    database_.tally.woken += sleepers;
+}
+
+void Report::count_notified()
+{
+    BoardLock lock(Lock::databases);
+    ++database_.tally.notified;
+}
+
+void Report::round_ended()
+{
+    BoardLock lock(Lock::databases);
+    ++database_.tally.rounds;
+    database_.round_at = database_.served_at = GetCurrentTimestamp();
+}
+
+bool Report::is_news(const ErrorData *error)
+{
+    const TimestampTz now = GetCurrentTimestamp();
+    if (std::strncmp(error->message, failure_logged_, sizeof(failure_logged_) - 1) == 0 &&
+        !TimestampDifferenceExceeds(failure_logged_at_, now, repeat_failure_every_ms))
+        return false;
+    strlcpy(failure_logged_, error->message, sizeof(failure_logged_));
+    failure_logged_at_ = now;
+    return true;
+}
+
+void Report::failed(const char *while_doing, const ErrorData *error)
+{
+    {
+        BoardLock lock(Lock::databases);
+        database_.failure.at = GetCurrentTimestamp();
+        database_.failure.sqlstate = error->sqlerrcode;
+        strlcpy(database_.failure.message, error->message, sizeof(database_.failure.message));
+    }
+    if (is_news(error))
+        ereport(WARNING, (errcode(error->sqlerrcode), errmsg("jobs_ext: %s failed: %s", while_doing, error->message),
+                          error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0,
+                          error->hint != nullptr ? errhint("%s", error->hint) : 0,
+                          error->context != nullptr ? errcontext("%s", error->context) : 0));
+}
+
+void Report::log()
+{
+    const TimestampTz now = GetCurrentTimestamp();
+    if (logged_at_ != 0 && !TimestampDifferenceExceeds(logged_at_, now, log_every_ms))
+        return;
+    StringInfoData line;
+    initStringInfo(&line);
+    append(&line, unlogged_.leases, "leases ran out");
+    append(&line, unlogged_.timeouts, "run-time limits ran out");
+    append(&line, unlogged_.retried, "jobs to be tried again");
+    append(&line, unlogged_.failed, "jobs failed");
+    append(&line, unlogged_.cancelled, "jobs cancelled");
+    append(&line, unlogged_.expired, "jobs expired");
+    if (line.len > 0) {
+        ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
+        unlogged_ = {};
+        logged_at_ = now;
+    }
+    pfree(line.data);
+}
+
+} // namespace worker

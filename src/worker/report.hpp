@@ -1,0 +1,40 @@
+// What the worker says of itself: in the view jobs_ext.maintenance, in pg_stat_activity, in the server's log.
+#pragma once
+
+#include "shared/databases.hpp"
+#include "verbs/maintain.hpp"
+
+namespace worker {
+
+class Report {
+public:
+    explicit Report(shared::Database &database) : database_(database) {}
+
+    // What it is doing from now on; a text that stays where it is.
+    void doing(const char *what);
+    // That nothing is to do until something is due.
+    void idle();
+
+    void count(const verbs::maintain::Counts &counts);
+    void count_woken(int sleepers);
+    void count_notified();
+    void round_ended();
+
+    // Also in the log; the same error again once a minute.
+    void failed(const char *while_doing, const ErrorData *error);
+
+    // A line for what was done since the last one, every ten seconds at most.
+    void log();
+
+private:
+    bool is_news(const ErrorData *error);
+
+    shared::Database &database_;
+    const char *doing_ = nullptr;
+    verbs::maintain::Counts unlogged_;
+    TimestampTz logged_at_ = 0;
+    TimestampTz failure_logged_at_ = 0;
+    char failure_logged_[sizeof(shared::Failure::message)] = "";
+};
+
+} // namespace worker

@@ -1,0 +1,106 @@
+// What the view jobs_ext.maintenance stands on.
+#include "pg/function.hpp"
+#include "shared/board.hpp"
+
+namespace worker {
+
+namespace {
+
+using shared::Database;
+using shared::Service;
+
+// A row of the view, column after column.
+class Line {
+public:
+    void put(pg::Nullable value)
+    {
+        values_[count_] = value.value;
+        nulls_[count_++] = value.null;
+    }
+    void put_name(const char *name) { put(DirectFunctionCall1(namein, CStringGetDatum(name))); }
+    void put_text(const char *text) { put(text[0] != '\0' ? CStringGetTextDatum(text) : pg::Nullable{}); }
+    void put_time(TimestampTz time)
+    {
+        put(time != 0 && !TIMESTAMP_NOT_FINITE(time) ? TimestampTzGetDatum(time) : pg::Nullable{});
+    }
+    void put_count(std::int64_t count) { put(Int64GetDatum(count)); }
+
+    void send(pg::RowSink &sink)
+    {
+        while (count_ < sink.columns())
+            put({});
+        sink.put(values_, nulls_);
+    }
+
+private:
+    static constexpr int most = 32;
+    Datum values_[most];
+    bool nulls_[most];
+    int count_ = 0;
+};
+
+// Errors may quote data of their database.
+bool may_read_errors(Oid database)
+{
+    return database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+void put_failure(Line &line, const Database &database)
+{
+    const bool shown = database.failure.at != 0 && may_read_errors(database.oid);
+    line.put_time(database.failure.at);
+    line.put_text(shown ? unpack_sql_state(database.failure.sqlstate) : "");
+    line.put_text(shown ? database.failure.message : "");
+}
+
+void send(pg::RowSink &sink, const Database &database)
+{
+    char *name = get_database_name(database.oid);
+    if (name == nullptr)
+        return; // dropped a moment ago
+    Line line;
+    line.put_name(name);
+    line.put(database.pid != 0 ? Int32GetDatum(database.pid) : pg::Nullable{});
+    line.put_text(database.doing[0] != '\0' ? database.doing
+                                            : shared::service_names[static_cast<int>(database.service)]);
+    line.put_time(database.pid != 0 ? database.started_at : 0);
+    line.put_time(database.round_at);
+    put_failure(line, database);
+    line.put_time(database.service == Service::failing ? database.retry_at : 0);
+    line.put_time(database.pid != 0 ? static_cast<TimestampTz>(pg_atomic_read_u64(
+                                          const_cast<pg_atomic_uint64 *>(&database.planned)))
+                                    : 0);
+    const shared::Tally &tally = database.tally;
+    for (std::int64_t count : {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired,
+                               tally.archived, tally.deleted, tally.partitions_dropped, tally.set_aside, tally.woken,
+                               tally.notified})
+        line.put_count(count);
+    line.send(sink);
+}
+
+} // namespace
+
+JOBS_FUNCTION(maintenance_status)
+{
+    pg::RowSink sink(fcinfo);
+    shared::Board *board = shared::board();
+    if (board == nullptr) {
+        Line line;
+        line.put_name(get_database_name(MyDatabaseId));
+        line.put({});
+        line.put_text("not in shared_preload_libraries: call job_maintain()");
+        line.send(sink);
+        return Datum{0};
+    }
+    auto copy = static_cast<Database *>(palloc(sizeof(board->databases)));
+    {
+        shared::BoardLock lock(shared::Lock::databases, LW_SHARED);
+        std::memcpy(static_cast<void *>(copy), board->databases, sizeof(board->databases));
+    }
+    for (int i = 0; i < shared::max_databases; ++i)
+        if (OidIsValid(copy[i].oid))
+            send(sink, copy[i]);
+    return Datum{0};
+}
+
+} // namespace worker

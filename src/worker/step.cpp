@@ -1,0 +1,39 @@
+#include "worker/step.hpp"
+
+#include <algorithm>
+
+#include "settings.hpp"
+
+namespace worker {
+
+namespace {
+
+constexpr long longest_rest_ms = 60000;
+constexpr int most_failures = 10; // in a row; another process begins with fresh memory
+
+} // namespace
+
+long Step::until(TimestampTz now) const
+{
+    const long until_due = TimestampDifferenceMilliseconds(now, due);
+    return not_before_ == DT_NOBEGIN
+               ? until_due
+               : std::max(until_due, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), not_before_));
+}
+
+void Step::failed(ErrorData *error)
+{
+    // Somebody else is at the tables, for as long as it takes: no failure.
+    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+        report_.doing("waiting for a lock on the tables");
+        rest(settings::maintenance_interval);
+    } else {
+        report_.failed(doing_, error);
+        rest(std::min(longest_rest_ms, 1000L << std::min(failures_, 6)));
+        if (++failures_ >= most_failures)
+            proc_exit(1);
+    }
+    FreeErrorData(error);
+}
+
+} // namespace worker

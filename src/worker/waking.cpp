@@ -1,0 +1,51 @@
+#include "worker/waking.hpp"
+
+#include <algorithm>
+
+#include "settings.hpp"
+#include "shared/board.hpp"
+#include "store/queue_scan.hpp"
+
+namespace worker {
+
+namespace {
+
+// No more than may be woken.
+int count_due(store::KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz now, int most)
+{
+    int count = 0;
+    for (store::LaneScan due(queue, GetActiveSnapshot(), lane, now, from + 1); due.head() != nullptr; due.advance())
+        if (++count >= most)
+            break;
+    return count;
+}
+
+} // namespace
+
+Woken wake_sleepers(TimestampTz from, TimestampTz now)
+{
+    Woken result;
+    const shared::sleepers::Wanted wanted = shared::sleepers::wanted(MyDatabaseId);
+    if (wanted.sleepers == 0 && !settings::notify)
+        return result;
+
+    PushActiveSnapshot(GetTransactionSnapshot());
+    {
+        store::KeyTable queue(store::tables().queue, AccessShareLock);
+        auto look = [&](std::int32_t lane) {
+            const int due = count_due(queue, lane, from, now, std::max(wanted.sleepers, 1));
+            result.any_new = result.any_new || (due > 0 && from > DT_NOBEGIN);
+            result.sleepers += shared::sleepers::wake(MyDatabaseId, lane, due);
+            result.next_due = std::min(result.next_due, store::next_due(queue, GetActiveSnapshot(), lane, now));
+        };
+        if (wanted.all_lanes || settings::notify)
+            for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
+                look(*lane);
+        else
+            std::for_each(wanted.lanes, wanted.lanes + wanted.lane_count, look);
+    }
+    PopActiveSnapshot();
+    return result;
+}
+
+} // namespace worker

@@ -1,0 +1,275 @@
+// The process that serves one database: wakes who sleeps when something becomes due, and does the maintenance.
+//
+// It sleeps until the next time at which something is due, of which the commits that bring something earlier tell it
+// (shared::databases::due), and looks at everything once in jobs_ext.maintenance_interval. What it does, it does in small
+// pieces, so that nobody waits long for its locks, nor for being woken.
+#include <algorithm>
+
+#include "settings.hpp"
+#include "shared/board.hpp"
+#include "worker/loop.hpp"
+#include "worker/presence.hpp"
+#include "worker/step.hpp"
+#include "worker/waking.hpp"
+
+extern "C" PGDLLEXPORT void jobs_ext_worker_main(Datum);
+
+namespace worker {
+
+namespace {
+
+using shared::Database;
+using verbs::maintain::Counts;
+using verbs::maintain::Task;
+
+constexpr int longest_statement_ms = 30000;
+constexpr long turn_ms = 1000; // how long it stays when other databases wait for a process
+constexpr long notify_every_ms = 100;
+
+struct TaskStep {
+    Task task;
+    Step step;
+};
+
+class Worker {
+public:
+    explicit Worker(Database &database) : database_(database), report_(database) {}
+    [[noreturn]] void run();
+
+private:
+    void round();
+    bool begin_whole();
+    bool is_present(bool whole);
+    void wake(TimestampTz now, bool whole);
+    void tell_listeners();
+    void maintain(TaskStep &task, TimestampTz now);
+    void hear_plan();
+    void plan(TimestampTz now);
+    bool has_news() const;
+    long until_next() const;
+    void leave_if_others_wait() const;
+
+    Database &database_;
+    Report report_;
+    bool present_ = false;
+    Step presence_{report_, "looking at the extension", 0};
+    Step wake_{report_, "waking who waits for jobs", longest_statement_ms};
+    Step notify_{report_, "notifying who listens", longest_statement_ms};
+    TaskStep tasks_[2] = {
+        {Task::reap, {report_, "reaping leases", longest_statement_ms}},
+        {Task::expire, {report_, "cancelling what expired", longest_statement_ms}},
+    };
+    TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
+    TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
+    TimestampTz planned_ = DT_NOBEGIN;
+    TimestampTz began_ = GetCurrentTimestamp();
+};
+
+// Whether everything is to be looked at, whatever is known to be due.
+bool Worker::begin_whole()
+{
+    const bool asked = pg_atomic_exchange_u32(&database_.look_again, 0) != 0;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!asked && now < whole_at_)
+        return false;
+    whole_at_ = TimestampTzPlusMilliseconds(now, settings::maintenance_interval);
+    for (TaskStep &task : tasks_)
+        task.step.due = DT_NOBEGIN;
+    if (asked)
+        shared::sleepers::wake_for_any_end(MyDatabaseId);
+    return true;
+}
+
+// Ends the process when the extension is not there.
+bool Worker::is_present(bool whole)
+{
+    if (!whole)
+        return present_;
+    Presence presence = Presence::absent;
+    present_ = false;
+    if (presence_.is_resting() || !presence_.run([&] { presence = look_for_extension(); }))
+        return false;
+    switch (presence) {
+    case Presence::absent:
+        shared::databases::will_leave(shared::databases::Leaving::no_extension);
+        proc_exit(0);
+    case Presence::other_version:
+        report_.doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
+        return false;
+    case Presence::no_tables:
+        report_.doing("waiting for jobs_ext.install()");
+        return false;
+    case Presence::ready:
+        break;
+    }
+    present_ = true;
+    return true;
+}
+
+void Worker::wake(TimestampTz now, bool whole)
+{
+    Woken woken;
+    if (!wake_.run([&] { woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, now); }))
+        return;
+    told_until_ = now;
+    wake_.due = woken.next_due;
+    report_.count_woken(woken.sleepers);
+    if (woken.any_new)
+        shared::databases::notify();
+}
+
+void Worker::tell_listeners()
+{
+    if (notify_.is_resting() || pg_atomic_exchange_u32(&database_.to_notify, 0) == 0 || !settings::notify)
+        return;
+    if (notify_.run([] { Async_Notify("jobs", ""); })) {
+        report_.count_notified();
+        notify_.rest(notify_every_ms);
+    }
+}
+
+void Worker::maintain(TaskStep &task, TimestampTz now)
+{
+    Counts counts;
+    TimestampTz next = DT_NOBEGIN;
+    const bool done = task.step.run([&] {
+        counts = verbs::maintain::run(task.task, now);
+        if (!counts.more)
+            next = verbs::maintain::next_due(task.task, now);
+    });
+    if (!done)
+        return;
+    task.step.due = next;
+    report_.count(counts);
+}
+
+// What commits have lowered the plan to since it was made concerns sleepers, leases and expiry.
+void Worker::hear_plan()
+{
+    const auto lowered = static_cast<TimestampTz>(
+        pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
+    if (lowered >= planned_)
+        return;
+    wake_.due = std::min(wake_.due, lowered);
+    for (TaskStep &task : tasks_)
+        if (task.task == Task::reap || task.task == Task::expire)
+            task.step.due = std::min(task.step.due, lowered);
+}
+
+// Says when the next round will be. What rests is left out: those who bring something are to be heard all the same.
+void Worker::plan(TimestampTz now)
+{
+    planned_ = wake_.is_resting() && wake_.due <= now ? DT_NOEND : wake_.due;
+    for (const TaskStep &task : tasks_)
+        if (!task.step.is_resting() || task.step.due > now)
+            planned_ = std::min(planned_, task.step.due);
+    auto before = pg_atomic_read_u64(&database_.planned);
+    while (planned_ < static_cast<TimestampTz>(before) &&
+           !pg_atomic_compare_exchange_u64(&database_.planned, &before, static_cast<uint64>(planned_))) {
+    }
+}
+
+// Looked at before it sleeps, since the latch may have been reset on the way.
+bool Worker::has_news() const
+{
+    return static_cast<TimestampTz>(pg_atomic_read_u64(&database_.planned)) < planned_ ||
+           pg_atomic_read_u32(&database_.look_again) != 0;
+}
+
+long Worker::until_next() const
+{
+    const TimestampTz now = settings::now();
+    long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), whole_at_);
+    if (!present_)
+        return wait;
+    wait = std::min(wait, wake_.until(now));
+    for (const TaskStep &task : tasks_)
+        wait = std::min(wait, task.step.until(now));
+    if (settings::notify && pg_atomic_read_u32(&database_.to_notify) != 0)
+        wait = std::min(wait, notify_.until(now));
+    return wait;
+}
+
+void Worker::leave_if_others_wait() const
+{
+    if (pg_atomic_read_u32(&shared::board()->waiting_for_worker) == 0 ||
+        !TimestampDifferenceExceeds(began_, GetCurrentTimestamp(), turn_ms))
+        return;
+    shared::databases::will_leave(shared::databases::Leaving::in_turn);
+    proc_exit(0);
+}
+
+void Worker::round()
+{
+    hear_plan();
+    const bool whole = begin_whole();
+    const TimestampTz now = settings::now();
+    if (!is_present(whole))
+        return;
+    if (whole ? !wake_.is_resting() : wake_.is_time(now))
+        wake(now, whole);
+    tell_listeners();
+    for (TaskStep &task : tasks_)
+        if (task.step.is_time(now))
+            maintain(task, now);
+    if (whole)
+        report_.round_ended();
+    report_.log();
+    plan(now);
+}
+
+void Worker::run()
+{
+    MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext worker", ALLOCSET_DEFAULT_SIZES);
+    for (;;) {
+        MemoryContextSwitchTo(memory);
+        round();
+        MemoryContextReset(memory);
+        leave_if_others_wait();
+        const long wait = has_news() ? 0 : until_next();
+        if (wait > 0 && present_)
+            report_.idle();
+        if (sleep(wait, "JobsWorker"))
+            whole_at_ = DT_NOBEGIN; // settings may have changed
+    }
+}
+
+// Whatever the database or its owner has set.
+void set_own_settings()
+{
+    static constexpr const char *own[][2] = {
+        {"search_path", "pg_catalog, pg_temp"},
+        {"lock_timeout", "1s"},
+        {"statement_timeout", "0"},
+        {"idle_in_transaction_session_timeout", "0"},
+        {"default_transaction_isolation", "read committed"},
+        {"default_transaction_read_only", "off"},
+        {"default_transaction_deferrable", "off"},
+        {"session_replication_role", "origin"},
+        {"row_security", "on"},
+#if PG_VERSION_NUM >= 170000
+        {"transaction_timeout", "0"},
+#endif
+    };
+    for (auto [name, value] : own)
+        SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+} // namespace
+
+} // namespace worker
+
+void jobs_ext_worker_main(Datum entry)
+{
+    using namespace worker;
+    handle_signals();
+    std::uint32_t generation;
+    std::memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
+    shared::Database *database = shared::databases::attach(DatumGetInt32(entry), generation);
+    if (database == nullptr)
+        proc_exit(0);
+    BackgroundWorkerInitializeConnectionByOid(database->oid, InvalidOid, 0);
+    set_own_settings();
+    pgstat_report_appname("jobs_ext worker");
+    Worker(*database).run();
+}
