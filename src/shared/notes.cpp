@@ -57,7 +57,7 @@ struct Notes {
 Notes<LaneNote> lanes;
 Notes<EndNote> ends;
 TimestampTz due_first = DT_NOEND;
-bool new_types = false;
+bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
 
@@ -92,7 +92,7 @@ void tell_commit()
     if (sleepers::any_for_end())
         for (int i = 0; i < ends.count; ++i)
             sleepers::wake_for_end(MyDatabaseId, ends.list[i].job);
-    if (new_types) {
+    if (all_new) {
         databases::look_again();
         sleepers::wake_all(MyDatabaseId);
     }
@@ -115,7 +115,7 @@ void forget()
     lanes.clear();
     ends.clear();
     due_first = DT_NOEND;
-    new_types = new_extension = new_databases = false;
+    all_new = new_extension = new_databases = false;
 }
 
 void transaction_event(XactEvent event, void *)
@@ -215,7 +215,7 @@ void job_ended(const pg_uuid_t *job)
         ends.add() = {GetCurrentTransactionNestLevel(), *job};
 }
 
-void types_changed() { new_types = board() != nullptr; }
+void anything_changed() { all_new = board() != nullptr; }
 
 void extension_changed() { new_extension = board() != nullptr; }
 

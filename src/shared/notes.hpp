@@ -17,8 +17,8 @@ void job_taken(std::int32_t lane);
 void due(TimestampTz instant);
 // A job ended, or was deleted.
 void job_ended(const pg_uuid_t *job);
-// Job types changed: what sleepers want may mean something else, and jobs may be claimable that were not.
-void types_changed();
+// Job types changed, or all jobs were removed: what sleepers want may mean something else, what they wait for may be there.
+void anything_changed();
 // An extension was made or dropped here.
 void extension_changed();
 // A database was made, dropped or altered.

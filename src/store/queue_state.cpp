@@ -1,6 +1,7 @@
 #include "store/queue_state.hpp"
 
 #include "pg/heap.hpp"
+#include "shared/notes.hpp"
 #include "store/derived.hpp"
 #include "store/jobs.hpp"
 #include "store/types.hpp"
@@ -171,6 +172,7 @@ void forget_rows(const Tables &known)
 {
     const Oid derived[] = {known.queue.table, known.failed.table, known.expiring.table};
     truncate(derived);
+    shared::notes::anything_changed();
 }
 
 std::int64_t rebuild()

@@ -435,7 +435,7 @@ JOBS_FUNCTION(job_types_changed)
     const Tables tables = store::tables();
     TriggerData *trigger = context_of(fcinfo, tables.types, "job_types", [](TriggerEvent) { return true; });
     CacheInvalidateRelcache(trigger->tg_relation);
-    shared::notes::types_changed();
+    shared::notes::anything_changed();
     return PointerGetDatum(nullptr);
 }
 

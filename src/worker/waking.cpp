@@ -5,6 +5,7 @@
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "store/queue_scan.hpp"
+#include "store/types.hpp"
 
 namespace worker {
 
@@ -20,6 +21,13 @@ int count_due(store::KeyTable &queue, std::int32_t lane, TimestampTz from, Times
     return count;
 }
 
+// Nobody may claim its jobs: to wake for them again and again would be for nothing.
+bool is_paused(std::int32_t lane)
+{
+    const auto type = store::lanes::type_of(lane);
+    return type && store::types::settings_of(*type).paused;
+}
+
 } // namespace
 
 Woken wake_sleepers(TimestampTz from, TimestampTz now)
@@ -33,6 +41,8 @@ Woken wake_sleepers(TimestampTz from, TimestampTz now)
     {
         store::KeyTable queue(store::tables().queue, AccessShareLock);
         auto look = [&](std::int32_t lane) {
+            if (is_paused(lane))
+                return;
             const int due = count_due(queue, lane, from, now, std::max(wanted.sleepers, 1));
             result.any_new = result.any_new || (due > 0 && from > DT_NOBEGIN);
             result.sleepers += shared::sleepers::wake(MyDatabaseId, lane, due);
