@@ -296,7 +296,7 @@ void register_launcher()
 void jobs_ext_launcher_main(Datum)
 {
     using namespace worker;
-    handle_signals();
+    handle_signals(1); // the postmaster starts it again
     shared::Board &board = *shared::board();
     before_shmem_exit(left, Datum{0});
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);

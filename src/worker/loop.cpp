@@ -2,8 +2,15 @@
 
 namespace worker {
 
-void handle_signals()
+namespace {
+
+int code_when_asked_to_end = 1;
+
+} // namespace
+
+void handle_signals(int exit_code)
 {
+    code_when_asked_to_end = exit_code;
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
     BackgroundWorkerUnblockSignals();
@@ -15,9 +22,8 @@ bool sleep(long milliseconds, const char *wait_event)
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
               pg::wait_event(event, wait_event));
     ResetLatch(MyLatch);
-    // Not 0, which would keep the postmaster from starting the launcher again.
     if (ProcDiePending)
-        proc_exit(1);
+        proc_exit(code_when_asked_to_end);
     CHECK_FOR_INTERRUPTS();
     if (!ConfigReloadPending)
         return false;

@@ -262,7 +262,7 @@ void set_own_settings()
 void jobs_ext_worker_main(Datum entry)
 {
     using namespace worker;
-    handle_signals();
+    handle_signals(0); // the launcher starts another one
     std::uint32_t generation;
     std::memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
     shared::Database *database = shared::databases::attach(DatumGetInt32(entry), generation);
