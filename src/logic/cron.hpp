@@ -317,7 +317,7 @@ constexpr std::optional<Instant> due_between(const Cron &cron, Instant from, Ins
         return std::nullopt;
     const Instant day = (from >= 0 ? from : from - day_length + 1) / day_length;
     Instant first = (from - day * day_length + minute - 1) / minute;
-    for (Instant d = day; d <= day + 40 * 366 && d * day_length < until; ++d, first = 0) {
+    for (Instant d = day; d <= day + 40LL * 366 && d * day_length < until; ++d, first = 0) {
         if (!due_on(cron, d, both_days))
             continue;
         for (Instant m = first; m < 1440; ++m)

@@ -104,6 +104,21 @@ is($sql->("set role planner; select job_unschedule('theirs')"), 'f', 'nor remove
 is($sql->("set role planner; select input_payload from jobs_schedules where name = 'tick'"), '{"cost": "$1"}', 'the payload as it was given');
 is($sql->("select count(*) from cron.job where command ~ '[\$](?!jobs_ext[\$])(?<!jobs_ext[\$])'"), '0', '… and no dollar sign in the command');
 
+# What an enqueue takes from its request, a schedule takes from the one that makes it, unless it is given.
+is($sql->(<<'SQL') =~ s/^\d+$//mgr =~ s/^\n+//r, <<'EXPECTED' =~ s/\n\z//r, 'the claims of the request');
+set request.jwt.claims = '{"org_id": "aaaaaaaa-0000-0000-0000-000000000001", "sub": "cccccccc-0000-0000-0000-000000000001"}';
+select job_schedule('claims', '0 0 30 2 *', 'import-csv', options => '{"created_by": "cccccccc-0000-0000-0000-000000000002"}');
+select options from jobs_schedules where name = 'claims';
+select job_schedule('claims', '0 0 30 2 *', 'import-csv', options => null) is null;
+select options from jobs_schedules where name = 'claims';
+select job_unschedule('claims');
+SQL
+{"created_by": "cccccccc-0000-0000-0000-000000000002", "organisation_id": "aaaaaaaa-0000-0000-0000-000000000001"}
+f
+{"created_by": "cccccccc-0000-0000-0000-000000000001", "organisation_id": "aaaaaaaa-0000-0000-0000-000000000001"}
+t
+EXPECTED
+
 # Refused: nothing is changed.
 my $before = $sql->('select md5(string_agg(j::text, chr(10) order by jobid)) from cron.job j');
 like(refusal('postgres', "select job_schedule('tick', '0 0 30 2', 'import-csv')"), qr/^22023: malformed/, 'malformed');
