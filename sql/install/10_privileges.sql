@@ -10,9 +10,11 @@ begin atomic
      '{public.job, public.job_state, public.job_type_settings}'),
     ('reader', 'table', 'select',
      '{public.jobs, public.job_types, public.job_attempts, public.jobs_archive, public.jobs_queue_status,
-       public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed}'),
+       public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed,
+       public.jobs_schedules}'),
     ('reader', 'function', 'execute',
-     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs}'),
+     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs,
+       jobs_ext.scheduled_jobs}'),
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
     ('watcher', 'table', 'select', '{jobs_ext.maintenance}'),
@@ -21,7 +23,8 @@ begin atomic
     ('producer', 'table', 'insert', '{public.jobs}'),
     ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
     ('producer', 'function', 'execute',
-     '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7}'),
+     '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7,
+       jobs_ext.run_schedule}'),
 
     ('worker', 'table', 'update, delete', '{public.jobs}'),
     ('worker', 'function', 'execute',
@@ -31,7 +34,7 @@ begin atomic
     ('operator', 'table', 'insert, update', '{public.job_types}'),
     ('operator', 'function', 'execute',
      '{public.job_retry, public.job_pause, public.job_resume, public.job_type_set, public.job_maintain,
-       jobs_ext.rebuild_queue}')
+       public.job_schedule, public.job_unschedule, jobs_ext.rebuild_queue}')
   ) as g (kind, sort, privilege, objects),
   unnest(g.objects::text[]) as o (object)
   where g.kind = any (case $1

@@ -1,5 +1,5 @@
--- Derived from public.jobs, written by the C++ code alone, granted to nobody, never dumped: jobs_ext.rebuild_queue()
--- makes them anew. They stay members of the extension and belong to the superuser who runs this script.
+-- Written by the C++ code alone, granted to nobody, never dumped. All but the last are derived from public.jobs:
+-- jobs_ext.rebuild_queue() makes them anew. They stay members of the extension and belong to the superuser who runs this script.
 
 -- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve nothing:
 -- fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end would take
@@ -57,3 +57,19 @@ create table jobs_ext.state (
 );
 comment on table jobs_ext.state is
 'The triggers (pg_trigger: name, oid, xmin) under which the derived tables were built. While they are no longer the enabled ones, as after a restore, the derived tables count as not built.';
+
+-- Not derived: what a schedule was last run for is known nowhere else.
+create table jobs_ext.schedules (
+  role oid not null,
+  name text collate "C" not null,
+  job uuid,
+  enqueued_at timestamptz,
+  skipped bigint not null,
+  primary key (role, name)
+);
+comment on table jobs_ext.schedules is
+'What the runs of a schedule (job_schedule) remember for the next one. The schedules themselves are in cron.job.';
+comment on column jobs_ext.schedules.role is 'As whom it is run: pg_authid.oid';
+comment on column jobs_ext.schedules.job is 'The last job that it enqueued: public.jobs.id';
+comment on column jobs_ext.schedules.enqueued_at is 'When that was';
+comment on column jobs_ext.schedules.skipped is 'How many runs were left out because the job before still waited';

@@ -116,5 +116,21 @@ begin
     comment on view public.jobs_failed is 'The jobs that failed for good, with all their columns';
     perform jobs_ext.hand_over('public.jobs_failed');
   end if;
+
+  if not jobs_ext.is_there('public.jobs_schedules', 'v') then
+    create view public.jobs_schedules with (security_invoker = true) as
+    select s.* from jobs_ext.scheduled_jobs() s;
+    comment on view public.jobs_schedules is 'The recurring jobs of job_schedule(), those that pg_cron shows to the caller; none where it is missing';
+    comment on column public.jobs_schedules.schedule is 'When it runs, in the time zone cron.timezone, else GMT';
+    comment on column public.jobs_schedules.active is 'Whether pg_cron runs it';
+    comment on column public.jobs_schedules.username is 'As whom it runs';
+    comment on column public.jobs_schedules.last_run_at is 'When it last ran, be it in vain; where pg_cron keeps no record of runs, when it last enqueued a job';
+    comment on column public.jobs_schedules.last_status is 'How that run ended, says pg_cron: succeeded or failed';
+    comment on column public.jobs_schedules.last_message is 'What the server said to that run';
+    comment on column public.jobs_schedules.last_job is 'The last job that it enqueued: jobs.id';
+    comment on column public.jobs_schedules.skipped is 'How many runs were left out because the job before still waited';
+    comment on column public.jobs_schedules.next_run_at is 'When it comes next; null when never, inactive, or at the start of the server';
+    perform jobs_ext.hand_over('public.jobs_schedules');
+  end if;
 end $$;
 comment on function jobs_ext.install_views() is 'Makes the missing views. Part of jobs_ext.install().';

@@ -57,6 +57,16 @@ inline bool owns_table(Oid table, Oid role)
 #endif
 }
 
+// 16: one privilege check for all catalogs (commit c727f511bd).
+inline bool may_use_schema(Oid schema, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+    return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
 // 16: TRUNCATE can run as the owner of each table (commit 1e08576691).
 inline void truncate(List *relations, List *oids)
 {

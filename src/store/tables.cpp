@@ -318,6 +318,7 @@ Tables describe()
     result.queue = find_key_table("queue", 4);
     result.failed = find_key_table("failed", 2);
     result.expiring = find_key_table("expiring", 2);
+    result.schedules = find_key_table("schedules", 2);
     result.state = find_private("state");
     result.lanes = find_private("lanes");
     result.types = find_table("public", "job_types");
@@ -328,10 +329,10 @@ Tables describe()
 
 void relation_changed(Datum, Oid oid)
 {
-    const Oid ours[] = {known.jobs,        known.jobs_by_id,   known.jobs_by_key,    known.queue.table,
-                        known.queue.index, known.failed.table, known.failed.index,   known.expiring.table,
-                        known.lanes,       known.state,        known.expiring.index, known.attempts,
-                        known.types,       InvalidOid /* everything */};
+    const Oid ours[] = {known.jobs,        known.jobs_by_id,      known.jobs_by_key,     known.queue.table,
+                        known.queue.index, known.failed.table,    known.failed.index,    known.expiring.table,
+                        known.lanes,       known.state,           known.expiring.index,  known.attempts,
+                        known.types,       known.schedules.table, known.schedules.index, InvalidOid /* everything */};
     if (!is_known || std::find(std::begin(ours), std::end(ours), oid) != std::end(ours))
         forget_tables();
 }

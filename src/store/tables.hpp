@@ -7,7 +7,7 @@
 
 namespace store {
 
-// A table whose primary key is its whole row; kept in step with `jobs`, private.
+// A private table and its primary key. That of a derived table, kept in step with `jobs`, is its whole row.
 struct KeyTableOids {
     Oid table = InvalidOid;
     Oid index = InvalidOid;
@@ -26,6 +26,7 @@ struct Tables {
     ColumnSet referenced;  // columns that a foreign key of theirs may point at
 
     KeyTableOids queue, failed, expiring;
+    KeyTableOids schedules; // not derived: see schedules.hpp
     Oid lanes, state, types, attempts, attempts_index;
     bool attempts_in_the_way;
     bool queue_built;

@@ -57,27 +57,15 @@ bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
     return false;
 }
 
-void require_may_insert(const Jobs &jobs)
-{
-    if (store::direct(jobs.tables(), store::Operation::insert, 0))
-        require_insert(jobs.tables());
-}
-
 NewJob from_object(const JsonbValue &element)
 {
     if (!pg::is_object(element))
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("a job must be a JSON object")));
     NewJob job;
     pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
-        for (const NewJobField &field : new_job_fields) {
-            if (member.key != field.name)
-                continue;
-            // A JSON null means the default, but for the objects, where it is a value of the wrong kind.
-            job.*field.member = pg::sql_value(member.value, field.type, field.name);
-            return;
-        }
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
+        if (!set_field(job, member))
+            ereport(ERROR, (errcode(sqlstate::bad_argument),
+                            errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
     });
     return job;
 }

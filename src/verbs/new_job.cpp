@@ -10,6 +10,7 @@
 #include "store/types.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/moves.hpp"
+#include "verbs/privileges.hpp"
 
 namespace verbs {
 
@@ -121,6 +122,23 @@ text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
     for (int i = length - 1; i >= 0; --i)
         appendStringInfoChar(&text, digits[static_cast<int>(number >> (5 * i)) & 31]);
     return cstring_to_text_with_len(text.data, text.len);
+}
+
+bool set_field(NewJob &job, const pg::JsonMember &member)
+{
+    for (const NewJobField &field : new_job_fields) {
+        if (member.key != field.name)
+            continue;
+        job.*field.member = pg::sql_value(member.value, field.type, field.name);
+        return true;
+    }
+    return false;
+}
+
+void require_may_insert(const store::Jobs &jobs)
+{
+    if (store::direct(jobs.tables(), store::Operation::insert, 0))
+        require_insert(jobs.tables());
 }
 
 Row make_row(store::Jobs &jobs, const NewJob &wanted)

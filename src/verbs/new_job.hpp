@@ -1,6 +1,7 @@
 // What a new job is made of: what the caller says, and the defaults for the rest.
 #pragma once
 
+#include "pg/json.hpp"
 #include "store/jobs.hpp"
 
 namespace verbs {
@@ -34,6 +35,13 @@ inline constexpr NewJobField new_job_fields[] = {
     {"expires_at", TIMESTAMPTZOID, &NewJob::expires_at},
     {"options", JSONBOID, &NewJob::options},
 };
+
+// Sets what a member of a JSON object is named for. A JSON null means the default, but for the objects, where it is a
+// value of the wrong kind. False: there is no such parameter.
+bool set_field(NewJob &job, const pg::JsonMember &member);
+
+// 42501 for a caller who may not insert, where no statement will ask.
+void require_may_insert(const store::Jobs &jobs);
 
 // The row to insert. 22023 or PT413 for what cannot be.
 store::Row make_row(store::Jobs &jobs, const NewJob &wanted);

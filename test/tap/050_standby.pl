@@ -44,6 +44,9 @@ my @writers = (
 	"job_resume(job_id => 'waits-1')",
 	"job_type_set('import-csv', max_retries => 4)",
 	'job_maintain()',
+	"job_schedule('s', '* * * * *', 'import-csv')",
+	"job_unschedule('s')",
+	"jobs_ext.run_schedule('{\"name\": \"s\", \"job_type\": \"import-csv\"}')",
 	'jobs_ext.rebuild_queue()');
 my @calls = map { "select $_" } @writers;
 my @refused = map { "25006: $_" } @writers;
@@ -65,6 +68,7 @@ my @readers = (
 	[ 'select count(*) from jobs_active' => 4 ],
 	[ 'select count(*) from jobs_running' => 1 ],
 	[ 'select count(*) from jobs_failed' => 0 ],
+	[ 'select count(*) from jobs_schedules' => 0 ],
 	[ 'select sum(count) from jobs_queue_status' => 4 ],
 	[ 'select sum(total_jobs) from jobs_metrics' => 4 ]);
 for my $reader (@readers)

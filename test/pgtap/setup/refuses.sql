@@ -16,6 +16,7 @@ begin atomic
     union all select 'failed ' || f::text from jobs_ext.failed f
     union all select 'expiring ' || e::text from jobs_ext.expiring e
     union all select 'lane ' || l::text from jobs_ext.lanes l
+    union all select 'schedule ' || s::text from jobs_ext.schedules s
   ) as t (line);
 end;
 

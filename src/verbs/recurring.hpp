@@ -1,0 +1,41 @@
+// A schedule: what to enqueue at each of its runs. All of it stands in pg_cron's table, as a command that anybody can
+// read; nothing of it is kept elsewhere.
+#pragma once
+
+#include "store/types.hpp"
+#include "verbs/new_job.hpp"
+
+namespace verbs {
+
+// Its parts as they are given and as they are shown.
+struct Definition {
+    pg::Nullable name, job_type, input_payload, priority, options;
+};
+
+struct Recurring {
+    Datum name;
+    NewJob job;
+    std::optional<store::Microseconds> expires_in;
+    bool pile_up = false;
+};
+
+// 22023 for a name or options that cannot be; what concerns the job alone is seen when one is made.
+Recurring recurring(const Definition &given);
+
+// The job of a run that takes place now.
+store::Row make_run(store::Jobs &jobs, const Recurring &schedule);
+
+// The name that the schedule has in cron.job.
+Datum cron_name(Datum name);
+
+// The command that runs it.
+Datum cron_command(const Definition &definition);
+// What the command was made of; nothing, if it is not ours or was altered so that it cannot be read.
+std::optional<Definition> read_cron_command(Datum command);
+// 22023 for what is no definition.
+Definition read_definition(Jsonb *definition);
+
+// Of every command of ours, and of no other.
+inline constexpr char cron_command_begin[] = "select jobs_ext.run_schedule($jobs_ext$";
+
+} // namespace verbs

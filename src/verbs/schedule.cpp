@@ -1,0 +1,138 @@
+// job_schedule, job_unschedule, and the run of a schedule that pg_cron calls.
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "store/cron.hpp"
+#include "store/schedules.hpp"
+#include "verbs/arguments.hpp"
+#include "verbs/privileges.hpp"
+#include "verbs/recurring.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Column;
+using store::Jobs;
+using store::Row;
+using store::Schedules;
+
+[[noreturn]] void malformed(const char *schedule, const logic::CronProblem &problem)
+{
+    StringInfoData why;
+    initStringInfo(&why);
+    auto append = [&](std::string_view text) {
+        appendBinaryStringInfo(&why, text.data(), static_cast<int>(text.size()));
+    };
+    append(problem.field);
+    if (!problem.part.empty()) {
+        append(problem.field.empty() ? "\"" : " \"");
+        append(problem.part);
+        append("\"");
+    }
+    append(why.len == 0 ? "" : " ");
+    append(problem.what);
+    ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("malformed schedule \"%s\": %s", schedule, why.data),
+                    errhint("Five fields: minute, hour, day of the month, month, day of the week, as in"
+                            " \"*/5 8-18 * * mon-fri\"; or \"10 seconds\", @hourly, @daily, @weekly, @monthly, @yearly,"
+                            " @reboot.")));
+}
+
+logic::Cron checked_schedule(pg::Nullable schedule)
+{
+    require(schedule, "schedule");
+    const char *given = TextDatumGetCString(schedule.value);
+    const logic::ParsedCron parsed = logic::parse_cron(given);
+    if (parsed.problem)
+        malformed(given, *parsed.problem);
+    return parsed.cron;
+}
+
+// What a job takes from the request that enqueues it, it takes from the one that made the schedule: a run has none.
+void keep_request(Definition &definition, const Recurring &schedule, const Row &row)
+{
+    StringInfoData json;
+    initStringInfo(&json);
+    auto keep = [&](Column column, pg::Nullable given) {
+        static constexpr pg_uuid_t nil = {};
+        if (!given && row.has(column) && !store::same(DatumGetUUIDP(row[column]), &nil))
+            appendStringInfo(&json, "%s\"%s\": \"%s\"", json.len == 0 ? "{" : ", ",
+                             store::columns[store::index(column)].name, store::to_text(DatumGetUUIDP(row[column])));
+    };
+    keep(Column::organisation_id, schedule.job.organisation_id);
+    keep(Column::created_by, schedule.job.created_by);
+    if (json.len == 0)
+        return;
+    appendStringInfoChar(&json, '}');
+    const Datum kept = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+    definition.options = definition.options ? DirectFunctionCall2(jsonb_concat, definition.options.value, kept) : kept;
+}
+
+bool still_waits(Jobs &jobs, pg::Nullable id)
+{
+    if (!id)
+        return false;
+    const std::optional<Row> job = jobs.find(DatumGetUUIDP(id.value));
+    return job && (logic::waiting(job->status()) || job->status() == logic::Status::paused);
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_schedule)
+{
+    auto given = [&](int i) { return pg::argument(fcinfo, i); };
+    Definition definition = {given(0), given(2), given(3), given(4), given(5)};
+
+    pg::StatementScope scope("job_schedule()");
+    const Recurring schedule = recurring(definition);
+    const logic::Cron cron = checked_schedule(given(1));
+    Jobs jobs = Jobs::open();
+    require_insert(jobs.tables());
+    // All that an enqueue would refuse is refused now.
+    const Row row = make_run(jobs, schedule);
+    keep_request(definition, schedule, row);
+
+    const char *when = TextDatumGetCString(given(1).value);
+    store::cron::require_usable();
+    store::cron::require_runnable();
+    store::cron::require_known(cron, when);
+    const std::string_view plain = logic::plain_cron(when);
+    const Datum plain_text = PointerGetDatum(cstring_to_text_with_len(plain.data(), static_cast<int>(plain.size())));
+    return Int64GetDatum(store::cron::schedule(cron_name(schedule.name), plain_text, cron_command(definition),
+                                               CStringGetTextDatum(cron_command_begin)));
+}
+
+JOBS_FUNCTION(job_unschedule)
+{
+    pg::StatementScope scope("job_unschedule()");
+    const Datum name = require(pg::argument(fcinfo, 0), "name");
+    store::cron::require_usable();
+    const bool there = store::cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
+    Schedules(store::tables().schedules, RowExclusiveLock).remove(GetUserId(), name);
+    return BoolGetDatum(there);
+}
+
+JOBS_FUNCTION(run_schedule)
+{
+    const Datum given = require(pg::argument(fcinfo, 0), "definition");
+
+    pg::StatementScope scope("jobs_ext.run_schedule()");
+    const Recurring schedule = recurring(read_definition(DatumGetJsonbP(given)));
+    Jobs jobs = Jobs::open();
+    require_may_insert(jobs);
+    Schedules memory(jobs.tables().schedules, RowExclusiveLock);
+    memory.lock(GetUserId(), schedule.name);
+    jobs.renew_snapshot();
+    if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {
+        memory.count_skipped();
+        fcinfo->isnull = true;
+        return Datum{0};
+    }
+    Row row = make_run(jobs, schedule);
+    jobs.insert(row, false);
+    jobs.renew_snapshot();
+    memory.require_unchanged(GetUserId(), schedule.name);
+    memory.set_job(row.id(), *row.time(Column::created_at));
+    return UUIDPGetDatum(row.id());
+}
+
+} // namespace verbs
