@@ -20,12 +20,18 @@ select c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.a
 from pg_class c join pg_attribute a on a.attrelid = c.oid
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0
-  and c.relname in ('jobs', 'job_types', 'job_attempts')
+  and c.relname in ('jobs', 'job_types', 'job_attempts', 'jobs_archive')
 order by 1, 2;
 select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
 where conrelid in ('jobs'::regclass, 'job_types'::regclass, 'job_attempts'::regclass) and contype <> 'n'
 order by conrelid::regclass::text collate "C", conname;
-select indexdef from pg_indexes where schemaname in ('public', 'jobs_ext') order by tablename, indexname collate "C";
+-- The months of the archive have names of their own every month.
+select indexdef from pg_indexes where schemaname in ('public', 'jobs_ext') and tablename !~ '^jobs_archive_[0-9]'
+order by tablename, indexname collate "C";
+select count(*), bool_and(c.relname = 'jobs_archive_' || to_char(now() at time zone 'UTC' + n * interval '1 month', 'YYYY_MM')) as named
+from (select c.relname, row_number() over (order by c.relname) - 1 as n
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = 'public.jobs_archive'::regclass and c.relname <> 'jobs_archive_default') c;
 select tgrelid::regclass, tgname, pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
 order by tgrelid::regclass::text collate "C", tgname;
 -- The composite type job has the columns of jobs, in their order.

@@ -11,6 +11,8 @@ int max_waiters = 200;
 int maintenance_interval = 1000;
 bool notify = false;
 char *exclude_databases = nullptr;
+int archive_after = 30 * 24 * 60;
+int archive_keep = -1;
 bool async_claim = true;
 bool auto_register_types = false;
 bool force_statement_path = false;
@@ -122,6 +124,14 @@ void define()
     DefineCustomStringVariable("jobs_ext.exclude_databases", "Databases that no worker serves, separated by commas.",
                                "An asterisk: all of them.", &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr,
                                nullptr);
+    // Not PGC_SIGHUP: that would leave out ALTER DATABASE … SET. A reload reaches these in every process all the same.
+    DefineCustomIntVariable(
+        "jobs_ext.archive_after",
+        "How long an ended job stays in jobs before it is archived, unless its type says otherwise.", "-1: for ever.",
+        &archive_after, archive_after, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "jobs_ext.archive_keep", "How long the archive keeps a month after its end, before it is dropped.",
+        "-1: for ever.", &archive_keep, archive_keep, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.async_claim",
                              "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",
                              "Takes effect where the library is in shared_preload_libraries. A claim that a crash "

@@ -17,7 +17,7 @@ begin atomic
        jobs_ext.scheduled_jobs}'),
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
-    ('watcher', 'table', 'select', '{jobs_ext.maintenance}'),
+    ('watcher', 'table', 'select', '{jobs_ext.maintenance, jobs_ext.jobs_set_aside}'),
     ('watcher', 'function', 'execute', '{jobs_ext.maintenance_status}'),
 
     ('producer', 'table', 'insert', '{public.jobs}'),

@@ -43,6 +43,30 @@ create table jobs_ext.expiring (
 comment on table jobs_ext.expiring is
 'The waiting jobs that must have started by a certain time. Derived from public.jobs.';
 
+-- Rows come once, when a job ends, and go when it leaves public.jobs: at one end of each run and at the other. Vacuum
+-- comes after the archive has taken many; for freezing, as everywhere.
+create table jobs_ext.ended (
+  lane integer not null,
+  rank smallint not null,
+  ended_at timestamptz not null,
+  job uuid not null,
+  primary key (lane, rank, ended_at, job)
+) with (
+  fillfactor = 100,
+  autovacuum_vacuum_threshold = 5000,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_insert_scale_factor = 0.5,
+  autovacuum_analyze_scale_factor = 0.2,
+  autovacuum_vacuum_cost_delay = 0,
+  vacuum_truncate = false
+);
+comment on table jobs_ext.ended is
+'One narrow row for each job that has ended, in the order in which they leave public.jobs. Derived from public.jobs.';
+comment on column jobs_ext.ended.lane is 'The lane of its type (jobs_ext.lanes)';
+comment on column jobs_ext.ended.rank is 'Completed: 0. Failed or cancelled: 1.';
+comment on column jobs_ext.ended.ended_at is 'finished_at';
+comment on column jobs_ext.ended.job is 'public.jobs.id';
+
 create table jobs_ext.lanes (
   lane integer primary key check (lane > 0),
   job_type text not null unique
@@ -73,3 +97,29 @@ comment on column jobs_ext.schedules.role is 'As whom it is run: pg_authid.oid';
 comment on column jobs_ext.schedules.job is 'The last job that it enqueued: public.jobs.id';
 comment on column jobs_ext.schedules.enqueued_at is 'When that was';
 comment on column jobs_ext.schedules.skipped is 'How many runs were left out because the job before still waited';
+
+create table jobs_ext.set_aside (
+  job uuid primary key,
+  task text not null,
+  failures integer not null,
+  since timestamptz not null,
+  retry_at timestamptz not null,
+  sqlstate text not null,
+  message text not null
+) with (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+comment on table jobs_ext.set_aside is
+'The jobs that made maintenance fail, until it succeeds with them or they no longer need it. Shown by jobs_ext.jobs_set_aside.';
+
+-- With its owner's rights: who may look at it is told all of it.
+create view jobs_ext.jobs_set_aside as
+select s.job, s.task, s.failures, s.since, s.retry_at, s.sqlstate, s.message
+from jobs_ext.set_aside s;
+comment on view jobs_ext.jobs_set_aside is
+'The jobs that maintenance could not deal with, since something of the user''s stood in its way: a trigger, a foreign key, a constraint. The others go on; these are tried again, ever more seldom, at least once an hour. Looked at after retry_at, a job that no longer needs it disappears.';
+comment on column jobs_ext.jobs_set_aside.job is 'public.jobs.id';
+comment on column jobs_ext.jobs_set_aside.task is 'What was to be done: reap (its lease or run-time limit ran out), expire, remove, archive';
+comment on column jobs_ext.jobs_set_aside.failures is 'How often it was tried';
+comment on column jobs_ext.jobs_set_aside.since is 'When it failed first';
+comment on column jobs_ext.jobs_set_aside.retry_at is 'When it is tried again';
+comment on column jobs_ext.jobs_set_aside.sqlstate is 'SQLSTATE of the last failure';
+comment on column jobs_ext.jobs_set_aside.message is 'Message of the last failure';

@@ -70,7 +70,7 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
 'Creates a job type or changes its settings.
 
-Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted at its end. paused: none of its jobs is claimed.
+Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 
@@ -79,6 +79,6 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_maintain is
 'One round of maintenance, for servers without the background worker: call it every few seconds.
 
-Fails attempts whose lease or run-time limit ran out, and cancels jobs that had to be started by now.
+Fails attempts whose lease or run-time limit ran out; cancels jobs that had to be started by now; moves jobs that ended long ago to public.jobs_archive, or deletes them, as their types say; makes the next months of the archive and drops those that are older than jobs_ext.archive_keep. Whatever triggers and constraints of the user''s that concerns runs as the owner of public.jobs. It sets all constraints immediate until the end of the transaction. Partitions are neither made nor dropped inside a transaction block, since their locks would last until its end.
 
-Returns an object that counts what it did. Raises 42501 when not allowed.';
+Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and cancelled; expired; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by jobs_ext.jobs_set_aside; left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that failed as a whole, each with a warning; more: whether something is left for the next round. Raises 42501 when not allowed.';

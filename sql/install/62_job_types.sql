@@ -41,8 +41,8 @@ begin
   comment on column public.job_types.retry_delay_max is 'No retry waits longer than this';
   comment on column public.job_types.lease is 'How long a claim holds without a heartbeat; null: jobs_ext.default_lease';
   comment on column public.job_types.timeout is 'How long one attempt may take, heartbeats or not; null: any time';
-  comment on column public.job_types.keep_completed is 'How long a completed job stays in jobs; null: jobs_ext.archive_after; zero: it is deleted at its end';
-  comment on column public.job_types.keep_failed is 'How long a failed or cancelled job stays in jobs; null: jobs_ext.archive_after; zero: it is deleted at its end';
+  comment on column public.job_types.keep_completed is 'How long a completed job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is deleted by the next round of maintenance, and until then a repeated job_complete is answered';
+  comment on column public.job_types.keep_failed is 'How long a failed or cancelled job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is deleted by the next round of maintenance';
   comment on column public.job_types.paused is 'While true, no job of this type is claimed';
 
   -- Into a table made for the data of a dump, the dump brings them.

@@ -6,7 +6,8 @@ begin
     return;
   end if;
 
-  -- No foreign key: the attempts of a job outlive its move to the archive.
+  -- No foreign key: it would cost each attempt a look at jobs. With its job an attempt is deleted, or moves to the
+  -- archive.
   create table public.job_attempts (
     job uuid,
     attempt integer,

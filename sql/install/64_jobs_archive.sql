@@ -1,36 +1,105 @@
+-- The partitions are nobody's business: they stand in the extension's schema.
+create function jobs_ext.make_archive_partition(partition text, bounds text, comment text) returns regclass
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  made regclass;
+begin
+  execute format('create table jobs_ext.%I partition of public.jobs_archive %s', partition, bounds);
+  made := format('jobs_ext.%I', partition)::regclass;
+  execute format('comment on table %s is %L', made, comment);
+  -- Default privileges must not open what only the table above opens.
+  perform jobs_ext.revoke_all('table', made::text, c.relowner, c.relacl) from pg_class c where c.oid = made;
+  if to_regrole('authenticated') is not null then
+    execute format('alter table %s enable row level security', made);
+    execute format(
+      'create policy "Enable read access for org members" on %s for select to authenticated using (organisation_id = (
+         select nullif(nullif(current_setting(%L, true), %L)::jsonb ->> %L, %L)::uuid))',
+      made, 'request.jwt.claims', '', 'org_id', '');
+  end if;
+  return made;
+end $$;
+comment on function jobs_ext.make_archive_partition(text, text, text) is
+'Makes a partition of public.jobs_archive, open to nobody but its owner.';
+
+-- Maintenance calls this, as the owner of the archive. A reader of the archive must not wait for long behind it.
+create function jobs_ext.make_archive_month(month timestamptz) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '100ms'
+as $$
+declare
+  first constant timestamptz := date_trunc('month', month);
+  past constant timestamptz := first + interval '1 month';
+  other_jobs boolean := false;
+begin
+  -- Postgres would find these too, having read the whole partition under an exclusive lock.
+  if exists (
+    select from pg_inherits i
+    where i.inhrelid = to_regclass('jobs_ext.jobs_archive_default') and i.inhparent = to_regclass('public.jobs_archive')
+  ) then
+    execute 'select exists (select from jobs_ext.jobs_archive_default a where a.finished_at >= $1 and a.finished_at < $2)'
+      into other_jobs using first, past;
+  end if;
+  if other_jobs then
+    return false;
+  end if;
+  perform jobs_ext.make_archive_partition(
+    to_char(first, '"jobs_archive_"YYYY_MM'), format('for values from (%L) to (%L)', first, past),
+    to_char(first, '"The archived jobs that finished in "YYYY-MM" (UTC)"'));
+  return true;
+exception
+  -- Another default partition holds jobs of it; another partition takes a part of it; the name is taken.
+  when check_violation or invalid_object_definition or duplicate_table then
+    return false;
+end $$;
+comment on function jobs_ext.make_archive_month(timestamptz) is
+'Makes the partition of public.jobs_archive for the month, in UTC, of this time.
+
+Returns false when it can''t be: the default partition holds jobs of that month, another partition takes some of them, or the name is taken. Then the month stays where it is. Raises 55P03 when the archive is locked for long.';
+
+create function jobs_ext.drop_archive_month(partition regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
+as $$
+begin
+  execute format('drop table %s', partition);
+end $$;
+comment on function jobs_ext.drop_archive_month(regclass) is
+'Drops a partition of public.jobs_archive, with its jobs. Raises 55P03 when the archive is locked for long.';
+
 create function jobs_ext.install_jobs_archive() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if jobs_ext.is_there('public.jobs_archive', 'p', 'public.job') then
-    return;
+  if not jobs_ext.is_there('public.jobs_archive', 'p', 'public.job') then
+    create table public.jobs_archive (
+      like public.job,
+      archived_at timestamptz not null default current_timestamp,
+      attempts jsonb,
+      primary key (id, finished_at)
+    ) partition by range (finished_at);
+    create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
+
+    comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both tables travels along';
+    comment on column public.jobs_archive.archived_at is 'When the job was moved here';
+    comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing';
+
+    if to_regrole('authenticated') is not null then
+      alter table public.jobs_archive enable row level security;
+      create policy "Enable read access for org members" on public.jobs_archive for select to authenticated
+        using (organisation_id = (
+          select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
+    end if;
+
+    perform jobs_ext.hand_over('public.jobs_archive');
+    perform jobs_ext.hand_over(
+      jobs_ext.make_archive_partition('jobs_archive_default', 'default', 'What no other partition of public.jobs_archive takes'));
+    -- Whether it holds jobs of a month is asked before that month gets a partition of its own.
+    create index jobs_archive_default_finished_at on jobs_ext.jobs_archive_default (finished_at);
   end if;
 
-  -- The partitions are nobody's business: they stand in the extension's schema.
-  create table public.jobs_archive (
-    like public.job,
-    archived_at timestamptz not null default current_timestamp,
-    primary key (id, finished_at)
-  ) partition by range (finished_at);
-  create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
-  create table jobs_ext.jobs_archive_default partition of public.jobs_archive default;
-
-  comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were';
-  comment on column public.jobs_archive.archived_at is 'When the job was moved here';
-  comment on table jobs_ext.jobs_archive_default is 'What no other partition of public.jobs_archive takes';
-
-  if to_regrole('authenticated') is not null then
-    alter table public.jobs_archive enable row level security;
-    create policy "Enable read access for org members" on public.jobs_archive for select to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    alter table jobs_ext.jobs_archive_default enable row level security;
-    create policy "Enable read access for org members" on jobs_ext.jobs_archive_default for select to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-  end if;
-
-  perform jobs_ext.hand_over('public.jobs_archive');
-  perform jobs_ext.hand_over('jobs_ext.jobs_archive_default');
+  -- Made ahead, so that no job has to wait for one.
+  perform jobs_ext.hand_over(to_regclass('jobs_ext.jobs_archive_' || to_char(m.month at time zone 'UTC', 'YYYY_MM')))
+  from generate_series(0, 2) n, lateral (select now() + n * interval '1 month') m (month)
+  where jobs_ext.make_archive_month(m.month);
 end $$;
-comment on function jobs_ext.install_jobs_archive() is 'Makes public.jobs_archive where it is missing. Part of jobs_ext.install().';
+comment on function jobs_ext.install_jobs_archive() is
+'Makes public.jobs_archive where it is missing, and its partitions for the next months. Part of jobs_ext.install().';

@@ -20,7 +20,7 @@ begin
     join pg_class rows on rows.oid = t.typrelid and rows.relkind = 'c'
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
     union all
-    select 'table', null, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))
+    select 'table', case c.relkind when 'v' then 'select' end, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))
     from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
   loop
@@ -32,7 +32,8 @@ begin
 
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(
-      array(select p.object from jobs_ext.privileges(r.kind) p where p.sort in ('function', 'type')), r.role, r.kind);
+      array(select p.object from jobs_ext.privileges(r.kind) p
+            where p.sort in ('function', 'type') or p.object in ('jobs_ext', 'jobs_ext.jobs_set_aside')), r.role, r.kind);
   end loop;
 end $$;
 

@@ -40,4 +40,17 @@ constexpr std::optional<QueueKey> queue_key(Status status, std::int32_t lane_of_
     return QueueKey{running_lane, 0, due};
 }
 
+inline constexpr std::int16_t completed_rank = 0;
+inline constexpr std::int16_t failed_rank = 1;
+
+// Where a job that has ended waits to leave `jobs`: in the lane of its type, those that completed apart from those that
+// failed or were cancelled, since each is kept for a time of its own.
+constexpr std::optional<QueueKey> ended_key(Status status, std::int32_t lane_of_type,
+                                            std::optional<Instant> finished_at)
+{
+    if (!ended(status) || !finished_at)
+        return std::nullopt;
+    return QueueKey{lane_of_type, status == Status::completed ? completed_rank : failed_rank, *finished_at};
+}
+
 } // namespace logic

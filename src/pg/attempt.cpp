@@ -2,16 +2,25 @@
 
 namespace pg {
 
-namespace {
-
-bool concerns_all(const ErrorData *error)
+bool is_of_server(const ErrorData *error)
 {
-    const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-    return category == ERRCODE_OPERATOR_INTERVENTION || error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-           error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+    switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
+    case ERRCODE_TRANSACTION_ROLLBACK:
+    case ERRCODE_INSUFFICIENT_RESOURCES:
+    case ERRCODE_OPERATOR_INTERVENTION:
+    case ERRCODE_SYSTEM_ERROR:
+    case ERRCODE_INTERNAL_ERROR:
+        return true;
+    default:
+        return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+    }
 }
 
-} // namespace
+bool ends_the_call(const ErrorData *error)
+{
+    return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+           error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
 
 namespace {
 
@@ -45,7 +54,7 @@ ErrorData *guard(Work work, void (*undo)())
 
 } // namespace
 
-ErrorData *attempt(void (*work)(void *), void *argument)
+ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised)
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
@@ -59,7 +68,7 @@ ErrorData *attempt(void (*work)(void *), void *argument)
         },
         RollbackAndReleaseCurrentSubTransaction);
     CurrentResourceOwner = owner;
-    if (error != nullptr && concerns_all(error))
+    if (error != nullptr && is_raised(error))
         ReThrowError(error);
     return error;
 }

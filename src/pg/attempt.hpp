@@ -5,15 +5,23 @@
 
 namespace pg {
 
-// Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why. A cancel, a
-// shutdown, the lack of memory or a snapshot that is too old is raised, not returned. What `work` opens it must close: nothing of it outlives the
-// subtransaction.
-ErrorData *attempt(void (*work)(void *), void *argument);
+// Not the fault of what the work was about: a cancel, a shutdown, a lack of resources, a lock that was not to be had in
+// time, a broken disk, an internal error.
+bool is_of_server(const ErrorData *error);
+
+// Whoever goes on after such an error makes it worse: a cancel, a shutdown, the lack of memory, a snapshot that is too
+// old.
+bool ends_the_call(const ErrorData *error);
+
+// Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why; an error that
+// `is_raised` is raised, not returned. What `work` opens it must close: nothing of it outlives the subtransaction.
+using IsRaised = bool (*)(const ErrorData *);
+ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised);
 
 template <class Work>
-ErrorData *attempt(Work work)
+ErrorData *attempt(Work work, IsRaised is_raised = is_of_server)
 {
-    return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
+    return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, is_raised);
 }
 
 // The same in a transaction of its own, for a process that has none; every error is returned. A statement that takes longer

@@ -13,19 +13,40 @@ struct SavedPlan {
 // A backend meets a few dozen statements at most.
 SavedPlan *saved_plans = nullptr;
 
-SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters)
+SPIPlanPtr prepare(const char *statement, std::span<const Parameter> parameters)
 {
-    for (SavedPlan *saved = saved_plans; saved != nullptr; saved = saved->next)
-        if (std::strcmp(saved->statement, statement) == 0)
-            return saved->plan;
-
     Oid types[FUNC_MAX_ARGS];
     for (std::size_t i = 0; i < parameters.size(); ++i)
         types[i] = parameters[i].type;
     SPIPlanPtr plan = SPI_prepare(statement, static_cast<int>(parameters.size()), types);
     if (plan == nullptr || SPI_keepplan(plan) != 0)
         elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+    return plan;
+}
 
+// A rule DO INSTEAD NOTHING leaves a plan that depends on no table: Postgres does not see when the rule is gone.
+bool is_nothing(SPIPlanPtr plan)
+{
+    ListCell *cell;
+    foreach (cell, SPI_plan_get_plan_sources(plan))
+        if (static_cast<CachedPlanSource *>(lfirst(cell))->query_list == NIL)
+            return true;
+    return false;
+}
+
+SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters)
+{
+    for (SavedPlan *saved = saved_plans; saved != nullptr; saved = saved->next) {
+        if (std::strcmp(saved->statement, statement) != 0)
+            continue;
+        if (is_nothing(saved->plan)) {
+            SPIPlanPtr plan = prepare(statement, parameters);
+            SPI_freeplan(saved->plan);
+            saved->plan = plan;
+        }
+        return saved->plan;
+    }
+    SPIPlanPtr plan = prepare(statement, parameters);
     auto saved = static_cast<SavedPlan *>(MemoryContextAlloc(TopMemoryContext, sizeof(SavedPlan)));
     saved->statement = MemoryContextStrdup(TopMemoryContext, statement);
     saved->plan = plan;
@@ -38,12 +59,21 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
 
 Oid AsOwner::owner_of(Oid table)
 {
+    // It can't change hands from here on: else a trigger of the next owner's would run as this one.
+    LockRelationOid(table, AccessShareLock);
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
     if (!HeapTupleIsValid(tuple))
         elog(ERROR, "cache lookup failed for relation %u", table);
     const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
     ReleaseSysCache(tuple);
     return owner;
+}
+
+void set_constraints_immediate()
+{
+    ConstraintsSetStmt *all = makeNode(ConstraintsSetStmt);
+    all->deferred = false;
+    AfterTriggerSetState(all);
 }
 
 std::uint64_t run(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)

@@ -82,6 +82,21 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
     return null ? std::nullopt : parse(TextDatumGetCString(outcome));
 }
 
+pg::Nullable as_json(const Tables &tables, const pg_uuid_t *job)
+{
+    pg::AsOwner owner(tables.attempts);
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
+    pg::run("select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('attempt', attempt, 'worker', worker,"
+            " 'started_at', started_at, 'ended_at', ended_at, 'outcome', outcome, 'error_message', error_message,"
+            " 'error_details', error_details) order by attempt)"
+            " from public.job_attempts where job operator(pg_catalog.=) $1",
+            parameters);
+    bool null;
+    const Datum all = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+    return null ? pg::Nullable{} : SPI_datumTransfer(all, false, -1);
+}
+
 void remove(const Tables &tables, const pg_uuid_t *job)
 {
     if (tables.attempts_in_the_way) {

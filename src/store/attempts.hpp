@@ -15,6 +15,9 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
 // How an attempt of the job ended; nothing: it did not end, or succeeded.
 std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt);
 
+// All of a job's, in order, as a JSON array of objects; null when there is none.
+pg::Nullable as_json(const Tables &tables, const pg_uuid_t *job);
+
 // With their job.
 void remove(const Tables &tables, const pg_uuid_t *job);
 

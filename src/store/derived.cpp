@@ -10,7 +10,7 @@ namespace {
 using logic::Status;
 
 struct Keys {
-    std::optional<Key> queue, failed, expiring;
+    std::optional<Key> queue, failed, expiring, ended;
 };
 
 Keys keys_of(const Row *row)
@@ -25,6 +25,8 @@ Keys keys_of(const Row *row)
         keys.failed = instant_key_of(*row->time(Column::created_at), row->id());
     if (may_expire(*row))
         keys.expiring = instant_key_of(*row->time(Column::expires_at), row->id());
+    if (auto key = ended_key(*row))
+        keys.ended = queue_key_of(*key, row->id());
     return keys;
 }
 
@@ -86,6 +88,14 @@ std::optional<logic::QueueKey> queue_key(const Row &row)
                             row.time(Column::lease_expires_at), row.time(Column::timeout_at));
 }
 
+std::optional<logic::QueueKey> ended_key(const Row &row)
+{
+    const Status status = row.status();
+    if (!logic::ended(status))
+        return std::nullopt;
+    return logic::ended_key(status, lanes::of(row.text(Column::job_type)), row.time(Column::finished_at));
+}
+
 bool may_expire(const Row &row)
 {
     const Status status = row.status();
@@ -106,11 +116,12 @@ void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
         follow_one(was.queue, is.queue, [&]() -> KeyTable & { return queue(); });
     follow_one(was.failed, is.failed, [&]() -> KeyTable & { return failed(); });
     follow_one(was.expiring, is.expiring, [&]() -> KeyTable & { return expiring(); });
+    follow_one(was.ended, is.ended, [&]() -> KeyTable & { return ended(); });
 }
 
 void Derived::unlock_when_closed()
 {
-    for (std::optional<KeyTable> *table : {&queue_, &failed_, &expiring_})
+    for (std::optional<KeyTable> *table : {&queue_, &failed_, &expiring_, &ended_})
         if (*table)
             (*table)->unlock_when_closed();
 }
@@ -125,6 +136,8 @@ void Derived::add(const Row &row)
         failed().insert(*keys.failed);
     if (keys.expiring)
         expiring().insert(*keys.expiring);
+    if (keys.ended)
+        ended().insert(*keys.ended);
 }
 
 KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids)
@@ -138,5 +151,6 @@ KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids
 KeyTable &Derived::queue() { return open(queue_, tables_.queue); }
 KeyTable &Derived::failed() { return open(failed_, tables_.failed); }
 KeyTable &Derived::expiring() { return open(expiring_, tables_.expiring); }
+KeyTable &Derived::ended() { return open(ended_, tables_.ended); }
 
 } // namespace store

@@ -7,6 +7,8 @@ namespace store {
 
 std::optional<logic::QueueKey> queue_key(const Row &row);
 
+std::optional<logic::QueueKey> ended_key(const Row &row);
+
 // Whether the job is to be cancelled at `expires_at`: it never started. A retry that waits does not expire.
 bool may_expire(const Row &row);
 
@@ -26,13 +28,14 @@ public:
     KeyTable &queue();
     KeyTable &failed();
     KeyTable &expiring();
+    KeyTable &ended();
 
 private:
     KeyTable &open(std::optional<KeyTable> &table, const KeyTableOids &oids);
 
     const Tables &tables_;
     MemoryContext memory_ = CurrentMemoryContext;
-    std::optional<KeyTable> queue_, failed_, expiring_;
+    std::optional<KeyTable> queue_, failed_, expiring_, ended_;
 };
 
 } // namespace store

@@ -1,6 +1,7 @@
 #include "store/jobs.hpp"
 
 #include "settings.hpp"
+#include "store/attempts.hpp"
 #include "store/queue_state.hpp"
 #include "store/statement.hpp"
 
@@ -137,13 +138,13 @@ void Jobs::renew_snapshot()
     pg::renew_snapshot();
 }
 
-Jobs::Lock Jobs::try_lock()
+Jobs::Lock Jobs::try_lock(LockTupleMode mode)
 {
     TM_FailureData failure;
     ItemPointerData tid = found_->tts_tid;
     // Locking a version may leave the slot empty when it fails; `out_` is free at this point.
-    const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true),
-                                              LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure);
+    const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true), mode,
+                                              LockWaitSkip, 0, &failure);
     switch (result) {
     case TM_Ok:
         return Lock::taken;
@@ -194,6 +195,22 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
         return update_directly(before, after, queue_row);
     only_direct_ = false;
     return statement::update(tables_, after);
+}
+
+Written Jobs::remove(const Row &before, bool has_attempts)
+{
+    if (!direct(tables_, Operation::remove, 0)) {
+        only_direct_ = false;
+        return statement::remove(before.id()); // the trigger does the rest
+    }
+    CheckCmdReplicaIdentity(table_, CMD_DELETE);
+    ItemPointerData tid = before.tid;
+    if (writer_.remove(&tid) != TM_Ok)
+        return Written::changed_meanwhile;
+    derived_.follow(&before, nullptr);
+    if (has_attempts)
+        attempts::remove(tables_, before.id());
+    return Written::yes;
 }
 
 bool Jobs::insert(Row &row, bool keyed)

@@ -34,7 +34,7 @@ public:
 
     enum class Lock { taken, busy, changed };
     // Locks the version that was just found, without waiting. `changed`: it is not the newest, nothing is locked.
-    Lock try_lock();
+    Lock try_lock(LockTupleMode mode = LockTupleNoKeyExclusive);
 
     // Writes a new row. Sets what the database made of it. False: its job_id is taken, only when `keyed`.
     bool insert(Row &row, bool keyed);
@@ -42,6 +42,13 @@ public:
     // Replaces the version that was just found. `after` is set to what was really written. `queue_row`: where the
     // job's row of the queue is, if that is known from a scan under the active snapshot.
     Written update(const Row &before, Row &after, ItemPointer queue_row = nullptr);
+
+    // Deletes the version that was just found and locked, with its attempts, if it may have any.
+    Written remove(const Row &before, bool has_attempts);
+
+    // The version that was just found, whole: also the user's own columns.
+    TupleTableSlot *found() const { return found_; }
+    Relation table() const { return table_; }
 
     // Locks, by a statement of the caller's, a row that is going to be written by one: it must not change between
     // being looked at and being written. False: the caller may not see or not update it, or it is gone.

@@ -1,5 +1,5 @@
-// The tables that are derived from `jobs`: queue (what is due next), failed, expiring. Each row is its own primary key
-// and a function of one row of `jobs`.
+// The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended. Each row is its own
+// primary key and a function of one row of `jobs`.
 //
 // The jobs row is the mutex: whoever changes a job's key has just changed, or holds locked, the newest version of its
 // jobs row, and saw that version through the active snapshot. So the key's row under the same snapshot is the newest

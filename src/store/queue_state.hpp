@@ -1,4 +1,4 @@
-// Whether the derived tables (queue, failed, expiring) say what `jobs` says. They do as long as the enabled triggers
+// Whether the derived tables (queue, failed, expiring, ended) say what `jobs` says. They do as long as the enabled triggers
 // on `jobs` are the very ones under which they were built: a restore that loads rows first and makes triggers last, or
 // somebody who disables them for a while, leaves other rows in pg_trigger.
 #pragma once

@@ -171,6 +171,16 @@ Inserted insert(const Tables &tables, Row &row, bool keyed)
                     errmsg("a trigger or rule on jobs kept the new job from being written")));
 }
 
+Written remove(const pg_uuid_t *id)
+{
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    pg::run("delete from public.jobs where id operator(pg_catalog.=) $1", parameters);
+    // Not by the count of rows: a rule may have done something else instead.
+    const bool there = pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+    return there ? Written::suppressed : Written::yes;
+}
+
 void watch()
 {
     RegisterXactCallback(transaction_ended, nullptr);

@@ -24,6 +24,9 @@ Written update(const Tables &tables, Row &row);
 enum class Inserted { yes, key_taken };
 Inserted insert(const Tables &tables, Row &row, bool keyed);
 
+// Deletes the row, with whatever the user's triggers and foreign keys do about it. `suppressed`: it is still there.
+Written remove(const pg_uuid_t *id);
+
 void watch();
 
 } // namespace store::statement

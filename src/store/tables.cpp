@@ -51,7 +51,8 @@ Oid find_private(const char *table)
     return oid;
 }
 
-// A valid unique b-tree on just these columns, usable at once; InvalidOid if there is none.
+} // namespace
+
 Oid unique_index_on(Relation table, std::span<const AttrNumber> on)
 {
     Oid found = InvalidOid;
@@ -76,6 +77,49 @@ Oid unique_index_on(Relation table, std::span<const AttrNumber> on)
     return found;
 }
 
+AttrNumber number_of(Relation table, const char *name)
+{
+    for (int number = 1; number <= table->rd_att->natts; ++number) {
+        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
+        if (!attribute->attisdropped && namestrcmp(&attribute->attname, name) == 0)
+            return static_cast<AttrNumber>(number);
+    }
+    return InvalidAttrNumber;
+}
+
+namespace {
+
+bool fires_on(const Trigger &trigger, Operation operation)
+{
+    switch (operation) {
+    case Operation::insert:
+        return TRIGGER_FOR_INSERT(trigger.tgtype);
+    case Operation::update:
+        return TRIGGER_FOR_UPDATE(trigger.tgtype);
+    case Operation::remove:
+        return TRIGGER_FOR_DELETE(trigger.tgtype);
+    }
+    return true;
+}
+
+} // namespace
+
+bool trigger_of_theirs(Relation table, Operation operation)
+{
+    if (table->trigdesc == nullptr)
+        return false;
+    for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
+        const Trigger &trigger = table->trigdesc->triggers[i];
+        if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
+            !queue_state::is_ours(trigger.tgname, trigger.tgfoid, trigger.tgtype,
+                                  trigger.tgnattr == 0 && trigger.tgqual == nullptr))
+            return true;
+    }
+    return false;
+}
+
+namespace {
+
 KeyTableOids find_key_table(const char *name, int columns)
 {
     KeyTableOids oids;
@@ -86,16 +130,6 @@ KeyTableOids find_key_table(const char *name, int columns)
     if (!OidIsValid(oids.index))
         altered(name, "Its primary key is missing or not valid.");
     return oids;
-}
-
-AttrNumber number_of(Relation table, const char *name)
-{
-    for (int number = 1; number <= table->rd_att->natts; ++number) {
-        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
-        if (!attribute->attisdropped && namestrcmp(&attribute->attname, name) == 0)
-            return static_cast<AttrNumber>(number);
-    }
-    return InvalidAttrNumber;
 }
 
 void map_columns(Relation table, Tables &result)
@@ -201,31 +235,6 @@ bool constraint_of_theirs(Relation table)
     return found;
 }
 
-bool fires_on(const Trigger &trigger, Operation operation)
-{
-    switch (operation) {
-    case Operation::insert:
-        return TRIGGER_FOR_INSERT(trigger.tgtype);
-    case Operation::update:
-        return TRIGGER_FOR_UPDATE(trigger.tgtype);
-    }
-    return true;
-}
-
-bool trigger_of_theirs(Relation table, Operation operation)
-{
-    if (table->trigdesc == nullptr)
-        return false;
-    for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
-        const Trigger &trigger = table->trigdesc->triggers[i];
-        if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
-            !queue_state::is_ours(trigger.tgname, trigger.tgfoid, trigger.tgtype,
-                                  trigger.tgnattr == 0 && trigger.tgqual == nullptr))
-            return true;
-    }
-    return false;
-}
-
 ColumnSet to_column_set(const Tables &result, AttrNumber number)
 {
     for (int i = 0; i < column_count; ++i)
@@ -249,6 +258,7 @@ void find_foreign_keys(Relation table, Tables &result)
         is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;
     if (!is_referenced)
         return;
+    result.remove_in_the_way = true;
     Bitmapset *keys = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_KEY);
     for (int i = 0; i < column_count; ++i)
         if (bms_is_member(result.number[i] - FirstLowInvalidHeapAttributeNumber, keys))
@@ -273,6 +283,7 @@ void describe_jobs(Tables &result)
 
     const bool rules = jobs->rd_rules != nullptr;
     const bool constraints = constraint_of_theirs(jobs);
+    result.remove_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
     result.insert_in_the_way =
         rules || constraints || needs_executor(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
     result.update_in_the_way =
@@ -312,6 +323,16 @@ void describe_attempts(Tables &result)
                                  (constraints != nullptr && constraints->num_check > 1);
 }
 
+void find_set_aside(Tables &result)
+{
+    result.set_aside = find_private("set_aside");
+    pg::OpenRelation table = pg::open_briefly(result.set_aside);
+    const AttrNumber job[] = {1};
+    result.set_aside_index = unique_index_on(table, job);
+    if (!OidIsValid(result.set_aside_index))
+        altered("set_aside", "Its primary key is missing or not valid.");
+}
+
 Tables describe()
 {
     Tables result = {};
@@ -319,6 +340,8 @@ Tables describe()
     result.failed = find_key_table("failed", 2);
     result.expiring = find_key_table("expiring", 2);
     result.schedules = find_key_table("schedules", 2);
+    result.ended = find_key_table("ended", 4);
+    find_set_aside(result);
     result.state = find_private("state");
     result.lanes = find_private("lanes");
     result.types = find_table("public", "job_types");
@@ -332,6 +355,7 @@ void relation_changed(Datum, Oid oid)
     const Oid ours[] = {known.jobs,        known.jobs_by_id,      known.jobs_by_key,     known.queue.table,
                         known.queue.index, known.failed.table,    known.failed.index,    known.expiring.table,
                         known.lanes,       known.state,           known.expiring.index,  known.attempts,
+                        known.ended.table, known.ended.index,     known.set_aside,       known.set_aside_index,
                         known.types,       known.schedules.table, known.schedules.index, InvalidOid /* everything */};
     if (!is_known || std::find(std::begin(ours), std::end(ours), oid) != std::end(ours))
         forget_tables();
@@ -371,6 +395,8 @@ bool direct(const Tables &tables, Operation operation, ColumnSet written)
         return !tables.insert_in_the_way;
     case Operation::update:
         return !tables.update_in_the_way && ((tables.referencing | tables.referenced) & written) == 0;
+    case Operation::remove:
+        return !tables.remove_in_the_way;
     }
     return false;
 }

@@ -22,10 +22,12 @@ struct Tables {
     // What a direct write would skip.
     bool insert_in_the_way;
     bool update_in_the_way;
+    bool remove_in_the_way;
     ColumnSet referencing; // columns of foreign keys of theirs
     ColumnSet referenced;  // columns that a foreign key of theirs may point at
 
-    KeyTableOids queue, failed, expiring;
+    KeyTableOids queue, failed, expiring, ended;
+    Oid set_aside, set_aside_index;
     KeyTableOids schedules; // not derived: see schedules.hpp
     Oid lanes, state, types, attempts, attempts_index;
     bool attempts_in_the_way;
@@ -38,7 +40,15 @@ const Tables &tables();
 // 42804 unless it is a plain heap table.
 void require_ordinary(Relation table);
 
-enum class Operation { insert, update };
+// A valid unique b-tree on just these columns, usable at once; InvalidOid if there is none.
+Oid unique_index_on(Relation table, std::span<const AttrNumber> on);
+
+// The number of a column, or InvalidAttrNumber.
+AttrNumber number_of(Relation table, const char *name);
+
+// Whether a trigger of the user's fires on it, apart from ours on `jobs` and those of foreign keys.
+enum class Operation { insert, update, remove };
+bool trigger_of_theirs(Relation table, Operation operation);
 
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.

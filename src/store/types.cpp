@@ -16,25 +16,60 @@ struct Lane {
     char type[type_name_bytes];
 };
 
-// Both lists are read whole: types are few.
+// A table that is read whole: types are few. Each for itself: a job must be able to end where `job_types` was altered.
+template <class Element>
 struct Cache {
     MemoryContext memory = nullptr;
-    Type *types = nullptr;
-    int type_count = 0;
-    Lane *lanes = nullptr;
-    int lane_count = 0;
+    Element *list = nullptr;
+    int count = 0;
     bool valid = false;
-    Oid types_table = InvalidOid;
-    Oid lanes_table = InvalidOid;
+    Oid table = InvalidOid;
     std::uint64_t changes = 0;
-} cache;
+
+    void relation_changed(Oid oid)
+    {
+        if (!OidIsValid(oid) || oid == table || !valid)
+            forget();
+    }
+    void forget()
+    {
+        valid = false;
+        ++changes;
+    }
+    Element &add()
+    {
+        // Doubles at powers of two.
+        if (count == 0)
+            list = static_cast<Element *>(MemoryContextAlloc(memory, sizeof(Element)));
+        else if ((count & (count - 1)) == 0)
+            list = static_cast<Element *>(repalloc(list, sizeof(Element) * count * 2));
+        return list[count++];
+    }
+    template <class Read>
+    void load(Oid Tables::*which, Read read)
+    {
+        // Bounded, since debug_discard_caches makes every look a change.
+        for (int tries = 0; !valid && tries < 10; ++tries) {
+            table = tables().*which;
+            if (memory == nullptr)
+                memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext types", ALLOCSET_SMALL_SIZES);
+            MemoryContextReset(memory);
+            list = nullptr;
+            count = 0;
+            const std::uint64_t before = changes;
+            read(table);
+            valid = changes == before;
+        }
+    }
+};
+
+Cache<Type> known_types;
+Cache<Lane> known_lanes;
 
 void relation_changed(Datum, Oid oid)
 {
-    if (!OidIsValid(oid) || oid == cache.types_table || oid == cache.lanes_table || !cache.valid) {
-        cache.valid = false;
-        ++cache.changes;
-    }
+    known_types.relation_changed(oid);
+    known_lanes.relation_changed(oid);
 }
 
 void copy_name(char *to, Datum text)
@@ -87,6 +122,8 @@ public:
         type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"));
         type.lease = optional_span(column(slot, "lease"));
         type.timeout = optional_span(column(slot, "timeout"));
+        type.keep_completed = optional_span(column(slot, "keep_completed"));
+        type.keep_failed = optional_span(column(slot, "keep_failed"));
         type.paused = DatumGetBool(required(slot, "paused"));
         return type;
     }
@@ -124,7 +161,8 @@ private:
         static constexpr ColumnDefinition expected[] = {
             {"job_type", VARCHAROID}, {"job_category", VARCHAROID}, {"backoff", TEXTOID},
             {"max_retries", INT4OID}, {"retry_delay_ms", INT4OID},  {"retry_delay_max", INTERVALOID},
-            {"lease", INTERVALOID},   {"timeout", INTERVALOID},     {"paused", BOOLOID}};
+            {"lease", INTERVALOID},   {"timeout", INTERVALOID},     {"keep_completed", INTERVALOID},
+            {"paused", BOOLOID},      {"keep_failed", INTERVALOID}};
         const Oid actual = pg::attribute(table_->rd_att, number)->atttypid;
         for (const ColumnDefinition &definition : expected)
             if (std::strcmp(definition.name, name) == 0 && definition.type != actual &&
@@ -152,17 +190,6 @@ void scan_all(Relation table, Each each)
     UnregisterSnapshot(snapshot);
 }
 
-template <class Element>
-Element *grow(Element *list, int count)
-{
-    // Doubles at powers of two.
-    if (count == 0)
-        return static_cast<Element *>(MemoryContextAlloc(cache.memory, sizeof(Element)));
-    if ((count & (count - 1)) == 0)
-        return static_cast<Element *>(repalloc(list, sizeof(Element) * count * 2));
-    return list;
-}
-
 void read_types(Oid oid)
 {
     pg::OpenRelation table = pg::open_briefly(oid);
@@ -172,9 +199,8 @@ void read_types(Oid oid)
         // An owner may have made the column wider than the name of a job's type can be.
         if (!reader.is_usable(slot))
             return;
-        Type type = reader.read(slot);
-        cache.types = grow(cache.types, cache.type_count);
-        cache.types[cache.type_count++] = type;
+        const Type type = reader.read(slot);
+        known_types.add() = type;
     });
 }
 
@@ -183,48 +209,31 @@ void read_lanes(Oid oid)
     pg::OpenRelation table = pg::open_briefly(oid);
     scan_all(table, [&](TupleTableSlot *slot) {
         bool null;
-        cache.lanes = grow(cache.lanes, cache.lane_count);
-        Lane &lane = cache.lanes[cache.lane_count++];
+        Lane &lane = known_lanes.add();
         lane.number = DatumGetInt32(slot_getattr(slot, 1, &null));
         copy_name(lane.type, slot_getattr(slot, 2, &null));
     });
 }
 
-void load()
-{
-    // Bounded, since debug_discard_caches makes every look a change.
-    for (int tries = 0; !cache.valid && tries < 10; ++tries) {
-        const Tables &known = tables();
-        cache.types_table = known.types;
-        cache.lanes_table = known.lanes;
-        if (cache.memory == nullptr)
-            cache.memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext types", ALLOCSET_SMALL_SIZES);
-        MemoryContextReset(cache.memory);
-        cache.types = nullptr;
-        cache.lanes = nullptr;
-        cache.type_count = cache.lane_count = 0;
-        const std::uint64_t before = cache.changes;
-        read_types(cache.types_table);
-        read_lanes(cache.lanes_table);
-        cache.valid = cache.changes == before;
-    }
-}
+void load_types() { known_types.load(&Tables::types, read_types); }
+
+void load_lanes() { known_lanes.load(&Tables::lanes, read_lanes); }
 
 const Type *find(std::string_view name)
 {
-    load();
-    for (int i = 0; i < cache.type_count; ++i)
-        if (name == cache.types[i].name)
-            return &cache.types[i];
+    load_types();
+    for (int i = 0; i < known_types.count; ++i)
+        if (name == known_types.list[i].name)
+            return &known_types.list[i];
     return nullptr;
 }
 
 std::optional<std::int32_t> find_lane(std::string_view type)
 {
-    load();
-    for (int i = 0; i < cache.lane_count; ++i)
-        if (type == cache.lanes[i].type)
-            return cache.lanes[i].number;
+    load_lanes();
+    for (int i = 0; i < known_lanes.count; ++i)
+        if (type == known_lanes.list[i].type)
+            return known_lanes.list[i].number;
     return std::nullopt;
 }
 
@@ -246,8 +255,8 @@ Type defaults()
     };
     std::array<Near, 3> nearest;
     nearest.fill({INT_MAX, nullptr});
-    for (int i = 0; i < cache.type_count; ++i) {
-        const char *candidate = cache.types[i].name;
+    for (int i = 0; i < known_types.count; ++i) {
+        const char *candidate = known_types.list[i].name;
         const int length = static_cast<int>(std::strlen(candidate));
         if (length > 200 || name.size() > 200)
             continue;
@@ -292,7 +301,7 @@ Type require(std::string_view name)
     const Type *type = find(name);
     if (type == nullptr && settings::auto_register_types) {
         register_type(name);
-        cache.valid = false;
+        known_types.forget();
         type = find(name);
     }
     if (type == nullptr)
@@ -302,10 +311,10 @@ Type require(std::string_view name)
 
 void each(void (*each)(const Type &, void *), void *argument)
 {
-    load();
+    load_types();
     // What is done with one may have the list read anew.
-    for (int i = 0; i < cache.type_count; ++i) {
-        const Type type = cache.types[i];
+    for (int i = 0; i < known_types.count; ++i) {
+        const Type type = known_types.list[i];
         each(type, argument);
     }
 }
@@ -322,13 +331,13 @@ namespace {
 std::int32_t make(std::string_view type)
 {
     pg::OpenRelation table(tables().lanes, ShareRowExclusiveLock);
-    cache.valid = false;
+    known_lanes.forget();
     if (auto lane = find_lane(type))
         return *lane;
 
     std::int32_t highest = 0;
-    for (int i = 0; i < cache.lane_count; ++i)
-        highest = std::max(highest, cache.lanes[i].number);
+    for (int i = 0; i < known_lanes.count; ++i)
+        highest = std::max(highest, known_lanes.list[i].number);
     pg::Slot slot(table);
     pg::start_row(slot);
     slot->tts_values[0] = Int32GetDatum(highest + 1);
@@ -351,12 +360,21 @@ std::int32_t of(std::string_view type)
     return lane ? *lane : make(type);
 }
 
+std::int32_t last()
+{
+    load_lanes();
+    std::int32_t highest = 0;
+    for (int i = 0; i < known_lanes.count; ++i)
+        highest = std::max(highest, known_lanes.list[i].number);
+    return highest;
+}
+
 std::optional<std::string_view> type_of(std::int32_t lane)
 {
-    load();
-    for (int i = 0; i < cache.lane_count; ++i)
-        if (cache.lanes[i].number == lane)
-            return std::string_view(cache.lanes[i].type);
+    load_lanes();
+    for (int i = 0; i < known_lanes.count; ++i)
+        if (known_lanes.list[i].number == lane)
+            return std::string_view(known_lanes.list[i].type);
     return std::nullopt;
 }
 
@@ -366,12 +384,12 @@ namespace types {
 
 void make_lanes()
 {
-    load();
+    load_types();
     // Making one empties the cache: by name, from a copy.
-    const int count = cache.type_count;
+    const int count = known_types.count;
     auto names = static_cast<char(*)[type_name_bytes]>(palloc(sizeof(char[type_name_bytes]) * std::max(count, 1)));
     for (int i = 0; i < count; ++i)
-        std::memcpy(names[i], cache.types[i].name, type_name_bytes);
+        std::memcpy(names[i], known_types.list[i].name, type_name_bytes);
     for (int i = 0; i < count; ++i)
         lanes::of(names[i]);
 }

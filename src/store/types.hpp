@@ -19,7 +19,9 @@ struct Type {
     std::int32_t retry_delay_ms;
     Microseconds retry_delay_max;
     std::optional<Microseconds> lease;
-    std::optional<Microseconds> timeout; // the longest run
+    std::optional<Microseconds> timeout;        // the longest run
+    std::optional<Microseconds> keep_completed; // in `jobs`, before it is archived; zero: deleted instead
+    std::optional<Microseconds> keep_failed;
     bool paused;
 };
 
@@ -53,6 +55,9 @@ std::int32_t of(std::string_view type);
 
 // Nothing, if the type never had a job.
 std::optional<std::int32_t> find(std::string_view type);
+
+// The greatest number given so far; 0: none.
+std::int32_t last();
 
 // The type of a lane, or nothing.
 std::optional<std::string_view> type_of(std::int32_t lane);

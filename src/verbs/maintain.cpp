@@ -1,234 +1,263 @@
-// job_maintain: one round of what time does to jobs.
-#include "pg/attempt.hpp"
-#include "settings.hpp"
-#include "store/jobs.hpp"
-#include "store/queue_scan.hpp"
+// job_maintain, and the pieces of which it and the background worker consist.
 #include "verbs/maintain.hpp"
-#include "verbs/moves.hpp"
+
+#include "pg/attempt.hpp"
+#include "pg/plan.hpp"
+#include "settings.hpp"
+#include "store/queue_state.hpp"
+#include "verbs/maintain_work.hpp"
 #include "verbs/privileges.hpp"
 
 namespace verbs {
-
-namespace {
-
-using logic::Status;
-using store::Column;
-using store::Jobs;
-using store::Row;
-namespace attempts = store::attempts;
-
-using maintain::Counts;
-
-// How much one round does at most, so that it holds no lock for long.
-constexpr int round_limit = 10000;
-
-pg::Nullable why(const Row &job, bool timed_out)
-{
-    const char *worker = job.has(Column::worker) ? TextDatumGetCString(job[Column::worker]) : "(unnamed)";
-    const int attempt = job.number(Column::attempt);
-    return CStringGetTextDatum(
-        timed_out ? psprintf("attempt %d by worker %s ran longer than its type allows", attempt, worker)
-                  : psprintf("the lease of attempt %d by worker %s ran out", attempt, worker));
-}
-
-void reap(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts &counts)
-{
-    const std::optional<Row> before = jobs.find(&candidate.job);
-    ItemPointerData queue_row = candidate.tid;
-    if (before && jobs.try_lock() != Jobs::Lock::taken) {
-        ++counts.left;
-        return;
-    }
-    if (!before || store::queue_key(*before) != candidate.key) {
-        jobs.derived().queue().remove_at(&queue_row);
-        return;
-    }
-    const auto timeout_at = before->time(Column::timeout_at);
-    const bool timed_out = timeout_at && *timeout_at <= now;
-    const pg::Nullable message = why(*before, timed_out);
-    Row after = *before;
-    after.changed = 0;
-    moves::fail(after, store::types::settings_of(before->text(Column::job_type)), now, {message, {}, false});
-    // Nobody's call under the old lease may match any more.
-    after.clear(Column::lease_id);
-    const Row running = store::copy(*before);
-    if (jobs.update(*before, after, &queue_row) != store::Written::yes) {
-        ++counts.left;
-        return;
-    }
-    attempts::record(jobs.tables(), running,
-                     timed_out ? attempts::Outcome::timed_out : attempts::Outcome::lease_expired, now, message, {});
-    ++(timed_out ? counts.timeouts : counts.leases);
-    const Status status = after.status();
-    ++(status == Status::failed ? counts.failed : status == Status::cancelled ? counts.cancelled : counts.retried);
-}
-
-void expire(Jobs &jobs, const store::Candidate &candidate, TimestampTz now, Counts &counts)
-{
-    const std::optional<Row> before = jobs.find(&candidate.job);
-    if (before && jobs.try_lock() != Jobs::Lock::taken) {
-        ++counts.left;
-        return;
-    }
-    if (!before || !store::may_expire(*before) || *before->time(Column::expires_at) > now) {
-        ItemPointerData expiring_row = candidate.tid;
-        jobs.derived().expiring().remove_at(&expiring_row);
-        return;
-    }
-    Row after = *before;
-    after.changed = 0;
-    moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
-    ++(jobs.update(*before, after) == store::Written::yes ? counts.expired : counts.left);
-}
-
-using Work = void (*)(Jobs &, const store::Candidate &, TimestampTz, Counts &);
-
-// What a round has to do, read before anything is done.
-class Candidates {
-public:
-    void add(const store::Candidate &candidate)
-    {
-        auto copy = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate)));
-        *copy = candidate;
-        list_ = lappend(list_, copy);
-    }
-    bool full() const { return list_length(list_) == round_limit; }
-    int count() const { return list_length(list_); }
-    const store::Candidate &operator[](int i) const
-    {
-        return *static_cast<const store::Candidate *>(list_nth(list_, i));
-    }
-
-private:
-    List *list_ = NIL;
-};
-
-Candidates runs_to_reap(Jobs &jobs, TimestampTz now)
-{
-    Candidates found;
-    store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
-    for (; running.head() != nullptr && !found.full(); running.advance())
-        found.add(*running.head());
-    return found;
-}
-
-Candidates jobs_to_expire(Jobs &jobs, TimestampTz now)
-{
-    Candidates found;
-    store::KeyTable &expiring = jobs.derived().expiring();
-    pg::Slot slot(expiring.table());
-    ScanKeyData key;
-    ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
-    IndexScanDesc scan = pg::begin_index_scan(expiring.table(), expiring.index(), GetActiveSnapshot(), 1);
-    index_rescan(scan, &key, 1, nullptr, 0);
-    while (!found.full() && index_getnext_slot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
-        bool null;
-        found.add({{}, *DatumGetUUIDP(slot_getattr(slot, 2, &null)), slot->tts_tid});
-    }
-    index_endscan(scan);
-    return found;
-}
-
-Counts do_some(const Candidates &candidates, int first, int end, TimestampTz now, Work work)
-{
-    Counts counts;
-    pg::StatementScope scope("job_maintain()");
-    Jobs jobs = Jobs::open();
-    pg::RowMemory memory;
-    for (int i = first; i < end; ++i) {
-        CHECK_FOR_INTERRUPTS();
-        pg::RowMemory::Use use(memory);
-        work(jobs, candidates[i], now, counts);
-    }
-    return counts;
-}
-
-// All at once; if one of them fails, one by one, so that it does not keep the others from it. (A trigger of the user's
-// may refuse a job, a constraint its attempt.)
-void do_all(const Candidates &candidates, TimestampTz now, Work work, Counts &counts)
-{
-    Counts all;
-    if (pg::attempt([&] { all = do_some(candidates, 0, candidates.count(), now, work); }) == nullptr) {
-        counts += all;
-        return;
-    }
-    for (int i = 0; i < candidates.count(); ++i) {
-        Counts one;
-        if (ErrorData *error = pg::attempt([&] { one = do_some(candidates, i, i + 1, now, work); })) {
-            one = {.left = 1};
-            ereport(WARNING,
-                    (errcode(error->sqlerrcode),
-                     errmsg("job %s was left as it is: %s", store::to_text(&candidates[i].job), error->message),
-                     error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
-        }
-        counts += one;
-    }
-}
-
-Datum to_json(const Counts &counts)
-{
-    const char *text = psprintf("{\"leases_reaped\": %d, \"timeouts_reaped\": %d, \"retried\": %d, \"failed\": %d, "
-                                "\"cancelled\": %d, \"expired\": %d, \"left\": %d, \"more\": %s}",
-                                counts.leases, counts.timeouts, counts.retried, counts.failed, counts.cancelled,
-                                counts.expired, counts.left, counts.more ? "true" : "false");
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-}
-
-} // namespace
 
 namespace maintain {
 
 namespace {
 
-Candidates candidates_of(Task task, TimestampTz now)
+using store::Candidate;
+using store::Jobs;
+using store::SetAside;
+
+constexpr int pieces_per_round = 20; // of a task, in one job_maintain()
+constexpr int warnings_per_piece = 10;
+constexpr const char *function = "job_maintain()";
+
+std::array<TimestampTz, all_tasks.size()> may_begin = {}; // see not_before()
+
+int number_of(Task task) { return static_cast<int>(task); }
+
+Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside)
 {
-    pg::StatementScope scope("job_maintain()");
-    Jobs jobs = Jobs::open();
-    return task == Task::reap ? runs_to_reap(jobs, now) : jobs_to_expire(jobs, now);
+    pg::StatementScope scope(function);
+    Batch batch = {Jobs::open(), now};
+    if (work.task == Task::archive)
+        batch.archive.emplace(batch.jobs.table());
+    pg::RowMemory memory;
+    for (const Candidate &candidate : candidates) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory);
+        const bool done = work.act(batch, candidate);
+        batch.counts.left += done ? 0 : 1;
+        if (!done || !set_aside.forget(&candidate.job))
+            note_held(&candidate.job, now);
+    }
+    return batch.counts;
 }
 
-TimestampTz next_expiry(TimestampTz now)
+// Notes a job that made maintenance fail. `first` counts those that were not known yet: only they are told, and only
+// some of them.
+void put_aside(const Work &work, const pg_uuid_t *job, const ErrorData *error, TimestampTz now, Counts &counts,
+               int &first)
 {
-    store::KeyTable expiring(store::tables().expiring, AccessShareLock);
-    pg::Slot slot(expiring.table());
-    ScanKeyData key;
-    ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT, TimestampTzGetDatum(now));
-    IndexScanDesc scan = pg::begin_index_scan(expiring.table(), expiring.index(), GetActiveSnapshot(), 1);
-    index_rescan(scan, &key, 1, nullptr, 0);
-    TimestampTz next = DT_NOEND;
-    bool null;
-    if (index_getnext_slot(scan, ForwardScanDirection, slot))
-        next = store::as_time(slot_getattr(slot, 1, &null));
-    index_endscan(scan);
-    return next;
+    pg::StatementScope scope(function);
+    const SetAside set_aside(store::tables());
+    switch (set_aside.note(job, name(work.task), error, now)) {
+    case SetAside::Noted::not_now:
+        ++counts.left;
+        note_held(job, now);
+        return;
+    case SetAside::Noted::again:
+        ++counts.set_aside;
+        return;
+    case SetAside::Noted::first:
+        ++counts.set_aside;
+        if (++first > warnings_per_piece)
+            return;
+        ereport(WARNING, (errcode(error->sqlerrcode),
+                          errmsg("job %s was left as it is: %s", store::to_text(job), error->message),
+                          error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+    }
+}
+
+// All at once; if one of them fails, one by one, so that it does not keep the others from it. (A trigger of the user's
+// may refuse a job, a constraint its attempt.)
+void do_all(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
+            Counts &counts)
+{
+    Counts all;
+    if (candidates.empty() || pg::attempt([&] { all = do_some(work, candidates, now, set_aside); }) == nullptr) {
+        counts += all;
+        return;
+    }
+    int first = 0;
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        Counts one;
+        if (ErrorData *error = pg::attempt([&] { one = do_some(work, candidates.subspan(i, 1), now, set_aside); }))
+            put_aside(work, &candidates[i].job, error, now, counts, first);
+        else
+            counts += one;
+    }
+    if (first > warnings_per_piece)
+        ereport(WARNING, (errmsg("%d more jobs were left as they are", first - warnings_per_piece),
+                          errhint("The view jobs_ext.jobs_set_aside has them all.")));
+}
+
+// What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
+// gone.
+void review(const Work &work, const Candidates &candidates, TimestampTz now, const SetAside &set_aside, Counts &counts)
+{
+    List *due = NIL;
+    set_aside.each([&](const SetAside::Entry &entry) {
+        if (entry.retry_at <= now && std::strcmp(entry.task, name(work.task)) == 0 && list_length(due) < piece_size)
+            due = lappend(due, const_cast<SetAside::Entry *>(&entry));
+    });
+    ListCell *cell;
+    foreach (cell, due) {
+        const pg_uuid_t *job = &static_cast<const SetAside::Entry *>(lfirst(cell))->job;
+        bool seen = false;
+        for (const Candidate &candidate : candidates.all())
+            seen = seen || store::same(&candidate.job, job);
+        if (seen)
+            continue;
+        int first = warnings_per_piece;
+        ErrorData *error = pg::attempt([&] {
+            pg::StatementScope scope(function);
+            Jobs jobs = Jobs::open();
+            const std::optional<store::Row> row = jobs.find(job);
+            if ((!row || !work.is_needed(*row, now)) && !set_aside.forget(job))
+                note_held(job, now);
+        });
+        if (error != nullptr)
+            put_aside(work, job, error, now, counts, first);
+    }
+}
+
+Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
+{
+    Counts counts;
+    Candidates candidates;
+    pg::StatementScope scope(function);
+    const Skip skip(store::tables(), now);
+    {
+        Jobs jobs = Jobs::open();
+        work.find(jobs, skip, now, candidates);
+    }
+    counts.more = candidates.full();
+    if (work.task == Task::archive && !candidates.all().empty()) {
+        store::archive::require_usable();
+        if (prepare_months(candidates, may_alter, now, counts)) {
+            counts.more = true;
+            return counts;
+        }
+    }
+    do_all(work, candidates.all(), now, skip.set_aside, counts);
+    review(work, candidates, now, skip.set_aside, counts);
+    return counts;
+}
+
+// The lock keeps `jobs` from changing hands: what the next owner puts on it must not run as this one.
+Oid lock_jobs()
+{
+    pg::StatementScope scope(function);
+    store::queue_state::ensure_built(); // takes a stronger lock, and so comes first
+    for (;;) {
+        const Oid jobs = store::tables().jobs;
+        LockRelationOid(jobs, RowExclusiveLock);
+        if (store::tables().jobs == jobs)
+            return jobs;
+        UnlockRelationOid(jobs, RowExclusiveLock);
+    }
+}
+
+Counts do_piece(Task task, TimestampTz now, bool may_alter)
+{
+    switch (task) {
+    case Task::reap:
+        return work_on_jobs(reaping, now, may_alter);
+    case Task::expire:
+        return work_on_jobs(expiring, now, may_alter);
+    case Task::remove:
+        return work_on_jobs(removing, now, may_alter);
+    case Task::archive:
+        return work_on_jobs(archiving, now, may_alter);
+    case Task::months:
+        break;
+    }
+    pg::StatementScope scope(function);
+    return keep_months(now, may_alter);
+}
+
+// `may_alter`: make and drop partitions, whose locks last until the end of the transaction.
+Counts run_piece(Task task, TimestampTz now, bool may_alter)
+{
+    may_begin[number_of(task)] = now + moment; // stays so if it fails
+    pg::set_constraints_immediate();
+    Counts counts;
+    {
+        pg::AsConfinedOwner owner(lock_jobs());
+        counts = do_piece(task, now, may_alter);
+    }
+    // A month that can't be made, or not be dropped, is no reason to try all the time.
+    may_begin[number_of(task)] = task == Task::months && !counts.more ? now + 60 * moment : DT_NOBEGIN;
+    return counts;
+}
+
+struct Round {
+    Counts counts;
+    int errors = 0;
+    bool more = false;
+};
+
+// A task that fails keeps what the others did, and what its earlier pieces did.
+void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
+{
+    bool more = true;
+    for (int i = 0; more && i < pieces_per_round; ++i) {
+        Counts piece;
+        if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, now, may_alter); }, pg::ends_the_call)) {
+            ++round.errors;
+            ereport(WARNING,
+                    (errcode(error->sqlerrcode), errmsg("maintenance failed at \"%s\": %s", name(task), error->message),
+                     error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+            return;
+        }
+        round.counts += piece;
+        more = piece.more;
+    }
+    round.more = round.more || more;
+}
+
+Datum to_json(const Round &round)
+{
+    const Counts &counts = round.counts;
+    const char *text =
+        psprintf("{\"leases_reaped\": %d, \"timeouts_reaped\": %d, \"retried\": %d, \"failed\": %d, \"cancelled\": %d, "
+                 "\"expired\": %d, \"archived\": %d, \"deleted\": %d, \"partitions_dropped\": %d, \"set_aside\": %d, "
+                 "\"left\": %d, \"errors\": %d, \"more\": %s}",
+                 counts.leases, counts.timeouts, counts.retried, counts.failed, counts.cancelled, counts.expired,
+                 counts.archived, counts.deleted, counts.partitions_dropped, counts.set_aside, counts.left,
+                 round.errors, round.more ? "true" : "false");
+    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 }
 
 } // namespace
 
-Counts run(Task task, TimestampTz now)
+const char *name(Task task)
 {
-    const Candidates candidates = candidates_of(task, now);
-    Counts counts;
-    counts.more = candidates.full();
-    if (candidates.count() > 0)
-        do_all(candidates, now, task == Task::reap ? reap : expire, counts);
-    return counts;
+    static constexpr const char *names[] = {"reap", "expire", "remove", "archive", "months"};
+    return names[number_of(task)];
 }
 
-TimestampTz next_due(Task task, TimestampTz now)
+Counts &Counts::operator+=(const Counts &other)
 {
-    CommandCounterIncrement();
-    PushActiveSnapshot(GetTransactionSnapshot());
-    TimestampTz next;
-    if (task == Task::reap) {
-        store::KeyTable queue(store::tables().queue, AccessShareLock);
-        next = store::next_due(queue, GetActiveSnapshot(), logic::running_lane, now);
-    } else
-        next = next_expiry(now);
-    PopActiveSnapshot();
-    return next;
+    leases += other.leases;
+    timeouts += other.timeouts;
+    retried += other.retried;
+    failed += other.failed;
+    cancelled += other.cancelled;
+    expired += other.expired;
+    archived += other.archived;
+    deleted += other.deleted;
+    partitions_dropped += other.partitions_dropped;
+    set_aside += other.set_aside;
+    left += other.left;
+    more = more || other.more;
+    return *this;
 }
+
+TimestampTz not_before(Task task) { return may_begin[number_of(task)]; }
+
+Counts run(Task task, TimestampTz now) { return run_piece(task, now, !IsTransactionBlock()); }
 
 } // namespace maintain
 
@@ -237,16 +266,17 @@ JOBS_FUNCTION(job_maintain)
     const TimestampTz now = settings::now();
     {
         pg::StatementScope scope("job_maintain()");
-        Jobs jobs = Jobs::open();
+        const store::Jobs jobs = store::Jobs::open(); // 42804 is the caller's to know
         require_claim(jobs.tables());
     }
-    Counts counts;
-    for (maintain::Task task : {maintain::Task::reap, maintain::Task::expire}) {
-        const Counts of_task = maintain::run(task, now);
-        counts += of_task;
-        counts.more = counts.more || of_task.more;
-    }
-    return to_json(counts);
+    // What that brings to light is the caller's own.
+    pg::set_constraints_immediate();
+    maintain::forget_held();
+    const bool may_alter = !IsTransactionBlock();
+    maintain::Round round;
+    for (maintain::Task task : maintain::all_tasks)
+        maintain::run_task(task, now, may_alter, round);
+    return maintain::to_json(round);
 }
 
 } // namespace verbs

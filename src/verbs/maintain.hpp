@@ -1,4 +1,4 @@
-// What time does to jobs, piece by piece: for job_maintain() and for the worker.
+// What time does to jobs, in pieces: job_maintain() calls them, and so does the background worker.
 #pragma once
 
 #include "prelude.hpp"
@@ -6,34 +6,42 @@
 namespace verbs::maintain {
 
 struct Counts {
-    int leases = 0;    // leases that ran out
-    int timeouts = 0;  // runs longer than the type allows
-    int retried = 0;   // of those, given another try
-    int failed = 0;    // or not
-    int cancelled = 0; // or cancelled, as was asked for
-    int expired = 0;   // never started in time
-    int left = 0; // locked by somebody else, or refused by something of the user's: the next round's
-    bool more = false;
+    int leases = 0;             // leases that ran out
+    int timeouts = 0;           // runs longer than the type allows
+    int retried = 0;            // of those, given another try
+    int failed = 0;             // or not
+    int cancelled = 0;          // or cancelled, as was asked for
+    int expired = 0;            // never started in time
+    int archived = 0;           // moved to jobs_archive
+    int deleted = 0;            // ended, of a type that keeps nothing
+    int partitions_dropped = 0; // months of the archive
+    int set_aside = 0;          // jobs that made it fail, now or once more
+    int left = 0;               // could not be done now: locked by somebody, for example
+    bool more = false;          // another piece waits
 
-    Counts &operator+=(const Counts &other)
-    {
-        leases += other.leases;
-        timeouts += other.timeouts;
-        retried += other.retried;
-        failed += other.failed;
-        cancelled += other.cancelled;
-        expired += other.expired;
-        left += other.left;
-        return *this;
-    }
+    Counts &operator+=(const Counts &other);
 };
 
-enum class Task : std::uint8_t { reap, expire };
+enum class Task {
+    reap,    // leases and run-time limits that ran out
+    expire,  // jobs that had to be started by now
+    remove,  // ended jobs whose type keeps them for no time
+    archive, // ended jobs that were kept long enough
+    months,  // partitions of the archive: made ahead, old ones dropped
+};
+inline constexpr std::array all_tasks = {Task::reap, Task::expire, Task::remove, Task::archive, Task::months};
 
-// One bounded piece of a task, in the transaction of the caller's. `more` of the result: another one waits.
+const char *name(Task task);
+
+// One bounded piece of a task, inside the caller's transaction, whose constraints it sets immediate. Whatever of the
+// user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What is
+// not a job's fault is raised (pg::is_of_server, or a table that can't be used): the transaction is to be undone, the
+// task to be tried again later; other tasks may go on.
 Counts run(Task task, TimestampTz now);
 
-// When there is something to do for the task that is not due now; DT_NOEND for never.
-TimestampTz next_due(Task task, TimestampTz now);
+// When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
+// now. Reads a few index tuples, locks no table against anybody's writing.
+using Dues = std::array<TimestampTz, all_tasks.size()>;
+Dues next_due(TimestampTz now);
 
 } // namespace verbs::maintain

@@ -52,6 +52,10 @@ void Report::count(const Counts &counts)
     tally.failed += counts.failed;
     tally.cancelled += counts.cancelled;
     tally.expired += counts.expired;
+    tally.archived += counts.archived;
+    tally.deleted += counts.deleted;
+    tally.partitions_dropped += counts.partitions_dropped;
+    tally.set_aside += counts.set_aside;
 }
 
 void Report::count_woken(int sleepers)
@@ -114,6 +118,10 @@ void Report::log()
     append(&line, unlogged_.failed, "jobs failed");
     append(&line, unlogged_.cancelled, "jobs cancelled");
     append(&line, unlogged_.expired, "jobs expired");
+    append(&line, unlogged_.archived, "jobs archived");
+    append(&line, unlogged_.deleted, "jobs deleted");
+    append(&line, unlogged_.partitions_dropped, "months of the archive dropped");
+    append(&line, unlogged_.set_aside, "jobs set aside");
     if (line.len > 0) {
         ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
         unlogged_ = {};

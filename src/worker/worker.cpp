@@ -4,6 +4,7 @@
 // (shared::databases::due), and looks at everything once in jobs_ext.maintenance_interval. What it does, it does in small
 // pieces, so that nobody waits long for its locks, nor for being woken.
 #include <algorithm>
+#include <unistd.h>
 
 #include "settings.hpp"
 #include "shared/board.hpp"
@@ -25,11 +26,22 @@ using verbs::maintain::Task;
 constexpr int longest_statement_ms = 30000;
 constexpr long turn_ms = 1000; // how long it stays when other databases wait for a process
 constexpr long notify_every_ms = 100;
+// The share of all processors that archiving may take from those who claim.
+constexpr double archive_share = 0.05;
 
 struct TaskStep {
     Task task;
     Step step;
+    bool more = false; // another piece waits
 };
+
+// Milliseconds without archiving, after a piece that took so many.
+long rest_after(long took)
+{
+    static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const double share = std::clamp(archive_share * static_cast<double>(processors), archive_share, 0.5);
+    return static_cast<long>(static_cast<double>(std::max(took, 1L)) * (1 / share - 1));
+}
 
 class Worker {
 public:
@@ -42,7 +54,8 @@ private:
     bool is_present(bool whole);
     void wake(TimestampTz now, bool whole);
     void tell_listeners();
-    void maintain(TaskStep &task, TimestampTz now);
+    void maintain(TimestampTz now);
+    void do_piece(TaskStep &task, TimestampTz now);
     void hear_plan();
     void plan(TimestampTz now);
     bool has_news() const;
@@ -55,9 +68,13 @@ private:
     Step presence_{report_, "looking at the extension", 0};
     Step wake_{report_, "waking who waits for jobs", longest_statement_ms};
     Step notify_{report_, "notifying who listens", longest_statement_ms};
-    TaskStep tasks_[2] = {
+    Step ahead_{report_, "looking what is due next", longest_statement_ms};
+    TaskStep tasks_[5] = {
         {Task::reap, {report_, "reaping leases", longest_statement_ms}},
         {Task::expire, {report_, "cancelling what expired", longest_statement_ms}},
+        {Task::remove, {report_, "deleting what ended", longest_statement_ms}},
+        {Task::archive, {report_, "archiving", longest_statement_ms}},
+        {Task::months, {report_, "making and dropping months of the archive", longest_statement_ms}},
     };
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
     TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
@@ -128,19 +145,33 @@ void Worker::tell_listeners()
     }
 }
 
-void Worker::maintain(TaskStep &task, TimestampTz now)
+// One piece of each task that is due; then, when the next ones are.
+void Worker::maintain(TimestampTz now)
+{
+    bool any = false;
+    for (TaskStep &task : tasks_)
+        if (task.step.is_time(now)) {
+            do_piece(task, now);
+            any = true;
+        }
+    verbs::maintain::Dues dues;
+    if (!any || ahead_.is_resting() || !ahead_.run([&] { dues = verbs::maintain::next_due(settings::now()); }))
+        return;
+    for (TaskStep &task : tasks_)
+        task.step.due = task.more ? DT_NOBEGIN : dues[static_cast<std::size_t>(task.task)];
+}
+
+void Worker::do_piece(TaskStep &task, TimestampTz now)
 {
     Counts counts;
-    TimestampTz next = DT_NOBEGIN;
-    const bool done = task.step.run([&] {
-        counts = verbs::maintain::run(task.task, now);
-        if (!counts.more)
-            next = verbs::maintain::next_due(task.task, now);
-    });
-    if (!done)
+    const TimestampTz began = GetCurrentTimestamp();
+    task.more = false;
+    if (!task.step.run([&] { counts = verbs::maintain::run(task.task, now); }))
         return;
-    task.step.due = next;
+    task.more = counts.more;
     report_.count(counts);
+    if (task.task == Task::archive && counts.more)
+        task.step.rest(rest_after(TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())));
 }
 
 // What commits have lowered the plan to since it was made concerns sleepers, leases and expiry.
@@ -209,9 +240,7 @@ void Worker::round()
     if (whole ? !wake_.is_resting() : wake_.is_time(now))
         wake(now, whole);
     tell_listeners();
-    for (TaskStep &task : tasks_)
-        if (task.step.is_time(now))
-            maintain(task, now);
+    maintain(now);
     if (whole)
         report_.round_ended();
     report_.log();

@@ -45,7 +45,7 @@ from jobs j, (values
   ('operator', $$job_retry(job_id => 'failed')$$), ('operator', $$job_pause(job_id => 'queued')$$), ('operator', $$job_resume(job_id => 'paused')$$),
   ('operator', $$job_type_set('bulk-update', paused => true)$$), ('operator', $$job_type_set('made-anew')$$), ('operator', 'job_maintain()'),
   ('operator', 'jobs_ext.rebuild_queue()'), ('operator', $$job_schedule('s', '* * * * *', 'bulk-update')$$), ('operator', $$job_unschedule('s')$$),
-  ('operator', $$jobs_ext.run_schedule('{"name": "s", "job_type": "bulk-update"}')$$)
+  ('worker', $$jobs_ext.run_schedule('{"name": "s", "job_type": "bulk-update"}')$$)
 ) v (least, call) where j.job_id = 'in_progress';
 select set_eq(
   $$ select distinct function from call where function like 'job\_%' $$,

@@ -18,7 +18,7 @@ $$;
 
 select is(tests.maintain(), '', 'nothing to do');
 select is(array(select jsonb_object_keys(job_maintain()) order by 1),
-          '{cancelled,expired,failed,leases_reaped,left,more,retried,timeouts_reaped}', 'it counts what it did');
+          '{archived,cancelled,deleted,errors,expired,failed,leases_reaped,left,more,partitions_dropped,retried,set_aside,timeouts_reaped}', 'it counts what it did');
 
 --
 -- A lease that ran out

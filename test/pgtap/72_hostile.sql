@@ -262,16 +262,17 @@ begin
   counts := counts || '; ' || (select string_agg(j.status, ' ' order by j.lease_expires_at, j.job_id) from public.jobs j)
             || '; ' || (select count(*) from public.job_attempts);
   drop trigger a_poison on public.jobs;
+  perform set_config('jobs_ext.now', '2030-01-01 12:01:01+00', true);
   counts := counts || '; then ' || tests.maintain();
   perform set_config('jobs_ext.now', '2030-01-01 12:00:00+00', true);
   return counts;
 end $$;
-select is(tests.poisoned_at(1), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'leases that ran out: all but the poisoned one, the first');
+select is(tests.poisoned_at(1), 'leases_reaped 2, retried 2, set_aside 1; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'leases that ran out: all but the poisoned one, the first');
 select tests.in_step('the poisoned one was the first: in step');
 delete from jobs;
-select is(tests.poisoned_at(2), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the second');
+select is(tests.poisoned_at(2), 'leases_reaped 2, retried 2, set_aside 1; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the second');
 delete from jobs;
-select is(tests.poisoned_at(3), 'leases_reaped 2, left 1, retried 2; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the last');
+select is(tests.poisoned_at(3), 'leases_reaped 2, retried 2, set_aside 1; in_progress pending pending; 2; then leases_reaped 1, retried 1', 'the poisoned one is the last');
 select tests.in_step('the poisoned one was the last: in step');
 delete from jobs;
 
@@ -279,7 +280,7 @@ delete from jobs;
 select job_enqueue('alpha', job_id => k, expires_at => '2030-01-01 12:01+00') from unnest('{first,poisoned,third}'::text[]) k \g /dev/null
 create trigger a_poison before update on public.jobs for each row execute function tests.poison();
 set local jobs_ext.now = '2030-01-01 12:02:00+00';
-select is(tests.maintain(), 'expired 2, left 1', 'jobs that expire: all but the poisoned one');
+select is(tests.maintain(), 'expired 2, set_aside 1', 'jobs that expire: all but the poisoned one');
 select is(string_agg(job_id || ' ' || status, ', ' order by job_id), 'first cancelled, poisoned queued, third cancelled', 'it is left as it was') from jobs;
 select tests.in_step('jobs that expire: in step');
 drop trigger a_poison on jobs;
@@ -290,7 +291,7 @@ set local jobs_ext.now = '2030-01-01 12:00:00+00';
 alter table job_attempts add constraint no_poison check (worker <> 'poison');
 select tests.run('one'), tests.run('two', worker => 'poison'), tests.run('three') \g /dev/null
 set local jobs_ext.now = '2030-01-02 12:00:00+00';
-select is(tests.maintain(), 'leases_reaped 2, left 1, retried 2', 'an attempt that is refused: all but its job');
+select is(tests.maintain(), 'leases_reaped 2, retried 2, set_aside 1', 'an attempt that is refused: all but its job');
 select is(row(j.status, j.retries, j.lease_id is null)::text, '(in_progress,0,f)', 'which is left as it was') from tests.job('two') j;
 select tests.in_step('an attempt that is refused: in step');
 alter table job_attempts drop constraint no_poison;

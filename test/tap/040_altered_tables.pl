@@ -375,8 +375,8 @@ try_alteration('owner without a privilege',
 	'revoke update on jobs from boss', [ $fine, '42501', '42501', '42501', $fine ],
 	undo => 'grant update on jobs to boss');
 
-# job_types, which a completion has no need of.
-my @types_altered = ('42804', '42804', $fine, '42804', '42804');
+# job_types, which neither a completion nor an INSERT of the owner has a need of.
+my @types_altered = ('42804', '42804', $fine, '42804', $fine);
 try_alteration('column of job_types dropped',
 	'alter table job_types drop column lease', \@types_altered,
 	undo => 'alter table job_types add column lease interval');
@@ -388,7 +388,7 @@ try_alteration('column of job_types of another type',
 	undo => 'alter table job_types alter max_retries type int');
 try_alteration('NOT NULL of job_types dropped',
 	'alter table job_types alter max_retries drop not null; update job_types set max_retries = null',
-	[ '23502', '23502', $fine, '23502', '23502' ], undo => 'update job_types set max_retries = 3');
+	[ '23502', '23502', $fine, '23502', $fine ], undo => 'update job_types set max_retries = 3');
 try_alteration('column added to job_types', 'alter table job_types add column mine text', \@right);
 try_alteration('primary key of job_types dropped', 'alter table job_types drop constraint job_types_pkey', \@right);
 try_alteration('job_types emptied', 'truncate job_types', [ '22023', ($fine) x 4 ]);

@@ -202,7 +202,7 @@ end $$;
 create trigger a_refuse before update on jobs for each row execute function refuse();
 SQL
 my ($stdout, $stderr) = ('', '');
-$node->psql('d', "set jobs_ext.now = '2101-01-01'; select m -> 'leases_reaped', m -> 'left' from job_maintain() m", stdout => \$stdout, stderr => \$stderr, timeout => 60);
+$node->psql('d', "set jobs_ext.now = '2101-01-01'; select m -> 'leases_reaped', m -> 'set_aside' from job_maintain() m", stdout => \$stdout, stderr => \$stderr, timeout => 60);
 is($stdout, '1|1', 'one job is poisoned, the other reaped');
 like($stderr, qr/WARNING:  job $id was left as it is: not this one\nDETAIL:  poisoned/, 'a WARNING names the poisoned one, and why');
 is(() = $stderr =~ /WARNING/g, 1, 'and no other');

@@ -60,12 +60,18 @@ with wanted (sort, row) as (
   union all
   select 'expiring', row(j.expires_at, j.id)::text
   from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null
+  union all
+  select 'ended', row(l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at::timestamptz, j.id)::text
+  from public.jobs j join jobs_ext.lanes l on l.job_type = j.job_type
+  where j.status in ('completed', 'failed', 'cancelled')
 ), actual (sort, row) as (
   select 'queue', row(q.lane, q.rank, q.due_at, q.job)::text from jobs_ext.queue q
   union all
   select 'failed', row(f.created_at, f.job)::text from jobs_ext.failed f
   union all
   select 'expiring', row(e.expires_at, e.job)::text from jobs_ext.expiring e
+  union all
+  select 'ended', row(e.lane, e.rank, e.ended_at, e.job)::text from jobs_ext.ended e
 )
 (select 'missing', * from (table wanted except all table actual) m)
 union all

@@ -18,7 +18,11 @@ begin atomic
   from public.jobs j where j.status = 'failed'
   union all
   select format('expiring: %s, job %s', j.expires_at, j.id)
-  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0;
+  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0
+  union all
+  select format('ended: lane %s, rank %s, %s, job %s', l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at, j.id)
+  from public.jobs j left join jobs_ext.lanes l on l.job_type = j.job_type
+  where j.status in ('completed', 'failed', 'cancelled') and j.finished_at is not null;
 end;
 
 create function tests.derived_by_table() returns setof text
@@ -29,7 +33,9 @@ begin atomic
   union all
   select format('failed: %s, job %s', f.created_at, f.job) from jobs_ext.failed f
   union all
-  select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e;
+  select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e
+  union all
+  select format('ended: lane %s, rank %s, %s, job %s', e.lane, e.rank, e.ended_at, e.job) from jobs_ext.ended e;
 end;
 
 create function tests.derived_by_index() returns setof text
@@ -41,7 +47,10 @@ begin atomic
   union all
   select format('failed: %s, job %s', f.created_at, f.job) from jobs_ext.failed f where f.created_at >= '-infinity'
   union all
-  select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e where e.expires_at >= '-infinity';
+  select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e where e.expires_at >= '-infinity'
+  union all
+  select format('ended: lane %s, rank %s, %s, job %s', e.lane, e.rank, e.ended_at, e.job)
+  from jobs_ext.ended e where e.lane >= 0;
 end;
 
 -- What differs, a line each; nothing when all is well.

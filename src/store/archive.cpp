@@ -1,0 +1,208 @@
+#include "store/archive.hpp"
+
+#include <algorithm>
+
+#include "pg/plan.hpp"
+#include "settings.hpp"
+
+namespace store::archive {
+
+namespace {
+
+[[noreturn]] void altered(const char *what)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs_archive\" was altered so that it cannot be used"),
+             errdetail("%s", what), errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
+}
+
+bool both_text(Oid a, Oid b) { return (a == TEXTOID || a == VARCHAROID) && (b == TEXTOID || b == VARCHAROID); }
+
+void require_column(Relation table, const char *name, Oid type)
+{
+    const AttrNumber number = number_of(table, name);
+    if (number == InvalidAttrNumber)
+        altered(psprintf("Column \"%s\" is missing.", name));
+    const Oid actual = pg::attribute(table->rd_att, number)->atttypid;
+    if (actual != type && !both_text(actual, type))
+        altered(psprintf("Column \"%s\" has the type %s, not %s.", name, format_type_be(actual), format_type_be(type)));
+}
+
+bool is_computed(Form_pg_attribute attribute)
+{
+    return attribute->attgenerated != '\0' || attribute->attidentity != '\0';
+}
+
+// What of the user's an insert into the table must meet.
+bool carries_anything(Relation table)
+{
+    const TupleConstr *constraints = table->rd_att->constr;
+    return table->rd_rules != nullptr || trigger_of_theirs(table, Operation::insert) ||
+           RelationGetFKeyList(table) != NIL || (constraints != nullptr && constraints->num_check > 0);
+}
+
+// An exclusion constraint, or a unique one that is checked later by a trigger.
+bool has_late_index(Relation table)
+{
+    bool found = false;
+    ListCell *cell;
+    foreach (cell, RelationGetIndexList(table)) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
+    }
+    return found;
+}
+
+Oid index_on_key(Relation table)
+{
+    const AttrNumber key[] = {number_of(table, "id"), number_of(table, "finished_at")};
+    return unique_index_on(table, key);
+}
+
+} // namespace
+
+void require_usable()
+{
+    pg::OpenRelation archive(table(), AccessShareLock);
+    for (const ColumnDefinition &column : columns)
+        require_column(archive, column.name, column.type);
+    require_column(archive, "archived_at", TIMESTAMPTZOID);
+    require_column(archive, "attempts", JSONBOID);
+}
+
+Writer::Writer(Relation jobs)
+    : jobs_(jobs), months_(RowExclusiveLock), table_(table(), RowExclusiveLock), source_(sources(table_)),
+      in_the_way_(carries_anything(table_)), has_key_(OidIsValid(index_on_key(table_)) && table_->rd_rules == nullptr)
+{
+}
+
+AttrNumber *Writer::sources(Relation table) const
+{
+    TupleDesc descriptor = table->rd_att;
+    auto source = static_cast<AttrNumber *>(palloc0(sizeof(AttrNumber) * std::max(descriptor->natts, 1)));
+    for (int i = 0; i < descriptor->natts; ++i) {
+        Form_pg_attribute to = pg::attribute(descriptor, i + 1);
+        if (to->attisdropped || is_computed(to))
+            continue;
+        if (namestrcmp(&to->attname, "archived_at") == 0)
+            source[i] = archived_at;
+        else if (namestrcmp(&to->attname, "attempts") == 0)
+            source[i] = attempts_json;
+        else if (const AttrNumber number = number_of(jobs_, NameStr(to->attname)); number > 0) {
+            const Oid type = pg::attribute(jobs_->rd_att, number)->atttypid;
+            source[i] = type == to->atttypid || both_text(type, to->atttypid) ? number : nowhere;
+        }
+    }
+    return source;
+}
+
+// Whether every column takes what comes, as it comes.
+bool Writer::is_plain(Relation table, const AttrNumber *source) const
+{
+    for (int i = 0; i < table->rd_att->natts; ++i) {
+        Form_pg_attribute to = pg::attribute(table->rd_att, i + 1);
+        if (to->attisdropped || source[i] == archived_at)
+            continue;
+        if (is_computed(to))
+            return false;
+        if (source[i] <= 0) {
+            if (to->attnotnull ||
+                (source[i] == nowhere && (to->atthasdef || getBaseType(to->atttypid) != to->atttypid)))
+                return false;
+            continue;
+        }
+        Form_pg_attribute from = pg::attribute(jobs_->rd_att, source[i]);
+        const bool never_null = from->attnotnull || namestrcmp(&to->attname, "finished_at") == 0;
+        if ((to->attnotnull && !never_null) || (to->atttypmod >= 0 && to->atttypmod != from->atttypmod))
+            return false;
+    }
+    return true;
+}
+
+Writer::Target *Writer::target_for(TimestampTz finished_at)
+{
+    const Oid oid = months_.partition_for(finished_at);
+    if (!OidIsValid(oid))
+        return nullptr;
+    if (oid != target_oid_) {
+        pg::InMemory long_lived(memory_);
+        target_.reset();
+        target_.emplace(oid);
+        target_oid_ = oid;
+        Relation table = target_->table;
+        target_->source = sources(table);
+        target_->unique_index = index_on_key(table);
+        target_->direct = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
+                          !carries_anything(table) && !has_late_index(table) && is_plain(table, target_->source);
+    }
+    return &*target_;
+}
+
+pg::Nullable Writer::value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const
+{
+    if (source > 0)
+        return {found->tts_values[source - 1], found->tts_isnull[source - 1]};
+    return source == archived_at ? pg::Nullable(now) : source == attempts_json ? attempts : pg::Nullable{};
+}
+
+void Writer::add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attempts)
+{
+    slot_getallattrs(jobs.found());
+    const bool direct = !settings::force_statement_path && !in_the_way_;
+    Target *target = direct ? target_for(*job.time(Column::finished_at)) : nullptr;
+    if (target != nullptr && target->direct)
+        add_directly(*target, jobs.found(), now, attempts);
+    else
+        add_by_statement(jobs.found(), job, now, attempts);
+}
+
+void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now, pg::Nullable attempts)
+{
+    TupleTableSlot *slot = target.slot;
+    pg::start_row(slot);
+    for (int i = 0; i < target.table->rd_att->natts; ++i) {
+        const pg::Nullable column = value(found, target.source[i], TimestampTzGetDatum(now), attempts);
+        slot->tts_values[i] = column.value;
+        slot->tts_isnull[i] = column.null;
+    }
+    ExecStoreVirtualTuple(slot);
+    if (OidIsValid(target.unique_index))
+        target.writer.insert_unless_taken(slot, target.unique_index);
+    else
+        target.writer.insert(slot);
+}
+
+void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, pg::Nullable attempts)
+{
+    pg::Parameter row[FUNC_MAX_ARGS];
+    int count = 0;
+    StringInfoData names, places;
+    initStringInfo(&names);
+    initStringInfo(&places);
+    for (int i = 0; i < table_->rd_att->natts; ++i) {
+        if (source_[i] == nowhere)
+            continue;
+        if (count == FUNC_MAX_ARGS)
+            altered(psprintf("It has more than %d columns to write.", FUNC_MAX_ARGS));
+        Form_pg_attribute column = pg::attribute(table_->rd_att, i + 1);
+        row[count] = {column->atttypid, value(found, source_[i], TimestampTzGetDatum(now), attempts)};
+        const char *comma = count++ == 0 ? "" : ", ";
+        appendStringInfo(&names, "%s%s", comma, quote_identifier(NameStr(column->attname)));
+        appendStringInfo(&places, "%s$%d", comma, count);
+    }
+    pg::AsOwner owner(RelationGetRelid(table_));
+    pg::SpiScope spi;
+    if (pg::run(psprintf("insert into public.jobs_archive (%s) values (%s)%s", names.data, places.data,
+                         has_key_ ? " on conflict (id, finished_at) do nothing" : ""),
+                std::span(row, count)) > 0)
+        return;
+    const pg::Parameter key[] = {{UUIDOID, job.get(Column::id)}, {TIMESTAMPTZOID, job.get(Column::finished_at)}};
+    if (pg::run("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1"
+                " and finished_at operator(pg_catalog.=) $2",
+                key) == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                 errmsg("a trigger or rule on jobs_archive kept job %s from being archived", to_text(job.id()))));
+}
+
+} // namespace store::archive

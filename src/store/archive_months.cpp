@@ -1,0 +1,142 @@
+// The partitions of `jobs_archive`.
+#include "pg/plan.hpp"
+#include "store/archive.hpp"
+
+namespace store::archive {
+
+namespace {
+
+constexpr int first_year = 1970;
+
+pg_tm broken_down(TimestampTz instant)
+{
+    pg_tm fields = {};
+    fsec_t fraction;
+    if (timestamp2tm(instant, nullptr, &fields, &fraction, nullptr, nullptr) != 0)
+        fields.tm_year = 0;
+    return fields;
+}
+
+TimestampTz start_of(int year, int month)
+{
+    pg_tm fields = {};
+    fields.tm_year = year + (month - 1) / MONTHS_PER_YEAR;
+    fields.tm_mon = (month - 1) % MONTHS_PER_YEAR + 1;
+    fields.tm_mday = 1;
+    TimestampTz start = DT_NOEND;
+    (void)tm2timestamp(&fields, 0, nullptr, &start);
+    return start;
+}
+
+} // namespace
+
+Oid table()
+{
+    const Oid oid = get_relname_relid("jobs_archive", get_namespace_oid("public", false));
+    if (!OidIsValid(oid))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"public.jobs_archive\" does not exist"),
+                 errhint("The owner of the extension makes the missing tables with: select jobs_ext.install();")));
+    return oid;
+}
+
+std::optional<TimestampTz> month_of(TimestampTz instant)
+{
+    if (TIMESTAMP_NOT_FINITE(instant))
+        return std::nullopt;
+    const pg_tm fields = broken_down(instant);
+    if (fields.tm_year < first_year || fields.tm_year > 9999)
+        return std::nullopt;
+    return start_of(fields.tm_year, fields.tm_mon);
+}
+
+TimestampTz next_month(TimestampTz month)
+{
+    const pg_tm fields = broken_down(month);
+    return start_of(fields.tm_year, fields.tm_mon + 1);
+}
+
+Months::Months(LOCKMODE lock) : table_(table(), lock)
+{
+    if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+        return;
+    partitions_ = RelationGetPartitionDesc(table_, true);
+    if (is_by_time())
+        bounds_ = partitions_->boundinfo;
+}
+
+bool Months::is_by_time() const
+{
+    PartitionKey key = RelationGetPartitionKey(table_);
+    return key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 && key->parttypid[0] == TIMESTAMPTZOID &&
+           key->partattrs[0] == number_of(table_, "finished_at");
+}
+
+// In the list of partitions; -1: none takes it.
+int Months::position_of(TimestampTz instant) const
+{
+    PartitionKey key = RelationGetPartitionKey(table_);
+    Datum value = TimestampTzGetDatum(instant);
+    bool is_equal;
+    const int bound =
+        partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds_, 1, &value, &is_equal);
+    return bounds_->indexes[bound + 1];
+}
+
+bool Months::lacks(TimestampTz instant) const
+{
+    if (partitions_ == nullptr || !is_by_time())
+        return false; // the user partitions it otherwise, or not at all
+    return bounds_ == nullptr || position_of(instant) < 0;
+}
+
+Oid Months::partition_for(TimestampTz instant) const
+{
+    if (bounds_ == nullptr)
+        return InvalidOid;
+    const int position = position_of(instant);
+    if (position >= 0)
+        return partitions_->oids[position];
+    return bounds_->default_index >= 0 ? partitions_->oids[bounds_->default_index] : InvalidOid;
+}
+
+// The month of the partition that ends at this bound, if it is one that we made: by its schema, name and bounds.
+std::optional<TimestampTz> Months::month_of_ours(int bound) const
+{
+    const PartitionRangeDatumKind plain = PARTITION_RANGE_DATUM_VALUE;
+    const int position = bounds_->indexes[bound];
+    if (position < 0 || bounds_->kind[bound][0] != plain || bounds_->kind[bound - 1][0] != plain)
+        return std::nullopt;
+    const TimestampTz from = as_time(bounds_->datums[bound - 1][0]);
+    const TimestampTz to = as_time(bounds_->datums[bound][0]);
+    const std::optional<TimestampTz> month = month_of(from);
+    if (!month || *month != from || next_month(from) != to)
+        return std::nullopt;
+    const Oid oid = partitions_->oids[position];
+    const char *name = get_rel_name(oid);
+    const pg_tm fields = broken_down(from);
+    if (name == nullptr || get_rel_namespace(oid) != get_namespace_oid("jobs_ext", true) ||
+        std::strcmp(name, psprintf("jobs_archive_%04d_%02d", fields.tm_year, fields.tm_mon)) != 0)
+        return std::nullopt;
+    return from;
+}
+
+bool make(TimestampTz month)
+{
+    pg::AsOwner owner(table());
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{TIMESTAMPTZOID, TimestampTzGetDatum(month)}};
+    pg::run("select jobs_ext.make_archive_month($1)", parameters);
+    bool null;
+    return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+}
+
+void drop(Oid partition)
+{
+    pg::AsOwner owner(table());
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{OIDOID, ObjectIdGetDatum(partition)}};
+    pg::run("select jobs_ext.drop_archive_month($1)", parameters);
+}
+
+} // namespace store::archive

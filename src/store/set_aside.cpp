@@ -1,0 +1,142 @@
+#include "store/set_aside.hpp"
+
+#include "logic/backoff.hpp"
+#include "pg/heap.hpp"
+
+extern "C" {
+#include "common/pg_prng.h"
+}
+
+namespace store {
+
+namespace {
+
+enum SetAsideColumn {
+    job_column,
+    task_column,
+    failures_column,
+    since_column,
+    retry_column,
+    state_column,
+    message_column
+};
+constexpr int set_aside_columns = message_column + 1;
+
+constexpr std::int64_t first_delay_ms = 1000;
+constexpr std::int64_t longest_delay_ms = 60 * 60 * 1000;
+constexpr int longest_message = 4000; // bytes
+
+TimestampTz next_try(int failures, TimestampTz now)
+{
+    const std::int64_t ceiling =
+        logic::backoff_ceiling(logic::Backoff::exponential, first_delay_ms, failures - 1, longest_delay_ms);
+    return now + logic::with_jitter(ceiling, pg_prng_double(&pg_global_prng_state)) * 1000;
+}
+
+Datum message_of(const ErrorData *error)
+{
+    const char *message = error->message != nullptr ? error->message : "(no message)";
+    const int length = static_cast<int>(std::strlen(message));
+    return PointerGetDatum(cstring_to_text_with_len(message, pg_mbcliplen(message, length, longest_message)));
+}
+
+HTAB *new_entries()
+{
+    HASHCTL control = {};
+    control.keysize = sizeof(pg_uuid_t);
+    control.entrysize = sizeof(SetAside::Entry);
+    control.hcxt = CurrentMemoryContext;
+    return hash_create("jobs_ext set aside", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+} // namespace
+
+SetAside::SetAside(const Tables &tables) : table_(tables.set_aside), index_(tables.set_aside_index)
+{
+    pg::OpenRelation table(table_, AccessShareLock);
+    pg::Slot slot(table);
+    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        slot_getallattrs(slot);
+        const Datum *values = slot->tts_values;
+        if (entries_ == nullptr)
+            entries_ = new_entries();
+        auto entry =
+            static_cast<Entry *>(hash_search(entries_, DatumGetUUIDP(values[job_column]), HASH_ENTER, nullptr));
+        strlcpy(entry->task, TextDatumGetCString(values[task_column]), sizeof(entry->task));
+        entry->failures = DatumGetInt32(values[failures_column]);
+        entry->since = as_time(values[since_column]);
+        entry->retry_at = as_time(values[retry_column]);
+    }
+    table_endscan(scan);
+}
+
+const SetAside::Entry *SetAside::find(const pg_uuid_t *job) const
+{
+    if (entries_ == nullptr)
+        return nullptr;
+    return static_cast<const Entry *>(hash_search(entries_, job, HASH_FIND, nullptr));
+}
+
+bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
+{
+    const Entry *entry = find(job);
+    return entry != nullptr && entry->retry_at > now;
+}
+
+// In conflict with itself, and with vacuum, which is short here.
+bool SetAside::lock() const { return ConditionalLockRelationOid(table_, ShareRowExclusiveLock); }
+
+SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now) const
+{
+    if (!lock())
+        return Noted::not_now;
+    // Another may have noted it since the list was read: only what the table says now counts.
+    pg::OpenRelation table(table_, NoLock);
+    pg::OpenRelation index(index_, RowExclusiveLock);
+    pg::Slot slot(table), changed(table);
+    pg::IndexLookup lookup(table, index);
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(job)};
+    const bool known = lookup.find(keys, equal, slot);
+
+    pg::start_row(changed);
+    std::memset(changed->tts_isnull, false, sizeof(bool) * set_aside_columns);
+    bool null;
+    const int failures = known ? DatumGetInt32(slot_getattr(slot, failures_column + 1, &null)) + 1 : 1;
+    Datum *values = changed->tts_values;
+    values[job_column] = UUIDPGetDatum(job);
+    values[task_column] = CStringGetTextDatum(task);
+    values[failures_column] = Int32GetDatum(failures);
+    values[since_column] = known ? slot_getattr(slot, since_column + 1, &null) : TimestampTzGetDatum(now);
+    values[retry_column] = TimestampTzGetDatum(next_try(failures, now));
+    values[state_column] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+    values[message_column] = message_of(error);
+    ExecStoreVirtualTuple(changed);
+
+    pg::TableWriter writer(table);
+    if (!known)
+        return writer.insert_unless_taken(changed, index_) ? Noted::first : Noted::not_now;
+    ItemPointerData tid = slot->tts_tid;
+    return writer.update(&tid, changed) == TM_Ok ? Noted::again : Noted::not_now;
+}
+
+bool SetAside::forget(const pg_uuid_t *job) const
+{
+    if (find(job) == nullptr)
+        return true;
+    if (!lock())
+        return false;
+    pg::OpenRelation table(table_, NoLock);
+    pg::OpenRelation index(index_, RowExclusiveLock);
+    pg::Slot slot(table);
+    pg::IndexLookup lookup(table, index);
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(job)};
+    if (lookup.find(keys, equal, slot))
+        pg::TableWriter(table).remove(&slot->tts_tid);
+    return true;
+}
+
+} // namespace store

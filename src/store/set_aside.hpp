@@ -1,0 +1,53 @@
+// The private table `set_aside`: the jobs that made maintenance fail, each until it is tried again.
+//
+// Two processes may do maintenance at once. Whoever writes here locks out the other, without waiting: what can't be noted
+// now is met again in a moment.
+#pragma once
+
+#include "store/tables.hpp"
+
+namespace store {
+
+class SetAside {
+public:
+    struct Entry {
+        pg_uuid_t job; // the key
+        char task[16];
+        int failures;
+        TimestampTz since, retry_at;
+    };
+
+    // Reads them all, in the current memory context.
+    explicit SetAside(const Tables &tables);
+
+    // Whether it is too early to try the job again.
+    bool is_waiting(const pg_uuid_t *job, TimestampTz now) const;
+
+    // Calls `each(const Entry &)` for every one.
+    template <class Each>
+    void each(Each each) const
+    {
+        HASH_SEQ_STATUS status;
+        if (entries_ == nullptr)
+            return;
+        hash_seq_init(&status, entries_);
+        while (auto entry = static_cast<const Entry *>(hash_seq_search(&status)))
+            each(*entry);
+    }
+
+    // `not_now`: somebody else is writing.
+    enum class Noted { first, again, not_now };
+    Noted note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now) const;
+
+    // False: somebody else is writing.
+    bool forget(const pg_uuid_t *job) const;
+
+private:
+    const Entry *find(const pg_uuid_t *job) const;
+    bool lock() const;
+
+    Oid table_, index_;
+    HTAB *entries_ = nullptr; // null: there is none
+};
+
+} // namespace store

@@ -1,0 +1,291 @@
+// What becomes of jobs that have ended: they go to the archive, or nowhere; and the months of the archive.
+#include <algorithm>
+
+#include "pg/attempt.hpp"
+#include "settings.hpp"
+#include "store/attempts.hpp"
+#include "store/run_scan.hpp"
+#include "store/types.hpp"
+#include "verbs/maintain_work.hpp"
+
+namespace verbs::maintain {
+
+namespace {
+
+using store::Candidate;
+using store::Column;
+using store::Jobs;
+using store::Row;
+
+constexpr store::Microseconds minute = USECS_PER_MINUTE;
+constexpr int months_ahead = 2; // beside the current one
+
+constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
+
+// Where the next piece begins, so that a type of which there is always more does not keep the others waiting.
+std::int32_t first_lane = 1;
+
+void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+{
+    store::KeyTable &table = jobs.derived().ended();
+    const std::int32_t lanes = store::lanes::last();
+    for (std::int32_t i = 0; i < lanes; ++i) {
+        const std::int32_t lane = (first_lane - 1 + i) % lanes + 1;
+        for (const std::int16_t rank : ranks) {
+            const Keep keep = keep_of(lane, rank);
+            if (keep.task != task || !keep.span)
+                continue;
+            store::RunScan run(table.table(), table.index(), lane, rank, now - *keep.span);
+            for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
+                found.add(*next, skip);
+                if (found.full()) {
+                    first_lane = lane % lanes + 1;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+// Rows are locked in the order of their ids, everywhere.
+void sort(Candidates &found)
+{
+    std::sort(found.all().begin(), found.all().end(),
+              [](const Candidate &a, const Candidate &b) { return std::memcmp(a.job.data, b.job.data, UUID_LEN) < 0; });
+}
+
+void find_to_remove(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+{
+    find_ended(Task::remove, jobs, skip, now, found);
+    sort(found);
+}
+
+void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+{
+    find_ended(Task::archive, jobs, skip, now, found);
+    sort(found);
+}
+
+// A job that succeeded at once has none.
+bool may_have_attempts(const Row &job)
+{
+    const int attempt = job.number(Column::attempt);
+    return attempt > 1 || (attempt == 1 && job.status() != logic::Status::completed);
+}
+
+bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
+{
+    Jobs &jobs = batch.jobs;
+    const std::optional<Row> job = jobs.find(&candidate.job);
+    // As a DELETE would lock it: nobody may begin to refer to it meanwhile.
+    if (job && jobs.try_lock(LockTupleExclusive) != Jobs::Lock::taken)
+        return false;
+    if (!job || store::ended_key(*job) != candidate.key) {
+        // It was retried, or is gone.
+        jobs.derived().ended().remove(store::queue_key_of(candidate.key, &candidate.job));
+        return true;
+    }
+    const bool has_attempts = may_have_attempts(*job);
+    if (keeps)
+        batch.archive->add(jobs, *job, batch.now,
+                           has_attempts ? store::attempts::as_json(jobs.tables(), job->id()) : pg::Nullable{});
+    switch (jobs.remove(*job, has_attempts)) {
+    case store::Written::yes:
+        break;
+    case store::Written::suppressed:
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                        errmsg("a trigger or rule on jobs kept it from being deleted")));
+    case store::Written::changed_meanwhile:
+        // Locked by us: a trigger of the user's on the archive changed it. Nothing of it may stay in there.
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION), errmsg("it changed while it was archived")));
+    }
+    ++(keeps ? batch.counts.archived : batch.counts.deleted);
+    return true;
+}
+
+bool remove(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, false); }
+
+bool archive(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, true); }
+
+bool is_due(Task task, const Row &job, TimestampTz now)
+{
+    const auto key = store::ended_key(job);
+    if (!key)
+        return false;
+    const Keep keep = keep_of(key->lane, key->rank);
+    return keep.task == task && end_of(keep, key->due_at) <= now;
+}
+
+bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove, job, now); }
+
+bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
+
+// The archive works on without the partition, or with one too many: once an hour is enough.
+void warn_of_months(const ErrorData *error, TimestampTz now)
+{
+    static TimestampTz warned_at = DT_NOBEGIN;
+    if (warned_at > now - USECS_PER_HOUR && warned_at <= now)
+        return;
+    warned_at = now;
+    ereport(WARNING, (errcode(error->sqlerrcode),
+                      errmsg("the partitions of jobs_archive could not be brought up to date: %s", error->message)));
+}
+
+bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
+
+// True: it is there now and was not. Where it can't be made the default partition serves.
+bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
+{
+    bool made = false;
+    if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
+        ++counts.left;
+        warn_of_months(error, now);
+        return false;
+    }
+    CommandCounterIncrement();
+    return made;
+}
+
+// The months of the jobs of one piece, each looked at once; they are few.
+struct Preparation {
+    bool may_alter;
+    TimestampTz now;
+    Counts &counts;
+    bool made = false;
+    int count = 0;
+    TimestampTz months[piece_size] = {};
+    bool ready[piece_size] = {};
+
+    bool is_ready(TimestampTz month)
+    {
+        for (int i = 0; i < count; ++i)
+            if (months[i] == month)
+                return ready[i];
+        const bool is_missing = lacks(month);
+        if (is_missing && may_alter)
+            made = make_month(month, now, counts) || made;
+        months[count] = month;
+        return ready[count++] = !is_missing || may_alter;
+    }
+};
+
+bool make_months_ahead(TimestampTz now, Counts &counts)
+{
+    bool made = false;
+    std::optional<TimestampTz> month = store::archive::month_of(now);
+    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month))
+        if (lacks(*month))
+            made = make_month(*month, now, counts) || made;
+    return made;
+}
+
+// One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
+// user's depends on it, the next one may go.
+void drop_one(List *months, TimestampTz now, Counts &counts)
+{
+    ListCell *cell;
+    foreach (cell, months) {
+        const Oid partition = lfirst_oid(cell);
+        ErrorData *error = pg::attempt([&] { store::archive::drop(partition); }, pg::ends_the_call);
+        if (error == nullptr) {
+            counts.partitions_dropped = 1;
+            counts.more = list_length(months) > 1;
+            return;
+        }
+        warn_of_months(error, now);
+    }
+    counts.left += list_length(months);
+}
+
+// Nothing: for ever.
+std::optional<TimestampTz> kept_since(TimestampTz now)
+{
+    if (settings::archive_keep < 0)
+        return std::nullopt;
+    return now - settings::archive_keep * minute;
+}
+
+} // namespace
+
+const Work removing = {Task::remove, find_to_remove, remove, is_to_remove};
+const Work archiving = {Task::archive, find_to_archive, archive, is_to_archive};
+
+Keep keep_of(std::int32_t lane, std::int16_t rank)
+{
+    const auto type = store::lanes::type_of(lane);
+    const store::Type settings = store::types::settings_of(type.value_or(""));
+    const auto span = rank == logic::completed_rank ? settings.keep_completed : settings.keep_failed;
+    if (span)
+        return {*span == 0 ? Task::remove : Task::archive, span};
+    if (settings::archive_after < 0)
+        return {};
+    return {Task::archive, settings::archive_after * minute};
+}
+
+TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
+{
+    TimestampTz end;
+    if (!keep.span || TIMESTAMP_NOT_FINITE(ended_at) || pg_add_s64_overflow(ended_at, *keep.span, &end))
+        return ended_at == DT_NOBEGIN ? DT_NOBEGIN : DT_NOEND;
+    return end;
+}
+
+bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
+{
+    Preparation preparation = {may_alter, now, counts};
+    int kept = 0;
+    for (const Candidate &candidate : candidates.all()) {
+        const auto month = store::archive::month_of(candidate.key.due_at);
+        if (!month || preparation.is_ready(*month)) {
+            candidates.all()[kept++] = candidate;
+        } else {
+            note_held(&candidate.job, now);
+            ++counts.left;
+        }
+    }
+    candidates.truncate(kept);
+    return preparation.made;
+}
+
+Counts keep_months(TimestampTz now, bool may_alter)
+{
+    Counts counts;
+    if (!may_alter)
+        return counts;
+    if (make_months_ahead(now, counts)) {
+        counts.more = true; // dropping locks more: in a transaction of its own
+        return counts;
+    }
+    const std::optional<TimestampTz> since = kept_since(now);
+    if (!since)
+        return counts;
+    List *old = NIL;
+    store::archive::Months(AccessShareLock).each_of_ours([&](Oid partition, TimestampTz month) {
+        if (store::archive::next_month(month) > *since)
+            return false;
+        old = lappend_oid(old, partition);
+        return true;
+    });
+    drop_one(old, now, counts);
+    return counts;
+}
+
+TimestampTz months_due(TimestampTz now)
+{
+    const store::archive::Months months(AccessShareLock);
+    std::optional<TimestampTz> month = store::archive::month_of(now);
+    if (!month)
+        return DT_NOEND;
+    TimestampTz due = store::archive::next_month(*month);
+    for (int i = 0; i <= months_ahead; ++i, month = store::archive::next_month(*month))
+        if (months.lacks(*month))
+            due = now;
+    if (settings::archive_keep >= 0)
+        months.each_of_ours([&](Oid, TimestampTz oldest) {
+            due = std::min(due, store::archive::next_month(oldest) + settings::archive_keep * minute);
+            return false;
+        });
+    return due;
+}
+
+} // namespace verbs::maintain

@@ -1,0 +1,89 @@
+// What maintenance does to single jobs: how they are found, what is done to each, whether it is still to be done.
+#pragma once
+
+#include "store/archive.hpp"
+#include "store/queue_scan.hpp"
+#include "store/set_aside.hpp"
+#include "store/types.hpp"
+#include "verbs/maintain.hpp"
+
+namespace verbs::maintain {
+
+// How long what can't be done now is left alone.
+constexpr TimestampTz moment = USECS_PER_SEC;
+
+// How many jobs a piece takes, so that it holds no lock for long.
+constexpr int piece_size = 500;
+
+// Which jobs are not to be tried now: those that are set aside, and those that somebody else held a moment ago.
+class Skip {
+public:
+    Skip(const store::Tables &tables, TimestampTz now) : set_aside(tables), now_(now) {}
+    bool operator()(const pg_uuid_t *job) const;
+
+    const store::SetAside set_aside;
+
+private:
+    TimestampTz now_;
+};
+
+// Somebody holds the job: it is looked at again in a moment. A hint of this backend's.
+void note_held(const pg_uuid_t *job, TimestampTz now);
+void forget_held();
+// When it is looked at again; nothing: it may be now.
+std::optional<TimestampTz> held_until(const pg_uuid_t *job, TimestampTz now);
+
+// What a piece has to do, read before anything is done.
+class Candidates {
+public:
+    void add(const store::Candidate &candidate, const Skip &skip)
+    {
+        if (!skip(&candidate.job))
+            list_[count_++] = candidate;
+    }
+    bool full() const { return count_ == piece_size; }
+    std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
+    void truncate(int count) { count_ = count; }
+
+private:
+    store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * piece_size));
+    int count_ = 0;
+};
+
+// The jobs that are worked on in one (sub)transaction.
+struct Batch {
+    store::Jobs jobs;
+    TimestampTz now;
+    Counts counts = {};
+    std::optional<store::archive::Writer> archive = {};
+};
+
+struct Work {
+    Task task;
+    void (*find)(store::Jobs &, const Skip &, TimestampTz now, Candidates &);
+    // False: somebody else holds the job.
+    bool (*act)(Batch &, const store::Candidate &);
+    bool (*is_needed)(const store::Row &, TimestampTz now);
+};
+
+extern const Work reaping, expiring, removing, archiving;
+
+// When a job that ended in this lane and rank leaves `jobs`, and how.
+struct Keep {
+    Task task = Task::archive;
+    std::optional<store::Microseconds> span; // nothing: never
+};
+Keep keep_of(std::int32_t lane, std::int16_t rank);
+TimestampTz end_of(const Keep &keep, TimestampTz ended_at);
+
+// Makes the months that archived jobs will go to. True: some were made, which is enough for one piece. Jobs whose month
+// may not be made now are taken out of the list.
+bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts);
+
+Counts keep_months(TimestampTz now, bool may_alter);
+TimestampTz months_due(TimestampTz now);
+
+// When a task may be done again, after it failed as a whole.
+TimestampTz not_before(Task task);
+
+} // namespace verbs::maintain

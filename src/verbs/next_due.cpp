@@ -1,0 +1,133 @@
+// When maintenance has something to do next, and which jobs it leaves alone until then.
+#include "store/run_scan.hpp"
+#include "store/types.hpp"
+#include "verbs/maintain_work.hpp"
+
+namespace verbs::maintain {
+
+namespace {
+
+// Jobs that somebody held when they were looked at. Lives as long as the backend; old entries go when it is read.
+struct Held {
+    pg_uuid_t job; // the key
+    TimestampTz until;
+};
+HTAB *held = nullptr;
+
+class Earliest {
+public:
+    Earliest() { dues_.fill(DT_NOEND); }
+    void add(Task task, TimestampTz instant)
+    {
+        TimestampTz &due = dues_[static_cast<std::size_t>(task)];
+        due = std::min(due, std::max(instant, not_before(task)));
+    }
+    Dues get() const { return dues_; }
+
+private:
+    Dues dues_;
+};
+
+// The earliest moment at which one of those is looked at again.
+TimestampTz next_held(TimestampTz now)
+{
+    TimestampTz next = DT_NOEND;
+    if (held == nullptr)
+        return next;
+    HASH_SEQ_STATUS status;
+    hash_seq_init(&status, held);
+    while (auto entry = static_cast<const Held *>(hash_seq_search(&status)))
+        if (entry->until > now)
+            next = std::min(next, entry->until);
+        else
+            hash_search(held, &entry->job, HASH_REMOVE, nullptr);
+    return next;
+}
+
+TimestampTz first_of(store::RunScan &&run, const Skip &skip)
+{
+    while (const store::Candidate *next = run.next())
+        if (!skip(&next->job))
+            return next->key.due_at;
+    return DT_NOEND;
+}
+
+void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest)
+{
+    pg::OpenRelation table(tables.ended.table, AccessShareLock);
+    pg::OpenRelation index(tables.ended.index, AccessShareLock);
+    const std::int32_t lanes = store::lanes::last();
+    for (std::int32_t lane = 1; lane <= lanes; ++lane)
+        for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
+            const Keep keep = keep_of(lane, rank);
+            if (keep.span)
+                earliest.add(keep.task,
+                             end_of(keep, first_of(store::RunScan(table, index, lane, rank, DT_NOEND), skip)));
+        }
+}
+
+} // namespace
+
+void note_held(const pg_uuid_t *job, TimestampTz now)
+{
+    if (held == nullptr) {
+        HASHCTL control = {};
+        control.keysize = sizeof(pg_uuid_t);
+        control.entrysize = sizeof(Held);
+        control.hcxt = TopMemoryContext;
+        held = hash_create("jobs_ext held jobs", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    }
+    static_cast<Held *>(hash_search(held, job, HASH_ENTER, nullptr))->until = now + moment;
+}
+
+void forget_held()
+{
+    if (held != nullptr)
+        hash_destroy(held);
+    held = nullptr;
+}
+
+std::optional<TimestampTz> held_until(const pg_uuid_t *job, TimestampTz now)
+{
+    auto entry = held == nullptr ? nullptr : static_cast<const Held *>(hash_search(held, job, HASH_FIND, nullptr));
+    if (entry == nullptr || entry->until <= now)
+        return std::nullopt;
+    return entry->until;
+}
+
+bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(job, now_) || held_until(job, now_); }
+
+Dues next_due(TimestampTz now)
+{
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const store::Tables tables = store::tables();
+    Earliest earliest;
+    if (!tables.queue_built) {
+        earliest.add(Task::reap, now); // builds it
+    } else {
+        const Skip skip(tables, now);
+        {
+            pg::OpenRelation table(tables.queue.table, AccessShareLock), index(tables.queue.index, AccessShareLock);
+            earliest.add(Task::reap, first_of(store::RunScan(table, index, logic::running_lane, 0, DT_NOEND), skip));
+        }
+        {
+            pg::OpenRelation table(tables.expiring.table, AccessShareLock);
+            pg::OpenRelation index(tables.expiring.index, AccessShareLock);
+            earliest.add(Task::expire, first_of(store::RunScan(table, index, DT_NOEND), skip));
+        }
+        add_ended(tables, skip, earliest);
+        skip.set_aside.each([&](const store::SetAside::Entry &entry) {
+            for (const Task task : all_tasks)
+                if (std::strcmp(entry.task, name(task)) == 0)
+                    earliest.add(task, std::max(entry.retry_at, held_until(&entry.job, now).value_or(DT_NOBEGIN)));
+        });
+        const TimestampTz held = next_held(now);
+        for (const Task task : all_tasks)
+            earliest.add(task, held);
+        earliest.add(Task::months, months_due(now));
+    }
+    PopActiveSnapshot();
+    return earliest.get();
+}
+
+} // namespace verbs::maintain
