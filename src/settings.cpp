@@ -154,6 +154,8 @@ void define()
     MarkGUCPrefixReserved("jobs_ext");
 }
 
+bool clock_stands() { return fixed_now != DT_NOEND; }
+
 TimestampTz now() { return fixed_now == DT_NOEND ? GetCurrentTimestamp() : fixed_now; }
 
 } // namespace settings

@@ -25,5 +25,7 @@ void define();
 
 // The server's clock: what `jobs_ext.now` says if it is set, else the time of day. The only place that reads it.
 TimestampTz now();
+// Whether it is set, and so stands.
+bool clock_stands();
 
 } // namespace settings

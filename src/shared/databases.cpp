@@ -1,6 +1,7 @@
 #include "shared/databases.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "shared/board.hpp"
 
@@ -9,6 +10,7 @@ namespace shared::databases {
 namespace {
 
 bool keeping_away = false;
+bool kept[max_databases]; // by entry: from which this session keeps workers away
 
 Database *attached = nullptr;
 Leaving leaving = Leaving::failed;
@@ -48,10 +50,10 @@ void leave_locked(Database &database)
     database.process = no_process;
     database.served_at = GetCurrentTimestamp();
     database.doing[0] = '\0';
-    if (database.held_by != 0 || database.to_leave || leaving == Leaving::in_turn)
+    if (database.holders != 0 || database.to_leave || leaving == Leaving::in_turn)
         database.service = Service::wanted;
-    else if (leaving == Leaving::no_extension)
-        database.service = Service::absent;
+    else if (leaving == Leaving::no_extension) // unless one was made since it looked
+        database.service = pg_atomic_read_u32(&database.look_again) != 0 ? Service::wanted : Service::absent;
     else
         fail(database);
     database.to_leave = false;
@@ -79,7 +81,7 @@ Database *attach(int entry, std::uint32_t generation)
         BoardLock lock(Lock::databases);
         if (database.generation != generation || database.pid != 0)
             return nullptr;
-        if (database.held_by != 0 || database.to_leave || !OidIsValid(database.oid)) {
+        if (database.holders != 0 || database.to_leave || !OidIsValid(database.oid)) {
             database.service = Service::wanted;
             ConditionVariableBroadcast(&database.changed);
             return nullptr;
@@ -182,6 +184,12 @@ void extension_changed()
     note_databases_changed();
 }
 
+bool has_no_extension()
+{
+    const Database *database = mine();
+    return database != nullptr && database->service == Service::absent;
+}
+
 void keep_away(Oid oid)
 {
     if (board() == nullptr)
@@ -192,8 +200,10 @@ void keep_away(Oid oid)
         database = find(oid);
         if (database == nullptr)
             return;
-        database->held_by = MyProcPid;
         keeping_away = true;
+        // Several sessions may: two that copy the same database.
+        if (bool &already = kept[database - board()->databases]; !std::exchange(already, true))
+            ++database->holders;
     }
     ConditionVariablePrepareToSleep(&database->changed);
     while (!dismiss(oid))
@@ -208,9 +218,9 @@ void let_come()
     keeping_away = false;
     {
         BoardLock lock(Lock::databases);
-        for (Database &database : board()->databases)
-            if (database.held_by == MyProcPid)
-                database.held_by = 0;
+        for (int i = 0; i < max_databases; ++i)
+            if (std::exchange(kept[i], false))
+                --board()->databases[i].holders;
     }
     note_databases_changed();
 }

@@ -38,7 +38,7 @@ struct Database {
     std::uint32_t generation;
     int pid;               // of the worker at work; 0: none
     std::uint32_t process; // its number
-    int held_by;           // pid of the session that keeps workers away; 0: none
+    int holders;           // sessions that keep workers away
     bool to_leave;         // its worker is to leave
     int failures;          // in a row
     TimestampTz retry_at;
@@ -89,8 +89,10 @@ void notify();
 // Whether a worker is at work here: it wakes who sleeps.
 bool served();
 
-// The extension came or went in this database.
+// The extension came or went in this database, or is another one.
 void extension_changed();
+// Whether it is known not to be here.
+bool has_no_extension();
 
 // Keeps workers away from a database until the end of this transaction, and waits until none is there. For commands that
 // fail while anybody is connected.

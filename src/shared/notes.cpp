@@ -176,7 +176,7 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
         tell_abort(level);
         drop_from(lanes, level);
         drop_from(ends, level);
-        sleepers::forget();
+        sleepers::forget(level);
     } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
         hand_up_lanes(level);
         for (int i = ends.count - 1; i >= 0 && ends.list[i].level == level; --i)
@@ -201,6 +201,12 @@ void job_taken(std::int32_t lane)
 {
     if (board() != nullptr)
         ++note_of(lane).taken;
+}
+
+bool took(std::int32_t lane)
+{
+    LaneNote *end = lanes.list + lanes.count;
+    return std::find_if(lanes.list, end, [&](const LaneNote &note) { return note.lane == lane && note.taken > 0; }) != end;
 }
 
 void due(TimestampTz instant)

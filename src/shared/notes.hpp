@@ -13,6 +13,8 @@ namespace shared::notes {
 void job_waits(std::int32_t lane, TimestampTz due_at);
 // A job left its lane.
 void job_taken(std::int32_t lane);
+// Whether one did, in this transaction.
+bool took(std::int32_t lane);
 // The worker has something to do at that time: a lease that ends, a job that expires.
 void due(TimestampTz instant);
 // A job ended, or was deleted.

@@ -1,14 +1,17 @@
 #include "shared/sleepers.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "shared/board.hpp"
+#include "shared/notes.hpp"
 
 namespace shared {
 
 namespace {
 
 Sleeper *mine = nullptr;
+int my_level = 0; // of the (sub)transaction that took it
 
 // The macros of ilist.h are C alone.
 Sleeper *sleeper_of(dlist_node *node)
@@ -31,12 +34,15 @@ bool unwoken(Sleeper &sleeper, Oid database, Purpose purpose)
     return sleeper.database == database && sleeper.purpose == purpose && pg_atomic_read_u32(&sleeper.woken) == 0;
 }
 
+bool includes(const Wish &wish, std::int32_t lane)
+{
+    const std::int32_t *end = wish.lanes + wish.lane_count;
+    return wish.any || wish.vague || std::find(wish.lanes, end, lane) != end;
+}
+
 bool wants(Sleeper &sleeper, Oid database, std::int32_t lane)
 {
-    const Wish &wish = sleeper.wish;
-    const std::int32_t *end = wish.lanes + wish.lane_count;
-    return unwoken(sleeper, database, Purpose::claim) &&
-           (wish.any || wish.vague || std::find(wish.lanes, end, lane) != end);
+    return unwoken(sleeper, database, Purpose::claim) && includes(sleeper.wish, lane);
 }
 
 void wake_one(Sleeper &sleeper, std::int32_t lane)
@@ -61,18 +67,12 @@ int wake_locked(Oid database, std::int32_t lane, int count)
     return woken;
 }
 
-// A wake that came too late for its sleeper goes to another one.
+// A wake of which nothing came goes to another sleeper: this one found another job, or was cancelled.
 void hand_on(Sleeper &sleeper)
 {
-    const bool for_nothing = pg_atomic_exchange_u32(&sleeper.woken, 0) != 0;
-    if (for_nothing && sleeper.woken_for != no_lane && !sleeper.wish.vague)
-        wake_locked(sleeper.database, sleeper.woken_for, 1);
-}
-
-void rearm(Sleeper &sleeper)
-{
-    sleeper.woken_for = no_lane;
-    pg_atomic_write_u32(&sleeper.woken, 0);
+    const std::int32_t lane = std::exchange(sleeper.woken_for, no_lane);
+    if (lane != no_lane && !sleeper.wish.vague)
+        wake_locked(sleeper.database, lane, 1);
 }
 
 pg_atomic_uint32 *counter(Purpose purpose)
@@ -108,6 +108,7 @@ Place::Place(Purpose purpose) : has_place_(false)
     mine->wish = {};
     mine->job = {};
     mine->woken_for = no_lane;
+    my_level = GetCurrentTransactionNestLevel();
     pg_atomic_write_u32(&mine->woken, 0);
     dlist_push_tail(&shared->sleepers, &mine->links);
     pg_atomic_fetch_add_u32(counter(purpose), 1);
@@ -120,19 +121,24 @@ void Place::arm(const Wish &wish)
 {
     BoardLock lock(Lock::sleepers);
     mine->wish = wish;
-    rearm(*mine);
+    pg_atomic_write_u32(&mine->woken, 0);
 }
 
 void Place::arm(const pg_uuid_t &job)
 {
     BoardLock lock(Lock::sleepers);
     mine->job = job;
-    rearm(*mine);
+    pg_atomic_write_u32(&mine->woken, 0);
 }
 
 void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
     const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+    {
+        BoardLock lock(Lock::sleepers);
+        if (pg_atomic_read_u32(&mine->woken) == 0)
+            mine->woken_for = no_lane; // what it was woken for, it did not find
+    }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
         const long remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
         if (remaining <= 0)
@@ -148,6 +154,26 @@ void Place::leave()
     if (has_place_)
         sleepers::forget();
     has_place_ = false;
+}
+
+// Who was woken for what it took instead, and is looking for it, may find the other: so nobody is woken when two that
+// want either take each other's.
+void Place::took_jobs()
+{
+    BoardLock lock(Lock::sleepers);
+    const std::int32_t lane = std::exchange(mine->woken_for, no_lane);
+    if (lane == no_lane || mine->wish.vague || notes::took(lane))
+        return;
+    Sleeper *looking = nullptr;
+    each([&](Sleeper &other) {
+        if (other.database == mine->database && other.woken_for != no_lane && !other.wish.vague &&
+            notes::took(other.woken_for) && includes(other.wish, lane))
+            looking = &other;
+    });
+    if (looking != nullptr)
+        looking->woken_for = lane;
+    else
+        wake_locked(mine->database, lane, 1);
 }
 
 namespace sleepers {
@@ -190,7 +216,7 @@ void wake_all(Oid database)
     BoardLock lock(Lock::sleepers);
     each([&](Sleeper &sleeper) {
         if (sleeper.database == database)
-            wake_one(sleeper, no_lane);
+            wake_one(sleeper, sleeper.woken_for); // a wake for a job that it has not looked for yet stays one
     });
 }
 
@@ -221,9 +247,9 @@ Wanted wanted(Oid database)
     return result;
 }
 
-void forget()
+void forget(int level)
 {
-    if (mine == nullptr)
+    if (mine == nullptr || my_level < level)
         return;
     Board *shared = board();
     BoardLock lock(Lock::sleepers);

@@ -33,7 +33,7 @@ struct Sleeper {
     Oid database;
     std::uint32_t process;
     pg_atomic_uint32 woken;
-    std::int32_t woken_for; // lane, or no_lane
+    std::int32_t woken_for; // lane, or no_lane; until it sleeps again
     Purpose purpose;
     Wish wish;
     pg_uuid_t job;
@@ -59,6 +59,9 @@ public:
 
     // Until it is woken, or for so many milliseconds. Raises what interrupts it.
     void sleep(long milliseconds, std::uint32_t wait_event);
+
+    // This transaction took jobs. If none is of the lane for which it was woken, that wake is for somebody else.
+    void took_jobs();
 
     // It got what it wanted: a wake that comes from now on, or came since it was armed, is for somebody else.
     void leave();
@@ -96,8 +99,8 @@ struct Wanted {
 };
 Wanted wanted(Oid database);
 
-// Frees this session's place, if it has one.
-void forget();
+// Frees this session's place, if it has one that it took at this level of subtransactions or below.
+void forget(int level = 0);
 
 } // namespace sleepers
 

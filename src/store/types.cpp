@@ -319,6 +319,14 @@ void each(void (*each)(const Type &, void *), void *argument)
     }
 }
 
+std::uint64_t version()
+{
+    AcceptInvalidationMessages();
+    load_types();
+    load_lanes();
+    return known_types.changes + known_lanes.changes;
+}
+
 void watch() { CacheRegisterRelcacheCallback(relation_changed, Datum{0}); }
 
 } // namespace types

@@ -44,6 +44,9 @@ void each(Each work)
 // Gives every registered type its lane, so that the first jobs of two types need not wait for each other.
 void make_lanes();
 
+// Another number after each change of a type, or of a lane.
+std::uint64_t version();
+
 void watch();
 
 } // namespace types

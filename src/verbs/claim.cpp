@@ -238,6 +238,8 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     const int taken = claim(jobs, request, sink);
     if (place != nullptr && taken == 0)
         shared::databases::due(next_due(jobs, wish));
+    if (place != nullptr && taken > 0)
+        place->took_jobs();
     if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
         jobs.unlock_when_closed();
     return taken;

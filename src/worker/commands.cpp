@@ -67,6 +67,13 @@ bool ends_prepared(const Node *command)
     return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
 }
 
+void prepared_ended()
+{
+    shared::databases::look_again();
+    if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
+        shared::databases::extension_changed();
+}
+
 void utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
              ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
              QueryCompletion *completion)
@@ -84,14 +91,14 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
     if (databases)
         shared::notes::databases_changed();
     if (prepared)
-        shared::databases::look_again();
+        prepared_ended();
 }
 
 void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_object, void *argument)
 {
     if (next_object_access != nullptr)
         next_object_access(access, catalog, object, sub_object, argument);
-    if (catalog == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_DROP))
+    if (catalog == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER || access == OAT_DROP))
         shared::notes::extension_changed();
 }
 

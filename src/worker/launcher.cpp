@@ -176,7 +176,7 @@ List *who_waits(Board &board)
         const Database &database = board.databases[i];
         const bool is_time = database.service == Service::wanted ||
                              (database.service == Service::failing && database.retry_at <= now);
-        if (OidIsValid(database.oid) && database.held_by == 0 && database.pid == 0 && !database.to_leave && is_time)
+        if (OidIsValid(database.oid) && database.holders == 0 && database.pid == 0 && !database.to_leave && is_time)
             entries = lappend(entries, &board.databases[i]);
     }
     list_sort(entries, [](const ListCell *a, const ListCell *b) {
@@ -194,7 +194,7 @@ bool start_for(Board &board, Database &database)
     std::uint32_t generation;
     {
         BoardLock lock(shared::Lock::databases);
-        if (database.held_by != 0 || database.pid != 0 || !OidIsValid(database.oid))
+        if (database.holders != 0 || database.pid != 0 || !OidIsValid(database.oid))
             return true;
         database.service = Service::starting;
         generation = ++database.generation;
@@ -207,6 +207,15 @@ bool start_for(Board &board, Database &database)
         database.service = Service::wanted;
     ConditionVariableBroadcast(&database.changed);
     return false;
+}
+
+// Those that had their turn leave; they may be asleep for an hour.
+void wake_workers(Board &board)
+{
+    BoardLock lock(shared::Lock::databases, LW_SHARED);
+    for (const Database &database : board.databases)
+        if (database.pid != 0)
+            shared::wake_process(database.process);
 }
 
 // Returns how many wait in vain, since no process is free.
@@ -222,6 +231,8 @@ int start_workers(Board &board)
         --left;
     }
     pg_atomic_write_u32(&board.waiting_for_worker, static_cast<uint32>(left));
+    if (left > 0)
+        wake_workers(board);
     if (left > 0 && !std::exchange(warned, true))
         ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
                           errmsg("no process is free for the jobs of %d databases: they are served in turn", left),

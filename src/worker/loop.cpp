@@ -24,6 +24,7 @@ bool sleep(long milliseconds, const char *wait_event)
     ResetLatch(MyLatch);
     if (ProcDiePending)
         proc_exit(code_when_asked_to_end);
+    QueryCancelPending = false; // of a statement, and none is running
     CHECK_FOR_INTERRUPTS();
     if (!ConfigReloadPending)
         return false;

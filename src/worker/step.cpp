@@ -8,6 +8,7 @@ namespace worker {
 
 namespace {
 
+constexpr long shortest_rest_ms = 1000;
 constexpr long longest_rest_ms = 60000;
 constexpr int most_failures = 10; // in a row; another process begins with fresh memory
 
@@ -15,7 +16,8 @@ constexpr int most_failures = 10; // in a row; another process begins with fresh
 
 long Step::until(TimestampTz now) const
 {
-    const long until_due = TimestampDifferenceMilliseconds(now, due);
+    // By a clock that stands nothing becomes due.
+    const long until_due = due > now && settings::clock_stands() ? INT_MAX : TimestampDifferenceMilliseconds(now, due);
     return not_before_ == DT_NOBEGIN
                ? until_due
                : std::max(until_due, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), not_before_));
@@ -26,10 +28,10 @@ void Step::failed(ErrorData *error)
     // Somebody else is at the tables, for as long as it takes: no failure.
     if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
         report_.doing("waiting for a lock on the tables");
-        rest(settings::maintenance_interval);
+        rest(std::min<long>(settings::maintenance_interval, shortest_rest_ms));
     } else {
         report_.failed(doing_, error);
-        rest(std::min(longest_rest_ms, 1000L << std::min(failures_, 6)));
+        rest(std::min(longest_rest_ms, shortest_rest_ms << std::min(failures_, 6)));
         if (++failures_ >= most_failures)
             proc_exit(1);
     }

@@ -30,7 +30,7 @@ bool is_paused(std::int32_t lane)
 
 } // namespace
 
-Woken wake_sleepers(TimestampTz from, TimestampTz now)
+Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
 {
     Woken result;
     const shared::sleepers::Wanted wanted = shared::sleepers::wanted(MyDatabaseId);
@@ -44,7 +44,7 @@ Woken wake_sleepers(TimestampTz from, TimestampTz now)
             if (is_paused(lane))
                 return;
             const int due = count_due(queue, lane, from, now, std::max(wanted.sleepers, 1));
-            result.any_new = result.any_new || (due > 0 && from > DT_NOBEGIN);
+            result.any_new = result.any_new || (settings::notify && count_due(queue, lane, told_until, now, 1) > 0);
             result.sleepers += shared::sleepers::wake(MyDatabaseId, lane, due);
             result.next_due = std::min(result.next_due, store::next_due(queue, GetActiveSnapshot(), lane, now));
         };

@@ -8,6 +8,7 @@
 
 #include "settings.hpp"
 #include "shared/board.hpp"
+#include "store/types.hpp"
 #include "worker/loop.hpp"
 #include "worker/presence.hpp"
 #include "worker/step.hpp"
@@ -28,6 +29,8 @@ constexpr long turn_ms = 1000; // how long it stays when other databases wait fo
 constexpr long notify_every_ms = 100;
 // The share of all processors that archiving may take from those who claim.
 constexpr double archive_share = 0.05;
+constexpr long keeps_statistics_ms = 1000; // and not longer
+constexpr long look_for_extension_ms = 1000; // that is there and can't be served yet
 
 struct TaskStep {
     Task task;
@@ -76,6 +79,7 @@ private:
         {Task::archive, {report_, "archiving", longest_statement_ms}},
         {Task::months, {report_, "making and dropping months of the archive", longest_statement_ms}},
     };
+    std::uint64_t types_seen_ = 0;
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
     TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
     TimestampTz planned_ = DT_NOBEGIN;
@@ -87,13 +91,15 @@ bool Worker::begin_whole()
 {
     const bool asked = pg_atomic_exchange_u32(&database_.look_again, 0) != 0;
     const TimestampTz now = GetCurrentTimestamp();
-    if (!asked && now < whole_at_)
+    if (!asked && present_ && now < whole_at_)
         return false;
     whole_at_ = TimestampTzPlusMilliseconds(now, settings::maintenance_interval);
     for (TaskStep &task : tasks_)
         task.step.due = DT_NOBEGIN;
-    if (asked)
+    if (asked) {
+        told_until_ = DT_NOBEGIN;
         shared::sleepers::wake_for_any_end(MyDatabaseId);
+    }
     return true;
 }
 
@@ -126,8 +132,17 @@ bool Worker::is_present(bool whole)
 void Worker::wake(TimestampTz now, bool whole)
 {
     Woken woken;
-    if (!wake_.run([&] { woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, now); }))
+    std::uint64_t types = types_seen_;
+    const bool done = wake_.run([&] {
+        woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, told_until_, now);
+        if (whole)
+            types = store::types::version();
+    });
+    if (!done)
         return;
+    // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
+    if (std::exchange(types_seen_, types) != types)
+        shared::sleepers::wake_all(MyDatabaseId);
     told_until_ = now;
     wake_.due = woken.next_due;
     report_.count_woken(woken.sleepers);
@@ -142,7 +157,8 @@ void Worker::tell_listeners()
     if (notify_.run([] { Async_Notify("jobs", ""); })) {
         report_.count_notified();
         notify_.rest(notify_every_ms);
-    }
+    } else
+        pg_atomic_write_u32(&database_.to_notify, 1);
 }
 
 // One piece of each task that is due; then, when the next ones are.
@@ -181,6 +197,7 @@ void Worker::hear_plan()
         pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
     if (lowered >= planned_)
         return;
+    told_until_ = std::min(told_until_, lowered - 1); // its commit may have come long after that
     wake_.due = std::min(wake_.due, lowered);
     for (TaskStep &task : tasks_)
         if (task.task == Task::reap || task.task == Task::expire)
@@ -212,7 +229,7 @@ long Worker::until_next() const
     const TimestampTz now = settings::now();
     long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), whole_at_);
     if (!present_)
-        return wait;
+        return std::min(wait, look_for_extension_ms);
     wait = std::min(wait, wake_.until(now));
     for (const TaskStep &task : tasks_)
         wait = std::min(wait, task.step.until(now));
@@ -258,6 +275,8 @@ void Worker::run()
         const long wait = has_news() ? 0 : until_next();
         if (wait > 0 && present_)
             report_.idle();
+        if (wait > keeps_statistics_ms)
+            pgstat_report_stat(true);
         if (sleep(wait, "JobsWorker"))
             whole_at_ = DT_NOBEGIN; // settings may have changed
     }

@@ -1,5 +1,5 @@
-# What the TAP tests share: a server with the extension, whether the derived tables say what `jobs` says, and whether
-# the server's log is clean.
+# What the TAP tests share: a server with the extension, sessions that sleep in a call, what the workers do, whether the
+# derived tables say what `jobs` says, and whether the server's log is clean.
 package JobsExt;
 
 use strict;
@@ -8,9 +8,13 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use IPC::Run;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_node sql_states in_step log_is_clean);
+our @EXPORT = qw(new_node sql_states in_step log_is_clean log_lines set_config
+  start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
+  eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
 # A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming` and
 # `extension` is a line of postgresql.conf.
@@ -45,6 +49,172 @@ sub sql_states
 	# A session that is cut off gives no more answers.
 	push @states, 'none' while @states < @statements;
 	return @states;
+}
+
+# Changes lines of postgresql.conf and has all processes read them.
+sub set_config
+{
+	my ($node, %setting) = @_;
+	$node->append_conf('postgresql.conf', "$_ = $setting{$_}") for sort keys %setting;
+	$node->reload;
+	return;
+}
+
+# Until a query answers so, or for so many seconds: poll_query_until, whose patience is another one.
+sub eventually
+{
+	my ($node, $database, $query, $expected, $name, $seconds) = @_;
+	my $end = time + ($seconds // 60);
+	my $answer;
+	while (1)
+	{
+		$answer = $node->safe_psql($database, $query);
+		last if $answer eq $expected || time > $end;
+		sleep 0.05;
+	}
+	return is($answer, $expected, $name);
+}
+
+# Sessions in the background. Statements go on whatever became of the one before.
+
+my $patience = 20;    # seconds for what takes none
+my $nap = '40 s';     # of who is to be woken long before
+
+# Of the process of a session.
+sub start_session
+{
+	my ($node, $database, @statements) = @_;
+	my %session = (node => $node, out => '', err => '', began => time);
+	$session{psql} = IPC::Run::start(
+		[
+			'psql', '-XAtq', '-d', $node->connstr($database),
+			map { ('-c', $_) } 'select pg_backend_pid()', @statements
+		],
+		'<', \'', '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
+	$session{psql}->pump until $session{out} =~ s/\A(\d+)\n// || !$session{psql}->pumpable;
+	$session{pid} = $1;
+	return \%session;
+}
+
+# The last of the statements sleeps when this returns. "NAP" in a statement is an interval longer than any test takes.
+sub fall_asleep
+{
+	my ($node, $database, @statements) = @_;
+	my $session = start_session($node, $database, map { s/NAP/interval '$nap'/r } @statements);
+	$node->poll_query_until($database, <<"SQL") or die "not asleep: $statements[-1]: $session->{err}";
+select count(*) = 1 from pg_stat_activity
+where pid = $session->{pid} and state = 'active' and wait_event_type = 'Extension'
+SQL
+	return $session;
+}
+
+# Waits for the end of a session. Returns what it printed.
+sub end_session
+{
+	my ($session) = @_;
+	$session->{psql}->finish;
+	$session->{ended} = time;
+	chomp $session->{out};
+	return $session->{out};
+}
+
+# A sleeper that was woken, or is being woken: it answers long before its time is over.
+sub gets
+{
+	my ($session, $expected, $name) = @_;
+	my $now = time;
+	my $answer = end_session($session);
+	my $ok = ref $expected ? $answer =~ $expected : $answer eq $expected;
+	my $took = $session->{ended} - $now;
+	ok($ok && $took < $patience, $name)
+	  or diag("after $took s: '$answer', expected '$expected': $session->{err}");
+	return $ok;
+}
+
+# One that answers at once, or when its time is over, without anything.
+sub gets_nothing { my ($session, $name) = @_; return gets($session, '', $name) }
+
+# One whose statement is ended by an error.
+sub cut_off
+{
+	my ($session, $error, $name) = @_;
+	my $now = time;
+	$session->{psql}->finish;
+	my $took = time - $now;
+	ok($session->{err} =~ $error && $took < $patience, $name)
+	  or diag("after $took s: $session->{out} $session->{err}");
+	return;
+}
+
+# How often the process gave up its processor to wait; and whether it waits now.
+sub switches
+{
+	my ($session) = @_;
+	my ($state) = slurp_file("/proc/$session->{pid}/stat") =~ /\) (\w)/;
+	my ($count) = slurp_file("/proc/$session->{pid}/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+	return $state eq 'S' ? $count : "state $state";
+}
+
+# Runs the code, during which none of these sleepers is woken, not even for a moment: a process that is woken is set
+# running before the commit that wakes it returns, and counts when it sleeps again.
+sub sleeps_on
+{
+	my ($sleepers, $code, $name) = @_;
+	my @before = map { switches($_) } @$sleepers;
+	$code->();
+	sleep 0.2;    # for those who would wake them a little later
+	my @after = map { switches($_) } @$sleepers;
+	return is("@after", "@before", $name);
+}
+
+# A worker as jobs_ext.maintenance shows it.
+sub status_of
+{
+	my ($node, $database, $columns, $of) = @_;
+	$of //= $database;
+	return $node->safe_psql($database, "select $columns from jobs_ext.maintenance where database = '$of'");
+}
+
+# Its pid, of which pg_stat_activity knows; 0: there is none.
+sub worker_of
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql('postgres', <<"SQL");
+select coalesce(max(pid), 0) from pg_stat_activity where backend_type = 'jobs_ext worker' and datname = '$database'
+SQL
+}
+
+# That there is a worker, another one than `not` if that is given. Returns its pid.
+sub worker_serves
+{
+	my ($node, $database, $name, %option) = @_;
+	my $not = $option{not} // 0;
+	my $end = time + ($option{seconds} // 30);
+	my $pid;
+	while (1)
+	{
+		$pid = worker_of($node, $database);
+		last if ($pid && $pid != $not) || time > $end;
+		sleep 0.05;
+	}
+	ok($pid && $pid != $not, $name);
+	return $pid;
+}
+
+sub worker_leaves
+{
+	my ($node, $database, $name, $seconds) = @_;
+	my $end = time + ($seconds // 30);
+	sleep 0.05 while worker_of($node, $database) && time < $end;
+	return is(worker_of($node, $database), 0, $name);
+}
+
+# Seconds of processor that a process has used.
+sub cpu_of
+{
+	my ($pid) = @_;
+	my @field = split / /, slurp_file("/proc/$pid/stat") =~ s/.*\) //sr;
+	return ($field[11] + $field[12]) / 100;
 }
 
 my $differences = <<'SQL';
@@ -84,6 +254,13 @@ sub in_step
 {
 	my ($node, $database, $name) = @_;
 	return is($node->safe_psql($database, $differences), '', $name);
+}
+
+# The lines of the server's log that match, from a byte on.
+sub log_lines
+{
+	my ($node, $pattern, $from) = @_;
+	return grep { $_ =~ $pattern } split /\n/, substr(slurp_file($node->logfile), $from // 0);
 }
 
 # No crash, no internal error, no deadlock; nor any of the other SQLSTATEs given.
