@@ -46,6 +46,13 @@ ErrorData *guard(void (*work)(void *), void *argument, void (*undo)())
     return error;
 }
 
+// A cancel that comes now is for what has ended already.
+void end_time_limit()
+{
+    disable_timeout(STATEMENT_TIMEOUT, false);
+    QueryCancelPending = false;
+}
+
 template <class Work>
 ErrorData *guard(Work work, void (*undo)())
 {
@@ -54,19 +61,28 @@ ErrorData *guard(Work work, void (*undo)())
 
 } // namespace
 
+int longest_attempt_ms = 0;
+
 ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised)
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
+    const bool limited = longest_attempt_ms > 0;
 
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(memory);
     ErrorData *error = guard(
         [&] {
+            if (limited)
+                enable_timeout_after(STATEMENT_TIMEOUT, longest_attempt_ms);
             work(argument);
+            if (limited)
+                end_time_limit();
             ReleaseCurrentSubTransaction();
         },
         RollbackAndReleaseCurrentSubTransaction);
+    if (limited)
+        end_time_limit();
     CurrentResourceOwner = owner;
     if (error != nullptr && is_raised(error))
         ReThrowError(error);
@@ -82,7 +98,7 @@ ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argum
             if (longest_ms > 0)
                 enable_timeout_after(STATEMENT_TIMEOUT, longest_ms);
             work(argument);
-            disable_timeout(STATEMENT_TIMEOUT, false);
+            end_time_limit();
             CommitTransactionCommand();
         },
         [] {

@@ -13,6 +13,9 @@ bool is_of_server(const ErrorData *error);
 // old.
 bool ends_the_call(const ErrorData *error);
 
+// The longest that such work may take, in milliseconds; 0, as in sessions: any time. What takes longer is ended with 57014.
+extern int longest_attempt_ms;
+
 // Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why; an error that
 // `is_raised` is raised, not returned. What `work` opens it must close: nothing of it outlives the subtransaction.
 using IsRaised = bool (*)(const ErrorData *);

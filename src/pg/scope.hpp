@@ -80,11 +80,12 @@ inline void renew_snapshot()
     PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Locks on relations that statements inside take are let go at its end, not at that of the transaction: of a call that
-// only looked and is going to sleep.
+// Locks that statements inside take are let go at its end, not at that of the transaction: of a call that only looked and is
+// going to sleep. Not if `let_go` is false: where code of the user's ran, some of them may be meant to last.
 class BriefLocks {
 public:
-    BriefLocks() : before_(CurrentResourceOwner), own_(ResourceOwnerCreate(before_, "jobs_ext brief locks"))
+    explicit BriefLocks(bool let_go)
+        : let_go_(let_go), before_(CurrentResourceOwner), own_(ResourceOwnerCreate(before_, "jobs_ext brief locks"))
     {
         CurrentResourceOwner = own_;
     }
@@ -92,7 +93,7 @@ public:
     {
         for (ResourceReleasePhase phase :
              {RESOURCE_RELEASE_BEFORE_LOCKS, RESOURCE_RELEASE_LOCKS, RESOURCE_RELEASE_AFTER_LOCKS})
-            ResourceOwnerRelease(own_, phase, false, false);
+            ResourceOwnerRelease(own_, phase, !let_go_, false);
         CurrentResourceOwner = before_;
         ResourceOwnerDelete(own_);
     }
@@ -100,6 +101,7 @@ public:
     BriefLocks &operator=(const BriefLocks &) = delete;
 
 private:
+    bool let_go_;
     ResourceOwner before_;
     ResourceOwner own_;
 };

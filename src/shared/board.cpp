@@ -32,6 +32,7 @@ void initialise(Board &board)
     std::memset(static_cast<void *>(&board), 0, size());
     pg_atomic_init_u32(&board.launcher, no_process);
     pg_atomic_init_u32(&board.databases_changed, 0);
+    pg_atomic_init_u32(&board.entries, 1);
     pg_atomic_init_u32(&board.waiting_for_worker, 0);
     pg_atomic_init_u32(&board.asleep_for_job, 0);
     pg_atomic_init_u32(&board.asleep_for_end, 0);

@@ -15,6 +15,8 @@ struct Board {
     pg_atomic_uint32 launcher;
     // The launcher is to read the list of databases anew.
     pg_atomic_uint32 databases_changed;
+    // Another number after each change of which database has which entry.
+    pg_atomic_uint32 entries;
     // So many databases wait for a process: workers take turns.
     pg_atomic_uint32 waiting_for_worker;
     // Sessions with a place among the sleepers.

@@ -48,6 +48,7 @@ void leave_locked(Database &database)
 {
     database.pid = 0;
     database.process = no_process;
+    pg_atomic_write_u32(&database.serving, 0);
     database.served_at = GetCurrentTimestamp();
     database.doing[0] = '\0';
     if (database.holders != 0 || database.to_leave || leaving == Leaving::in_turn)
@@ -118,16 +119,20 @@ void initialise(Database &database)
     pg_atomic_init_u64(&database.planned, 0);
     pg_atomic_init_u32(&database.look_again, 0);
     pg_atomic_init_u32(&database.to_notify, 0);
+    pg_atomic_init_u32(&database.serving, 0);
 }
 
 Database *mine()
 {
-    // The place of an entry does not change while the database lives; that of another one may be given to it.
     static Database *known = nullptr;
-    if (board() == nullptr)
+    static std::uint32_t seen = 0;
+    if (board() == nullptr || !OidIsValid(MyDatabaseId))
         return nullptr;
-    if (known == nullptr || known->oid != MyDatabaseId)
+    const std::uint32_t entries = pg_atomic_read_u32(&board()->entries);
+    if (entries != seen) {
         known = find(MyDatabaseId);
+        seen = entries;
+    }
     return known;
 }
 
@@ -164,7 +169,7 @@ void notify()
 bool served()
 {
     const Database *database = mine();
-    return database != nullptr && database->pid != 0;
+    return database != nullptr && pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&database->serving)) != 0;
 }
 
 void extension_changed()

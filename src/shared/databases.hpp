@@ -57,6 +57,8 @@ struct Database {
     pg_atomic_uint32 look_again;
     // Jobs came of which those who LISTEN are to hear.
     pg_atomic_uint32 to_notify;
+    // Its worker has found all that it needs.
+    pg_atomic_uint32 serving;
 };
 
 namespace databases {

@@ -57,6 +57,7 @@ struct Notes {
 Notes<LaneNote> lanes;
 Notes<EndNote> ends;
 TimestampTz due_first = DT_NOEND;
+bool many_ended = false;
 bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
@@ -89,7 +90,9 @@ void tell_commit()
         databases::due(first);
     if (any_given && settings::notify)
         databases::notify();
-    if (sleepers::any_for_end())
+    if (many_ended)
+        sleepers::wake_for_any_end(MyDatabaseId);
+    else if (sleepers::any_for_end())
         for (int i = 0; i < ends.count; ++i)
             sleepers::wake_for_end(MyDatabaseId, ends.list[i].job);
     if (all_new) {
@@ -115,7 +118,7 @@ void forget()
     lanes.clear();
     ends.clear();
     due_first = DT_NOEND;
-    all_new = new_extension = new_databases = false;
+    many_ended = all_new = new_extension = new_databases = false;
 }
 
 void transaction_event(XactEvent event, void *)
@@ -217,7 +220,11 @@ void due(TimestampTz instant)
 
 void job_ended(const pg_uuid_t *job)
 {
-    if (board() != nullptr)
+    constexpr int most = 64; // of more, everybody who waits for an end looks for himself
+    if (board() == nullptr || many_ended)
+        return;
+    many_ended = ends.count == most;
+    if (!many_ended)
         ends.add() = {GetCurrentTransactionNestLevel(), *job};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "settings.hpp"
 #include "shared/board.hpp"
 #include "shared/notes.hpp"
 
@@ -99,7 +100,9 @@ Place::Place(Purpose purpose) : has_place_(false)
     if (shared == nullptr || mine != nullptr)
         return;
     BoardLock lock(Lock::sleepers);
-    if (dlist_is_empty(&shared->free_places))
+    const std::uint32_t most_for_end = static_cast<std::uint32_t>(settings::max_waiters + 1) / 2;
+    if (dlist_is_empty(&shared->free_places) ||
+        (purpose == Purpose::end && pg_atomic_read_u32(counter(purpose)) >= most_for_end))
         return;
     mine = sleeper_of(dlist_pop_head_node(&shared->free_places));
     mine->database = MyDatabaseId;

@@ -11,7 +11,7 @@
 namespace shared {
 
 // Lanes that a sleeper can name; with more it is woken for any.
-constexpr int max_wanted_lanes = 32;
+constexpr int max_wanted_lanes = 256;
 
 struct Wish {
     bool any = false; // any lane
@@ -45,7 +45,8 @@ constexpr std::int32_t no_lane = -1;
 // skips the destructor.
 class Place {
 public:
-    // No place: the board is not there, or max_waiters are asleep.
+    // No place: the board is not there, or max_waiters are asleep. Those that wait for an end may have half of the places:
+    // they may be anybody, and must not keep workers from sleeping.
     explicit Place(Purpose purpose);
     ~Place();
     Place(const Place &) = delete;

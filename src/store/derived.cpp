@@ -1,6 +1,7 @@
 #include "store/derived.hpp"
 
 #include "shared/notes.hpp"
+#include "shared/sleepers.hpp"
 #include "store/types.hpp"
 
 namespace store {
@@ -50,7 +51,7 @@ void follow_one(const std::optional<Key> &before, const std::optional<Key> &afte
 }
 
 // Of the lane of a waiting job; the running ones are nobody's to claim.
-void note_lane(const std::optional<Key> &key, bool gone)
+void note_lane(const Row *row, const std::optional<Key> &key, bool gone)
 {
     if (!key)
         return;
@@ -61,7 +62,8 @@ void note_lane(const std::optional<Key> &key, bool gone)
             shared::notes::due(due_at);
     } else if (gone)
         shared::notes::job_taken(lane);
-    else
+    else if (!shared::sleepers::any() || !types::settings_of(row->text(Column::job_type)).paused)
+        // Of a paused type nobody can claim it; the end of the pause wakes everybody.
         shared::notes::job_waits(lane, due_at);
 }
 
@@ -69,8 +71,8 @@ void note_lane(const std::optional<Key> &key, bool gone)
 void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
 {
     if (!was.queue || !is.queue || !same_key(*was.queue, *is.queue)) {
-        note_lane(was.queue, true);
-        note_lane(is.queue, false);
+        note_lane(before, was.queue, true);
+        note_lane(after, is.queue, false);
     }
     if (is.expiring)
         shared::notes::due(as_time(is.expiring->value[0]));

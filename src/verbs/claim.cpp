@@ -231,8 +231,13 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     require_claim(jobs.tables());
     shared::Wish wish;
     if (place != nullptr) {
-        wish = wish_of(request);
-        place->arm(wish);
+        // Types that change meanwhile would be told to the place as it was before.
+        std::uint64_t types;
+        do {
+            types = store::types::version();
+            wish = wish_of(request);
+            place->arm(wish);
+        } while (store::types::version() != types);
         jobs.renew_snapshot();
     }
     const int taken = claim(jobs, request, sink);

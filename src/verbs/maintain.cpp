@@ -20,11 +20,20 @@ using store::SetAside;
 
 constexpr int pieces_per_round = 20; // of a task, in one job_maintain()
 constexpr int warnings_per_piece = 10;
+constexpr int patience_ms = 500; // with jobs that are done one by one
 constexpr const char *function = "job_maintain()";
 
 std::array<TimestampTz, all_tasks.size()> may_begin = {}; // see not_before()
 
 int number_of(Task task) { return static_cast<int>(task); }
+
+// In the worker, where nothing else is cancelled, what takes too long is something of the user's that does not end.
+bool is_not_of_jobs(const ErrorData *error)
+{
+    if (pg::longest_attempt_ms > 0 && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+        return false;
+    return pg::is_of_server(error);
+}
 
 Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside)
 {
@@ -74,15 +83,28 @@ void put_aside(const Work &work, const pg_uuid_t *job, const ErrorData *error, T
 void do_all(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
             Counts &counts)
 {
+    static std::size_t at_once = piece_size; // fewer after a failure, more again when all is well
+    counts.more = counts.more || candidates.size() > at_once;
+    candidates = candidates.first(std::min(candidates.size(), at_once));
     Counts all;
-    if (candidates.empty() || pg::attempt([&] { all = do_some(work, candidates, now, set_aside); }) == nullptr) {
+    if (candidates.empty() ||
+        pg::attempt([&] { all = do_some(work, candidates, now, set_aside); }, is_not_of_jobs) == nullptr) {
         counts += all;
+        at_once = std::min<std::size_t>(piece_size, at_once * 2);
         return;
     }
+    at_once = std::max<std::size_t>(at_once / 4, 1);
     int first = 0;
+    const TimestampTz began = GetCurrentTimestamp();
     for (std::size_t i = 0; i < candidates.size(); ++i) {
+        // Those who wait to be woken are not to wait for all of them.
+        if (pg::longest_attempt_ms > 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), patience_ms)) {
+            counts.more = true;
+            break;
+        }
         Counts one;
-        if (ErrorData *error = pg::attempt([&] { one = do_some(work, candidates.subspan(i, 1), now, set_aside); }))
+        if (ErrorData *error =
+                pg::attempt([&] { one = do_some(work, candidates.subspan(i, 1), now, set_aside); }, is_not_of_jobs))
             put_aside(work, &candidates[i].job, error, now, counts, first);
         else
             counts += one;

@@ -18,13 +18,22 @@ std::uint32_t events[std::size(event_names)];
 constexpr long poll_ms = 100;
 constexpr long poll_without_worker_ms = 1000;
 
-// Milliseconds until a statement_timeout in force, less a margin to answer in; INT_MAX without one.
-long until_statement_timeout()
+// Milliseconds until a timeout in force, less a margin to answer in; INT_MAX without one.
+long until_timeout(TimeoutId timeout)
 {
     constexpr long margin = 500;
-    if (!get_timeout_active(STATEMENT_TIMEOUT))
+    if (!get_timeout_active(timeout))
         return INT_MAX;
-    return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(STATEMENT_TIMEOUT)) - margin;
+    return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(timeout)) - margin;
+}
+
+long until_timeout()
+{
+    long until = until_timeout(STATEMENT_TIMEOUT);
+#if PG_VERSION_NUM >= 170000
+    until = std::min(until, until_timeout(TRANSACTION_TIMEOUT));
+#endif
+    return until;
 }
 
 // How long a call may wait, in milliseconds. A transaction that has written keeps others waiting while it sleeps, and
@@ -36,7 +45,7 @@ long allowed_wait(pg::Nullable wait)
     const std::int64_t asked = store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000;
     if (XactIsoLevel != XACT_READ_COMMITTED || TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return 0;
-    return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_statement_timeout()}));
+    return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
 }
 
 void poll(long milliseconds)
@@ -62,7 +71,8 @@ Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose)
 bool Waiting::sleep()
 {
     const long remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until_);
-    if (remaining <= 0 || until_ == DT_NOBEGIN)
+    // The look may have written: cancelled a job that expired, or what a policy or trigger of the user's does.
+    if (remaining <= 0 || until_ == DT_NOBEGIN || TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return false;
     if (shared::Place *where = place())
         where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms),

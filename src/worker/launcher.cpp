@@ -104,8 +104,13 @@ bool add_entries(Board &board, List *oids)
         if (std::find_if(board.databases, end, [&](const Database &d) { return d.oid == oid; }) != end)
             continue;
         Database *free = std::find_if(board.databases, end, [](const Database &d) { return !OidIsValid(d.oid); });
+        // One without the extension makes room, and is looked at again when there is some.
+        if (free == end)
+            free = std::find_if(board.databases, end,
+                                [](const Database &d) { return d.service == Service::absent && d.pid == 0; });
         if (free == end)
             return false;
+        release(*free);
         free->service = Service::wanted;
         free->oid = oid;
     }
@@ -121,6 +126,7 @@ void read_databases(Board &board)
         BoardLock lock(shared::Lock::databases);
         drop_entries(board, oids);
         all = add_entries(board, oids);
+        pg_atomic_fetch_add_u32(&board.entries, 1);
     }
     if (!all && !std::exchange(warned, true))
         ereport(WARNING,
@@ -197,6 +203,7 @@ bool start_for(Board &board, Database &database)
         if (database.holders != 0 || database.pid != 0 || !OidIsValid(database.oid))
             return true;
         database.service = Service::starting;
+        database.started_at = 0;
         generation = ++database.generation;
         oid = database.oid;
     }
@@ -244,7 +251,7 @@ long until_next_start(const Board &board)
 {
     TimestampTz first = DT_NOEND;
     for (const Database &database : board.databases)
-        if (OidIsValid(database.oid) && database.service == Service::failing)
+        if (OidIsValid(database.oid) && database.service == Service::failing && database.holders == 0)
             first = std::min(first, database.retry_at);
     if (first == DT_NOEND)
         return look_at_databases_ms;
@@ -253,8 +260,10 @@ long until_next_start(const Board &board)
 
 void left(int, Datum)
 {
-    if (Board *board = shared::board())
+    if (Board *board = shared::board()) {
         pg_atomic_write_u32(&board->launcher, shared::no_process);
+        pg_atomic_write_u32(&board->waiting_for_worker, 0); // nobody would come instead
+    }
 }
 
 // What an earlier launcher started and nobody watches any more.

@@ -13,6 +13,14 @@ using verbs::maintain::Counts;
 constexpr int log_every_ms = 10000;
 constexpr int repeat_failure_every_ms = 60000;
 
+// Whole characters only.
+template <std::size_t size>
+void clip(char (&to)[size], const char *text)
+{
+    const int length = static_cast<int>(std::strlen(text));
+    strlcpy(to, text, static_cast<std::size_t>(pg_mbcliplen(text, length, size - 1)) + 1);
+}
+
 void append(StringInfo line, int count, const char *what)
 {
     if (count > 0)
@@ -82,10 +90,12 @@ void Report::round_ended()
 bool Report::is_news(const ErrorData *error)
 {
     const TimestampTz now = GetCurrentTimestamp();
-    if (std::strncmp(error->message, failure_logged_, sizeof(failure_logged_) - 1) == 0 &&
+    char message[sizeof(failure_logged_)];
+    clip(message, error->message);
+    if (std::strcmp(message, failure_logged_) == 0 &&
         !TimestampDifferenceExceeds(failure_logged_at_, now, repeat_failure_every_ms))
         return false;
-    strlcpy(failure_logged_, error->message, sizeof(failure_logged_));
+    std::memcpy(failure_logged_, message, sizeof(message));
     failure_logged_at_ = now;
     return true;
 }
@@ -96,7 +106,7 @@ void Report::failed(const char *while_doing, const ErrorData *error)
         BoardLock lock(Lock::databases);
         database_.failure.at = GetCurrentTimestamp();
         database_.failure.sqlstate = error->sqlerrcode;
-        strlcpy(database_.failure.message, error->message, sizeof(database_.failure.message));
+        clip(database_.failure.message, error->message);
     }
     if (is_news(error))
         ereport(WARNING, (errcode(error->sqlerrcode), errmsg("jobs_ext: %s failed: %s", while_doing, error->message),

@@ -45,12 +45,23 @@ bool may_read_errors(Oid database)
     return database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 }
 
+// Another database may have another encoding, of which only the common part is certain.
+const char *in_this_encoding(const Database &database)
+{
+    char *message = pstrdup(database.failure.message);
+    if (database.oid != MyDatabaseId)
+        for (char *c = message; *c != '\0'; ++c)
+            if (IS_HIGHBIT_SET(*c))
+                *c = '?';
+    return message;
+}
+
 void put_failure(Line &line, const Database &database)
 {
     const bool shown = database.failure.at != 0 && may_read_errors(database.oid);
     line.put_time(database.failure.at);
     line.put_text(shown ? unpack_sql_state(database.failure.sqlstate) : "");
-    line.put_text(shown ? database.failure.message : "");
+    line.put_text(shown ? in_this_encoding(database) : "");
 }
 
 void send(pg::RowSink &sink, const Database &database)

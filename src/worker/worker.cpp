@@ -25,12 +25,14 @@ using verbs::maintain::Counts;
 using verbs::maintain::Task;
 
 constexpr int longest_statement_ms = 30000;
+constexpr int longest_attempt_ms = 5000; // for some jobs at once, or for one: a trigger of the user's may not end
 constexpr long turn_ms = 1000; // how long it stays when other databases wait for a process
 constexpr long notify_every_ms = 100;
 // The share of all processors that archiving may take from those who claim.
 constexpr double archive_share = 0.05;
 constexpr long keeps_statistics_ms = 1000; // and not longer
 constexpr long look_for_extension_ms = 1000; // that is there and can't be served yet
+constexpr long look_without_plan_ms = 1000;
 
 struct TaskStep {
     Task task;
@@ -60,8 +62,10 @@ private:
     void maintain(TimestampTz now);
     void do_piece(TaskStep &task, TimestampTz now);
     void hear_plan();
+    void notice_clock();
     void plan(TimestampTz now);
     bool has_news() const;
+    bool is_anything_resting() const;
     long until_next() const;
     void leave_if_others_wait() const;
 
@@ -83,6 +87,7 @@ private:
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
     TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
     TimestampTz planned_ = DT_NOBEGIN;
+    TimestampTz clock_ = DT_NOBEGIN; // of the server, in the last round
     TimestampTz began_ = GetCurrentTimestamp();
 };
 
@@ -109,24 +114,25 @@ bool Worker::is_present(bool whole)
     if (!whole)
         return present_;
     Presence presence = Presence::absent;
-    present_ = false;
+    // What could not be looked at is as it was: a lock on a table, for example.
     if (presence_.is_resting() || !presence_.run([&] { presence = look_for_extension(); }))
-        return false;
+        return present_;
+    present_ = presence == Presence::ready;
+    pg_atomic_write_u32(&database_.serving, present_);
     switch (presence) {
     case Presence::absent:
         shared::databases::will_leave(shared::databases::Leaving::no_extension);
         proc_exit(0);
     case Presence::other_version:
         report_.doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
-        return false;
+        break;
     case Presence::no_tables:
         report_.doing("waiting for jobs_ext.install()");
-        return false;
+        break;
     case Presence::ready:
         break;
     }
-    present_ = true;
-    return true;
+    return present_;
 }
 
 void Worker::wake(TimestampTz now, bool whole)
@@ -141,7 +147,7 @@ void Worker::wake(TimestampTz now, bool whole)
     if (!done)
         return;
     // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
-    if (std::exchange(types_seen_, types) != types)
+    if (std::exchange(types_seen_, types) != types && whole)
         shared::sleepers::wake_all(MyDatabaseId);
     told_until_ = now;
     wake_.due = woken.next_due;
@@ -170,11 +176,15 @@ void Worker::maintain(TimestampTz now)
             do_piece(task, now);
             any = true;
         }
-    verbs::maintain::Dues dues;
-    if (!any || ahead_.is_resting() || !ahead_.run([&] { dues = verbs::maintain::next_due(settings::now()); }))
+    if (!any)
         return;
+    verbs::maintain::Dues dues;
+    const bool known = !ahead_.is_resting() && ahead_.run([&] { dues = verbs::maintain::next_due(settings::now()); });
     for (TaskStep &task : tasks_)
-        task.step.due = task.more ? DT_NOBEGIN : dues[static_cast<std::size_t>(task.task)];
+        if (known)
+            task.step.due = task.more ? DT_NOBEGIN : dues[static_cast<std::size_t>(task.task)];
+        else
+            task.step.rest(look_without_plan_ms);
 }
 
 void Worker::do_piece(TaskStep &task, TimestampTz now)
@@ -190,18 +200,34 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
         task.step.rest(rest_after(TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())));
 }
 
-// What commits have lowered the plan to since it was made concerns sleepers, leases and expiry.
+// What commits have lowered the plan to since it was made may concern sleepers, leases or expiry. What comes later than the
+// plan said they have told nobody: so when its time has come, all three are looked at.
 void Worker::hear_plan()
 {
     const auto lowered = static_cast<TimestampTz>(
         pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
-    if (lowered >= planned_)
+    if (lowered < planned_)
+        told_until_ = std::min(told_until_, lowered - 1); // its commit may have come long after that
+    else if (planned_ > settings::now())
         return;
-    told_until_ = std::min(told_until_, lowered - 1); // its commit may have come long after that
-    wake_.due = std::min(wake_.due, lowered);
+    const TimestampTz first = std::min(lowered, planned_);
+    wake_.due = std::min(wake_.due, first);
     for (TaskStep &task : tasks_)
         if (task.task == Task::reap || task.task == Task::expire)
-            task.step.due = std::min(task.step.due, lowered);
+            task.step.due = std::min(task.step.due, first);
+}
+
+// A clock that was set back would keep all that waits by it waiting.
+void Worker::notice_clock()
+{
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < clock_) {
+        whole_at_ = told_until_ = DT_NOBEGIN;
+        wake_.rest(0);
+        for (TaskStep &task : tasks_)
+            task.step.rest(0);
+    }
+    clock_ = now;
 }
 
 // Says when the next round will be. What rests is left out: those who bring something are to be heard all the same.
@@ -222,6 +248,15 @@ bool Worker::has_news() const
 {
     return static_cast<TimestampTz>(pg_atomic_read_u64(&database_.planned)) < planned_ ||
            pg_atomic_read_u32(&database_.look_again) != 0;
+}
+
+// Then what it rests from is what people are to see.
+bool Worker::is_anything_resting() const
+{
+    bool resting = presence_.is_resting() || wake_.is_resting();
+    for (const TaskStep &task : tasks_)
+        resting = resting || (task.step.is_resting() && !task.more);
+    return resting;
 }
 
 long Worker::until_next() const
@@ -249,6 +284,7 @@ void Worker::leave_if_others_wait() const
 
 void Worker::round()
 {
+    notice_clock();
     hear_plan();
     const bool whole = begin_whole();
     const TimestampTz now = settings::now();
@@ -273,7 +309,7 @@ void Worker::run()
         MemoryContextReset(memory);
         leave_if_others_wait();
         const long wait = has_news() ? 0 : until_next();
-        if (wait > 0 && present_)
+        if (wait > 0 && present_ && !is_anything_resting())
             report_.idle();
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
@@ -286,6 +322,7 @@ void Worker::run()
 void set_own_settings()
 {
     static constexpr const char *own[][2] = {
+        {"role", "none"},
         {"search_path", "pg_catalog, pg_temp"},
         {"lock_timeout", "1s"},
         {"statement_timeout", "0"},
@@ -318,6 +355,7 @@ void jobs_ext_worker_main(Datum entry)
         proc_exit(0);
     BackgroundWorkerInitializeConnectionByOid(database->oid, InvalidOid, 0);
     set_own_settings();
+    pg::longest_attempt_ms = longest_attempt_ms;
     pgstat_report_appname("jobs_ext worker");
     Worker(*database).run();
 }
