@@ -83,7 +83,9 @@ void put_aside(const Work &work, const pg_uuid_t *job, const ErrorData *error, T
 void do_all(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
             Counts &counts)
 {
-    static std::size_t at_once = piece_size; // fewer after a failure, more again when all is well
+    // In the worker fewer after a failure, which may have taken all the time that there is; more again when all is well.
+    static std::size_t at_once = piece_size;
+    const bool limited = pg::longest_attempt_ms > 0;
     counts.more = counts.more || candidates.size() > at_once;
     candidates = candidates.first(std::min(candidates.size(), at_once));
     Counts all;
@@ -93,12 +95,13 @@ void do_all(const Work &work, std::span<const Candidate> candidates, TimestampTz
         at_once = std::min<std::size_t>(piece_size, at_once * 2);
         return;
     }
-    at_once = std::max<std::size_t>(at_once / 4, 1);
+    if (limited)
+        at_once = std::max<std::size_t>(at_once / 4, 1);
     int first = 0;
     const TimestampTz began = GetCurrentTimestamp();
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         // Those who wait to be woken are not to wait for all of them.
-        if (pg::longest_attempt_ms > 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), patience_ms)) {
+        if (limited && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), patience_ms)) {
             counts.more = true;
             break;
         }
