@@ -122,8 +122,8 @@ void define()
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);
     DefineCustomStringVariable("jobs_ext.exclude_databases", "Databases that no worker serves, separated by commas.",
-                               "An asterisk: all of them.", &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr,
-                               nullptr);
+                               "An asterisk: all of them.", &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT,
+                               check_databases, nullptr, nullptr);
     // Not PGC_SIGHUP: that would leave out ALTER DATABASE … SET. A reload reaches these in every process all the same.
     DefineCustomIntVariable(
         "jobs_ext.archive_after",

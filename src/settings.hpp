@@ -12,8 +12,8 @@ extern int max_waiters;
 extern int maintenance_interval; // milliseconds
 extern bool notify;
 extern char *exclude_databases; // names, separated by commas
-extern int archive_after; // minutes; -1: never
-extern int archive_keep;  // minutes; -1: for ever
+extern int archive_after;       // minutes; -1: never
+extern int archive_keep;        // minutes; -1: for ever
 extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;

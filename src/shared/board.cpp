@@ -16,7 +16,8 @@ shmem_startup_hook_type next_startup_hook = nullptr;
 
 std::size_t size()
 {
-    return add_size(offsetof(Board, places), mul_size(sizeof(Sleeper), static_cast<std::size_t>(settings::max_waiters)));
+    return add_size(offsetof(Board, places),
+                    mul_size(sizeof(Sleeper), static_cast<std::size_t>(settings::max_waiters)));
 }
 
 void request()

@@ -24,10 +24,7 @@ Database *find(Oid oid)
 }
 
 // Also one that is on its way: it will find that it is not wanted.
-bool has_worker(const Database &database)
-{
-    return database.pid != 0 || database.service == Service::starting;
-}
+bool has_worker(const Database &database) { return database.pid != 0 || database.service == Service::starting; }
 
 // The worker is asked to end, or there is none. Called again until there is none: it may have been on its way.
 bool dismiss(Oid oid)

@@ -13,7 +13,7 @@ namespace {
 struct LaneNote {
     int level;
     std::int32_t lane;
-    int given;         // jobs that are due
+    int given; // jobs that are due
     int taken;
     TimestampTz later; // the earliest of those that are not due yet
 };
@@ -209,7 +209,8 @@ void job_taken(std::int32_t lane)
 bool took(std::int32_t lane)
 {
     LaneNote *end = lanes.list + lanes.count;
-    return std::find_if(lanes.list, end, [&](const LaneNote &note) { return note.lane == lane && note.taken > 0; }) != end;
+    return std::find_if(lanes.list, end, [&](const LaneNote &note) { return note.lane == lane && note.taken > 0; }) !=
+           end;
 }
 
 void due(TimestampTz instant)

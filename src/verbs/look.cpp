@@ -1,11 +1,11 @@
 // job_get, job_list, and what the views jobs_active, jobs_running and jobs_failed stand on. Whatever they show comes
 // from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
 // which ids to ask for.
+#include "verbs/look.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/arguments.hpp"
-#include "verbs/look.hpp"
 #include "verbs/refusal.hpp"
 
 namespace verbs {

@@ -180,8 +180,8 @@ List *who_waits(Board &board)
     for (int i = 0; i < shared::max_databases; ++i) {
         notice_lost(board, i);
         const Database &database = board.databases[i];
-        const bool is_time = database.service == Service::wanted ||
-                             (database.service == Service::failing && database.retry_at <= now);
+        const bool is_time =
+            database.service == Service::wanted || (database.service == Service::failing && database.retry_at <= now);
         if (OidIsValid(database.oid) && database.holders == 0 && database.pid == 0 && !database.to_leave && is_time)
             entries = lappend(entries, &board.databases[i]);
     }

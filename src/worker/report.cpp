@@ -29,26 +29,19 @@ void append(StringInfo line, int count, const char *what)
 
 } // namespace
 
-void Report::doing(const char *what)
+void Report::say(BackendState state, const char *what)
 {
-    if (what == doing_)
+    if (what == said_)
         return;
-    doing_ = what;
-    pgstat_report_activity(STATE_RUNNING, what);
+    said_ = what;
+    pgstat_report_activity(state, what);
     BoardLock lock(Lock::databases);
     strlcpy(database_.doing, what, sizeof(database_.doing));
 }
 
-void Report::idle()
-{
-    constexpr const char *what = "asleep until something is due";
-    if (what == doing_)
-        return;
-    doing_ = what;
-    pgstat_report_activity(STATE_IDLE, what);
-    BoardLock lock(Lock::databases);
-    strlcpy(database_.doing, what, sizeof(database_.doing));
-}
+void Report::doing(const char *what) { say(STATE_RUNNING, what); }
+
+void Report::idle() { say(STATE_IDLE, "asleep until something is due"); }
 
 void Report::count(const Counts &counts)
 {

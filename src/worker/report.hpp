@@ -27,10 +27,11 @@ public:
     void log();
 
 private:
+    void say(BackendState state, const char *what);
     bool is_news(const ErrorData *error);
 
     shared::Database &database_;
-    const char *doing_ = nullptr;
+    const char *said_ = nullptr;
     verbs::maintain::Counts unlogged_;
     TimestampTz logged_at_ = 0;
     TimestampTz failure_logged_at_ = 0;

@@ -78,13 +78,13 @@ void send(pg::RowSink &sink, const Database &database)
     line.put_time(database.round_at);
     put_failure(line, database);
     line.put_time(database.service == Service::failing ? database.retry_at : 0);
-    line.put_time(database.pid != 0 ? static_cast<TimestampTz>(pg_atomic_read_u64(
-                                          const_cast<pg_atomic_uint64 *>(&database.planned)))
-                                    : 0);
+    line.put_time(database.pid != 0
+                      ? static_cast<TimestampTz>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&database.planned)))
+                      : 0);
     const shared::Tally &tally = database.tally;
-    for (std::int64_t count : {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired,
-                               tally.archived, tally.deleted, tally.partitions_dropped, tally.set_aside, tally.woken,
-                               tally.notified})
+    for (std::int64_t count :
+         {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired, tally.archived,
+          tally.deleted, tally.partitions_dropped, tally.set_aside, tally.woken, tally.notified})
         line.put_count(count);
     line.send(sink);
 }

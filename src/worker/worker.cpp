@@ -26,11 +26,11 @@ using verbs::maintain::Task;
 
 constexpr int longest_statement_ms = 30000;
 constexpr int longest_attempt_ms = 5000; // for some jobs at once, or for one: a trigger of the user's may not end
-constexpr long turn_ms = 1000; // how long it stays when other databases wait for a process
+constexpr long turn_ms = 1000;           // how long it stays when other databases wait for a process
 constexpr long notify_every_ms = 100;
 // The share of all processors that archiving may take from those who claim.
 constexpr double archive_share = 0.05;
-constexpr long keeps_statistics_ms = 1000; // and not longer
+constexpr long keeps_statistics_ms = 1000;   // and not longer
 constexpr long look_for_extension_ms = 1000; // that is there and can't be served yet
 constexpr long look_without_plan_ms = 1000;
 
@@ -204,8 +204,8 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
 // plan said they have told nobody: so when its time has come, all three are looked at.
 void Worker::hear_plan()
 {
-    const auto lowered = static_cast<TimestampTz>(
-        pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
+    const auto lowered =
+        static_cast<TimestampTz>(pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
     if (lowered < planned_)
         told_until_ = std::min(told_until_, lowered - 1); // its commit may have come long after that
     else if (planned_ > settings::now())
