@@ -242,7 +242,7 @@ work_goes_on('restored twice', 'twice', 'boss', 1);
 # for the default roles.
 for my $from (sort keys %owner)
 {
-	my @kept = (@rows, @shape, "select * from ($grants) g where relname !~ '^jobs_(active|running|failed|failed_summary|schedules|set_aside)\$'");
+	my @kept = (@rows, @shape, "select * from ($grants) g where relname !~ '^(maintenance|jobs_(active|running|failed|failed_summary|schedules|set_aside))\$'");
 	my $before = content($from, @kept);
 	my ($stdout, $stderr) = ('', '');
 	isnt($node->psql($from, 'drop extension jobs_ext', extra_params => [ '-U', $owner{$from} ], stderr => \$stderr), 0,
