@@ -205,6 +205,19 @@ shared::Wish wish_of(const ClaimRequest &request)
     return wish;
 }
 
+// Types that change between the wish and the arming would be told to the place as it was before: then once more. Bounded,
+// since debug_discard_caches makes every look a change.
+shared::Wish arm(shared::Place &place, const ClaimRequest &request)
+{
+    for (int tries = 0;; ++tries) {
+        const std::uint64_t types = store::types::version();
+        const shared::Wish wish = wish_of(request);
+        place.arm(wish);
+        if (store::types::version() == types || tries == 10)
+            return wish;
+    }
+}
+
 // When the next job for this wish will be due.
 TimestampTz next_due(Jobs &jobs, const shared::Wish &wish)
 {
@@ -231,13 +244,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     require_claim(jobs.tables());
     shared::Wish wish;
     if (place != nullptr) {
-        // Types that change meanwhile would be told to the place as it was before.
-        std::uint64_t types;
-        do {
-            types = store::types::version();
-            wish = wish_of(request);
-            place->arm(wish);
-        } while (store::types::version() != types);
+        wish = arm(*place, request);
         jobs.renew_snapshot();
     }
     const int taken = claim(jobs, request, sink);
