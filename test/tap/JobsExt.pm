@@ -96,14 +96,16 @@ sub start_session
 	return \%session;
 }
 
-# The last of the statements sleeps when this returns. "NAP" in a statement is an interval longer than any test takes.
+# The last of the statements sleeps when this returns, or has ended already: a test that is slow may have missed it.
+# "NAP" in a statement is an interval longer than any test takes.
 sub fall_asleep
 {
 	my ($node, $database, @statements) = @_;
-	my $session = start_session($node, $database, map { s/NAP/interval '$nap'/r } @statements);
+	s/NAP/interval '$nap'/ for @statements;
+	my $session = start_session($node, $database, @statements);
 	$node->poll_query_until($database, <<"SQL") or die "not asleep: $statements[-1]: $session->{err}";
-select count(*) = 1 from pg_stat_activity
-where pid = $session->{pid} and state = 'active' and wait_event_type = 'Extension'
+select coalesce(bool_and(query = \$q\$$statements[-1]\$q\$ and (state <> 'active' or wait_event_type = 'Extension')), true)
+from pg_stat_activity where pid = $session->{pid}
 SQL
 	return $session;
 }
