@@ -116,7 +116,7 @@ exception when division_by_zero then
   return key <> 'hidden';
 end $$;
 alter table jobs enable row level security;
-create policy some on jobs for select to viewer using (may_see(job_id));
+create policy seen on jobs for select to viewer using (may_see(job_id));
 SQL
 my $as_viewer = 'set role viewer';
 is((sql_states($node, 'postgres', $as_viewer, "select job_wait('$hidden', wait => '40 s')"))[1], 'PT404', 'row security hides');
@@ -125,7 +125,7 @@ my $other = $asleep->($as_viewer, "select status from job_wait(job_id => 'visibl
 $sql->("select (job_complete('$visible', '$lease_of_visible')).status");
 gets($sleeper, 'completed', '… and shows the end of what it shows');
 gets($other, 'completed', '… by job_id as well');
-$sql->('drop policy some on jobs; alter table jobs disable row level security');
+$sql->('drop policy seen on jobs; alter table jobs disable row level security');
 
 # On a standby, where nobody wakes; it has no worker.
 ($id, $lease) = $new->('replicated');
