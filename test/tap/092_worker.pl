@@ -37,25 +37,25 @@ subtest 'comes and goes' => sub {
 	my $pid = worker_serves($node, 'postgres', 'it comes when the extension is made', seconds => 10);
 	note(sprintf 'after %.2f s', time - $began);
 	$round->();
-	$sql->('begin; drop extension jobs_ext; rollback');
-	$sql->('begin; drop extension jobs_ext; create extension jobs_ext; rollback');
+	$sql->('begin; drop extension jobs_ext cascade; rollback');
+	$sql->('begin; drop extension jobs_ext cascade; create extension jobs_ext; rollback');
 	$round->();
 	is(worker_of($node, 'postgres'), $pid, 'a DROP EXTENSION that is rolled back leaves it');
 	$began = time;
-	$sql->('drop extension jobs_ext');
+	$sql->('drop extension jobs_ext cascade');
 	worker_leaves($node, 'postgres', 'it goes when the extension is dropped', 10);
 	note(sprintf 'after %.2f s', time - $began);
 	is_deeply([ sql_states($node, 'postgres', 'table jobs_ext.maintenance') ], ['42P01'], '… and the view with it');
 
 	# Dropped and made at once, again and again.
-	$sql->("create extension jobs_ext; drop extension jobs_ext; create extension jobs_ext;") for 1;
-	$sql->("drop extension jobs_ext; create extension jobs_ext; select pg_sleep(random() * 0.05)") for 1 .. 8;
+	$sql->("create extension jobs_ext; drop extension jobs_ext cascade; create extension jobs_ext;") for 1;
+	$sql->("drop extension jobs_ext cascade; create extension jobs_ext; select pg_sleep(random() * 0.05)") for 1 .. 8;
 	worker_serves($node, 'postgres', 'made again, it is back');
 	$is_reaped->('… and works');
-	$sql->('begin; drop extension jobs_ext; create extension jobs_ext; commit');
+	$sql->('begin; drop extension jobs_ext cascade; create extension jobs_ext; commit');
 	$is_reaped->('dropped and made in one transaction: it works');
 
-	$sql->('drop extension jobs_ext');
+	$sql->('drop extension jobs_ext cascade');
 	worker_leaves($node, 'postgres', 'gone');
 	$sql->("begin; create extension jobs_ext; prepare transaction 'p'");
 	$sql->("commit prepared 'p'");
