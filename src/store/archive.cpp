@@ -41,18 +41,6 @@ bool carries_anything(Relation table)
            RelationGetFKeyList(table) != NIL || (constraints != nullptr && constraints->num_check > 0);
 }
 
-// An exclusion constraint, or a unique one that is checked later by a trigger.
-bool has_late_index(Relation table)
-{
-    bool found = false;
-    ListCell *cell;
-    foreach (cell, RelationGetIndexList(table)) {
-        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
-        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
-    }
-    return found;
-}
-
 Oid index_on_key(Relation table)
 {
     const AttrNumber key[] = {number_of(table, "id"), number_of(table, "finished_at")};

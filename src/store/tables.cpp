@@ -222,17 +222,7 @@ bool constraint_of_theirs(Relation table)
         for (int i = 0; i < constraints->num_check; ++i)
             if (!check_of_ours(table, constraints->check[i].ccname))
                 return true;
-
-    bool found = false;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
-        // An exclusion constraint, or a unique one that is checked later by a trigger.
-        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
-    }
-    list_free(indexes);
-    return found;
+    return has_late_index(table);
 }
 
 ColumnSet to_column_set(const Tables &result, AttrNumber number)
@@ -364,6 +354,19 @@ void relation_changed(Datum, Oid oid)
 void schema_changed(Datum, int, uint32) { forget_tables(); }
 
 } // namespace
+
+bool has_late_index(Relation table)
+{
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
+    }
+    list_free(indexes);
+    return found;
+}
 
 void require_ordinary(Relation table)
 {

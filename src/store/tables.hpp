@@ -50,6 +50,9 @@ AttrNumber number_of(Relation table, const char *name);
 enum class Operation { insert, update, remove };
 bool trigger_of_theirs(Relation table, Operation operation);
 
+// An exclusion constraint, or a unique one that is checked later by a trigger.
+bool has_late_index(Relation table);
+
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.
 bool direct(const Tables &tables, Operation operation, ColumnSet written);

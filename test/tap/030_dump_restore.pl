@@ -57,6 +57,12 @@ select job_fail(id, lease_id, 'no', permanent => true, error_details => '{"code"
 select job_enqueue('bulk-update', job_id => 'running');
 select job_heartbeat(id, lease_id, '{"half": true}') from job_claim('{bulk-update}', worker => 'w', lease => '1 day');
 insert into jobs_archive (id, job_id, finished_at) values (gen_random_uuid(), 'old', now());
+-- In a month that is made for it, and in one that stays in the default partition; with attempts that travelled along.
+insert into jobs_archive (id, job_id, finished_at) values (gen_random_uuid(), 'older', '2020-03-01');
+select job_enqueue('merge-menus', job_id => 'archived ' || n) from generate_series(1, 2) n;
+select job_fail(id, lease_id, 'no', permanent => true, error_details => '{"code": 2}') from job_claim('{merge-menus}', 2);
+update jobs set finished_at = case job_id when 'archived 1' then '2020-02-02' else '2020-03-03' end::timestamptz where job_id like 'archived%';
+select job_maintain();
 
 alter table jobs add column mine text default 'x';
 create policy mine on jobs for select to app using (true);
@@ -190,6 +196,10 @@ my %source;
 for my $from (sort keys %owner)
 {
 	make_source($from, $owner{$from});
+	is(content($from, q{select string_agg(concat_ws(' ', tableoid::regclass, job_id, attempts -> 0 -> 'error_details'), ', ' order by finished_at)
+	                    from jobs_archive where job_id <> 'old'}),
+		'jobs_ext.jobs_archive_2020_02 archived 1 {"code": 2}, jobs_ext.jobs_archive_default older, jobs_ext.jobs_archive_default archived 2 {"code": 2}',
+		"$from: months of the archive, and what travelled along");
 	$source{$from} = content($from, @rows, @shape, $grants . $function_grants);
 }
 
@@ -225,7 +235,7 @@ alter table jobs add column mine text;
 create table items (job uuid, name text);
 create table log (job_id text, status text);
 SQL
-	dump_and_restore($from, $to, $role, 'p', options => ['--data-only']);
+	dump_and_restore($from, $to, $role, 'p', options => ['--data-only', '--load-via-partition-root']);
 	is_same(content($to, @rows), content($from, @rows), "$to: nothing is lost, nothing new");
 	work_goes_on($to, $to, $owner{$from}, 0);
 }
@@ -249,7 +259,7 @@ for my $from (sort keys %owner)
 		"$from: DROP EXTENSION alone is refused");
 	run_as($owner{$from}, $from, 'set client_min_messages = error; drop extension jobs_ext cascade');
 	is(content($from, 'select count(*) from jobs', 'select count(*) from job_types', 'select count(*) from jobs_archive'),
-		"27\n9\n1", "$from: the rows outlive DROP EXTENSION CASCADE");
+		"27\n9\n4", "$from: the rows outlive DROP EXTENSION CASCADE");
 	run_as($owner{$from}, $from, "update jobs set metadata = metadata || '{\"without\": 1}' where job_id = 'waits-2'");
 	run_as($owner{$from}, $from, "update jobs set metadata = metadata - 'without' where job_id = 'waits-2'; truncate log");
 	run_as($owner{$from}, $from, 'create extension jobs_ext');

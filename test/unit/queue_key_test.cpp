@@ -48,4 +48,19 @@ TEST(QueueKey, SortsByPriorityThenDueTime)
     EXPECT_EQ(keys, (std::vector<QueueKey>{key(10, 8), key(10, 9), key(0, 4), key(0, 5), key(-10, 1)}));
 }
 
+TEST(EndedKey, AnEndedJobStandsByItsEnd)
+{
+    using logic::ended_key;
+    EXPECT_EQ(ended_key(Status::completed, lane, 1000), (QueueKey{lane, 0, 1000}));
+    EXPECT_EQ(ended_key(Status::failed, lane, 1000), (QueueKey{lane, 1, 1000}));
+    EXPECT_EQ(ended_key(Status::cancelled, lane, 1000), (QueueKey{lane, 1, 1000}));
+}
+
+TEST(EndedKey, AnyOtherJobHasNoRow)
+{
+    for (Status status : {Status::pending, Status::queued, Status::in_progress, Status::paused})
+        EXPECT_EQ(logic::ended_key(status, lane, 1000), std::nullopt) << logic::name(status);
+    EXPECT_EQ(logic::ended_key(Status::completed, lane, std::nullopt), std::nullopt);
+}
+
 } // namespace

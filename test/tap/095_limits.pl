@@ -1,0 +1,106 @@
+# As whom the worker works, what a trigger that fails or never ends costs the others, and how few processes serve many
+# databases.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use JobsExt;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('limits', extension => 0, autovacuum => 'off');
+$node->safe_psql('postgres', <<'SQL');
+create role boss login;
+create role victim superuser;
+create database d owner boss;
+alter database d set role = 'victim';
+SQL
+my @as_boss = (extra_params => [ '-U', 'boss' ]);
+my $sql = sub { return $node->safe_psql('d', @_) };
+$node->safe_psql('d', 'reset role; create extension jobs_ext', @as_boss);
+worker_serves($node, 'd', 'there is a worker');
+
+# Jobs under these names whose lease ends at once; those that are retried are due in an hour.
+sub lose
+{
+	my (@keys) = @_;
+	my $keys = join ', ', map { "'$_'" } @keys;
+	$sql->("select job_enqueue('import-csv', job_id => key, retry_delay_ms => 3600000) from unnest(array[$keys]) key");
+	$sql->("select count(*) from job_claim('{import-csv}', max_jobs => 100, lease => '100 ms')");
+	return;
+}
+
+sub reaped
+{
+	my ($pattern, $count, $name) = @_;
+	return eventually($node, 'd', "select count(*) from jobs where job_id like '$pattern' and status = 'pending'", $count, $name, 60);
+}
+
+# The owner's trigger runs with the owner's rights, whatever the database's settings say of roles.
+$node->safe_psql('d', <<'SQL', @as_boss);
+reset role;
+create table seen (who text, path text, super text);
+create function spy() returns trigger language plpgsql as $$
+declare
+  outcome text := 'became superuser';
+begin
+  begin
+    alter role boss superuser;
+  exception when insufficient_privilege then
+    outcome := 'refused';
+  end;
+  insert into public.seen values (current_user, current_setting('search_path'), outcome);
+  return new;
+end $$;
+create trigger spy before update on jobs for each row when (new.status = 'pending') execute function spy();
+SQL
+lose('spied');
+reaped('spied', 1, 'a lease is reaped past a trigger of the owner\'s');
+is($sql->('select distinct who, path, super from seen'), 'boss|pg_catalog, pg_temp|refused', '… which runs as the owner, confined');
+is($sql->("select rolsuper from pg_roles where rolname = 'boss'"), 'f', '… who is no superuser by that');
+$node->safe_psql('d', 'reset role; drop trigger spy on jobs', @as_boss);
+
+# One that fails, and one that never ends.
+$node->safe_psql('d', <<'SQL', @as_boss);
+reset role;
+create function trip() returns trigger language plpgsql as $$
+begin
+  if old.job_id = 'poison' then raise exception 'no' using errcode = 'P0007'; end if;
+  if old.job_id = 'endless' then perform pg_sleep(1000); end if;
+  return new;
+end $$;
+create trigger trip before update on jobs for each row when (new.status = 'pending') execute function trip();
+SQL
+my $log = -s $node->logfile;
+lose('poison', 'endless', map { "good-$_" } 1 .. 20);
+reaped('good-%', 20, 'the others are reaped');
+eventually($node, 'd', q{select string_agg(j.job_id || ' ' || a.sqlstate, ', ' order by j.job_id) from jobs j join jobs_ext.jobs_set_aside a on a.job = j.id},
+	'endless 57014, poison P0007', 'the two are set aside, with what went wrong', 60);
+lose('later');
+reaped('later', 1, 'and the worker goes on');
+cmp_ok(scalar(log_lines($node, qr/was left as it is/, $log)), '<=', 2, 'the log says so once for each');
+$node->safe_psql('d', 'reset role; drop trigger trip on jobs', @as_boss);
+reaped($_, 1, "$_: reaped once nothing is in its way") for 'poison', 'endless';
+is($sql->('select count(*) from jobs_ext.jobs_set_aside'), '0', 'nothing is set aside any more');
+in_step($node, 'd', 'in step');
+log_is_clean($node, 'no crash, no internal error, no deadlock');
+$node->stop;
+
+# Twenty databases, and processes for half a dozen of them.
+$node = new_node('few', extension => 0, autovacuum => 'off', max_worker_processes => 8);
+my @databases = map { "d$_" } 1 .. 20;
+$node->safe_psql('template1', 'create extension jobs_ext');
+$node->safe_psql('postgres', "create database $_") for @databases;
+for my $database (@databases)
+{
+	$node->safe_psql($database, <<'SQL');
+select job_enqueue('import-csv', retry_delay_ms => 3600000);
+select count(*) from job_claim(lease => '100 ms');
+SQL
+}
+eventually($node, $_, "select status from jobs", 'pending', "$_ is served in its turn", 120) for @databases;
+is(scalar(log_lines($node, qr/no process is free for the jobs of/)), 1, 'a warning, once');
+log_is_clean($node, 'no crash, no internal error, no deadlock');
+$node->stop;
+done_testing();
