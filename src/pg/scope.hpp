@@ -12,12 +12,23 @@
 
 namespace pg {
 
+// As relation_open, but for one that was dropped after it was looked up, while its lock was waited for: that is 42P01, not
+// an internal error.
+inline Relation open_relation(Oid oid, LOCKMODE lock)
+{
+    Relation relation = try_relation_open(oid, lock);
+    if (relation == nullptr)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist any more", oid),
+                        errdetail("Somebody dropped it, or put another one in its place, a moment ago.")));
+    return relation;
+}
+
 // A table or index, open; its lock stays until the end of the transaction, as every write needs, unless it is told to
 // let go.
 class OpenRelation {
 public:
     OpenRelation() = default;
-    OpenRelation(Oid oid, LOCKMODE lock) : relation_(relation_open(oid, lock)) {}
+    OpenRelation(Oid oid, LOCKMODE lock) : relation_(open_relation(oid, lock)) {}
     OpenRelation(Relation open, LOCKMODE unlock) : relation_(open), unlock_(unlock) {}
     ~OpenRelation() { close(); }
     OpenRelation(const OpenRelation &) = delete;
@@ -49,7 +60,7 @@ private:
 };
 
 // Open to be looked at, no longer.
-inline OpenRelation open_briefly(Oid oid) { return OpenRelation(relation_open(oid, AccessShareLock), AccessShareLock); }
+inline OpenRelation open_briefly(Oid oid) { return OpenRelation(open_relation(oid, AccessShareLock), AccessShareLock); }
 
 // What a volatile statement does around its work: sees all that this transaction did before, takes a snapshot of its
 // own, and lets the next statement see what it did.

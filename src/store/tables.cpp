@@ -387,22 +387,6 @@ const Tables &tables()
     return known;
 }
 
-const Tables &lock_derived(LOCKMODE lock)
-{
-    auto oids_of = [](const Tables &known) {
-        return std::array{known.queue.table, known.expiring.table, known.ended.table, known.set_aside};
-    };
-    for (;;) {
-        const auto before = oids_of(tables());
-        for (Oid oid : before)
-            LockRelationOid(oid, lock);
-        if (oids_of(tables()) == before)
-            return known;
-        for (Oid oid : before)
-            UnlockRelationOid(oid, lock);
-    }
-}
-
 std::uint64_t lookups() { return looked_up; }
 
 bool direct(const Tables &tables, Operation operation, ColumnSet written)

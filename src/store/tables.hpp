@@ -37,10 +37,6 @@ struct Tables {
 // As they are now. 42P01 when `jobs` or another one is missing, 42804 when it is not as the code relies on.
 const Tables &tables();
 
-// The same, with what is derived locked until the end of the transaction, for whoever opens it without `jobs`: while the
-// lock was waited for, a table may have been dropped (42P01), or made anew.
-const Tables &lock_derived(LOCKMODE lock);
-
 // 42804 unless it is a plain heap table.
 void require_ordinary(Relation table);
 

@@ -100,7 +100,7 @@ bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(
 Dues next_due(TimestampTz now)
 {
     PushActiveSnapshot(GetTransactionSnapshot());
-    const store::Tables tables = store::lock_derived(AccessShareLock);
+    const store::Tables tables = store::tables();
     Earliest earliest;
     if (!tables.queue_built) {
         earliest.add(Task::reap, now); // builds it
