@@ -23,11 +23,16 @@ bool is_our_version(Oid extension)
     return ours;
 }
 
+// With our triggers, which a restore makes last: before, keys may be missing that the code relies on.
 bool has_tables()
 {
     const Oid schema = get_namespace_oid("public", true);
     for (const char *table : {"jobs", "job_types", "job_attempts", "jobs_archive"})
         if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(table, schema)))
+            return false;
+    const Oid jobs = get_relname_relid("jobs", schema);
+    for (const char *trigger : {"jobs_ext_before_row", "jobs_ext_after_row", "jobs_ext_after_truncate"})
+        if (!OidIsValid(get_trigger_oid(jobs, trigger, true)))
             return false;
     return true;
 }
