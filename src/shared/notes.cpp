@@ -121,23 +121,42 @@ void forget()
     many_ended = all_new = new_extension = new_databases = false;
 }
 
+bool committed = false; // and not told yet
+
+void end_transaction()
+{
+    committed = false;
+    forget();
+    sleepers::forget();
+    databases::let_come();
+}
+
 void transaction_event(XactEvent event, void *)
 {
     switch (event) {
     case XACT_EVENT_COMMIT:
-        tell_commit();
+        committed = true;
         break;
     case XACT_EVENT_ABORT:
         tell_abort(0);
+        end_transaction();
         break;
     case XACT_EVENT_PREPARE:
+        end_transaction();
         break;
     default:
-        return;
+        break;
     }
-    forget();
-    sleepers::forget();
-    databases::let_come();
+}
+
+// The first moment at which others not only see what was committed, but have been told that what they know of types and
+// lanes is stale: between the two, who is woken would find a lane that it does not know.
+void resources_released(ResourceReleasePhase phase, bool, bool is_top_level, void *)
+{
+    if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
+        return;
+    tell_commit();
+    end_transaction();
 }
 
 template <class Note>
@@ -238,6 +257,7 @@ void databases_changed() { new_databases = board() != nullptr; }
 void watch()
 {
     RegisterXactCallback(transaction_event, nullptr);
+    RegisterResourceReleaseCallback(resources_released, nullptr);
     RegisterSubXactCallback(subtransaction_event, nullptr);
 }
 

@@ -54,6 +54,10 @@ private:
 // another one of the user's takes a part of it. 55P03 when somebody reads the archive for long.
 bool make(TimestampTz month);
 
+// Until the end of the transaction nobody else makes or drops months: two that do would each wait for what the other has of
+// the archive. False: somebody does, and is not waited for.
+bool lock_months();
+
 // Drops a month with its jobs. 55P03 as well.
 void drop(Oid partition);
 

@@ -121,6 +121,9 @@ std::optional<TimestampTz> Months::month_of_ours(int bound) const
     return from;
 }
 
+// A lock that is taken for nothing else, but by vacuum.
+bool lock_months() { return ConditionalLockRelationOid(tables().state, ShareUpdateExclusiveLock); }
+
 bool make(TimestampTz month)
 {
     pg::AsOwner owner(table());

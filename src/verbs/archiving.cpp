@@ -162,10 +162,11 @@ struct Preparation {
             if (months[i] == month)
                 return ready[i];
         const bool is_missing = lacks(month);
-        if (is_missing && may_alter)
+        const bool may_make = is_missing && may_alter && store::archive::lock_months();
+        if (may_make)
             made = make_month(month, now, counts) || made;
         months[count] = month;
-        return ready[count++] = !is_missing || may_alter;
+        return ready[count++] = !is_missing || may_make;
     }
 };
 
@@ -250,7 +251,7 @@ bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Cou
 Counts keep_months(TimestampTz now, bool may_alter)
 {
     Counts counts;
-    if (!may_alter)
+    if (!may_alter || !store::archive::lock_months())
         return counts;
     if (make_months_ahead(now, counts)) {
         counts.more = true; // dropping locks more: in a transaction of its own

@@ -202,14 +202,6 @@ Counts do_piece(Task task, TimestampTz now, bool may_alter)
     return keep_months(now, may_alter);
 }
 
-// One archiver at a time: two that make a month would each wait for what the other has of the archive. The lock is one that
-// nobody else takes, but for vacuum.
-bool may_archive(Task task)
-{
-    return (task != Task::archive && task != Task::months) ||
-           ConditionalLockRelationOid(store::tables().state, ShareUpdateExclusiveLock);
-}
-
 // `may_alter`: make and drop partitions, whose locks last until the end of the transaction.
 Counts run_piece(Task task, TimestampTz now, bool may_alter)
 {
@@ -218,8 +210,6 @@ Counts run_piece(Task task, TimestampTz now, bool may_alter)
     Counts counts;
     {
         pg::AsConfinedOwner owner(lock_jobs());
-        if (!may_archive(task))
-            return counts; // looked at again in a moment
         counts = do_piece(task, now, may_alter);
     }
     // A month that can't be made, or not be dropped, is no reason to try all the time.
