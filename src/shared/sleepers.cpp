@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "shared/notes.hpp"
@@ -143,7 +144,7 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
             mine->woken_for = no_lane; // what it was woken for, it did not find
     }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
-        const long remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+        const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), end);
         if (remaining <= 0)
             return;
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, remaining, wait_event);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "store/types.hpp"
@@ -24,7 +25,7 @@ long until_timeout(TimeoutId timeout)
     constexpr long margin = 500;
     if (!get_timeout_active(timeout))
         return INT_MAX;
-    return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(timeout)) - margin;
+    return pg::milliseconds_until(GetCurrentTimestamp(), get_timeout_finish_time(timeout)) - margin;
 }
 
 long until_timeout()
@@ -70,9 +71,9 @@ Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose)
 
 bool Waiting::sleep()
 {
-    const long remaining = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until_);
+    const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), until_);
     // The look may have written: cancelled a job that expired, or what a policy or trigger of the user's does.
-    if (remaining <= 0 || until_ == DT_NOBEGIN || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+    if (remaining <= 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return false;
     if (shared::Place *where = place())
         where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms),

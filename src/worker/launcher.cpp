@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/scope.hpp"
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "worker/loop.hpp"
@@ -255,7 +256,7 @@ long until_next_start(const Board &board)
             first = std::min(first, database.retry_at);
     if (first == DT_NOEND)
         return look_at_databases_ms;
-    return std::clamp<long>(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), first), 10, look_at_databases_ms);
+    return std::clamp<long>(pg::milliseconds_until(GetCurrentTimestamp(), first), 10, look_at_databases_ms);
 }
 
 void left(int, Datum)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/time.hpp"
 #include "settings.hpp"
 
 namespace worker {
@@ -17,10 +18,10 @@ constexpr int most_failures = 10; // in a row; another process begins with fresh
 long Step::until(TimestampTz now) const
 {
     // By a clock that stands nothing becomes due.
-    const long until_due = due > now && settings::clock_stands() ? INT_MAX : TimestampDifferenceMilliseconds(now, due);
+    const long until_due = due > now && settings::clock_stands() ? INT_MAX : pg::milliseconds_until(now, due);
     return not_before_ == DT_NOBEGIN
                ? until_due
-               : std::max(until_due, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), not_before_));
+               : std::max(until_due, pg::milliseconds_until(GetCurrentTimestamp(), not_before_));
 }
 
 void Step::failed(ErrorData *error)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unistd.h>
 
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "store/types.hpp"
@@ -197,7 +198,7 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     task.more = counts.more;
     report_.count(counts);
     if (task.task == Task::archive && counts.more)
-        task.step.rest(rest_after(TimestampDifferenceMilliseconds(began, GetCurrentTimestamp())));
+        task.step.rest(rest_after(pg::milliseconds_until(began, GetCurrentTimestamp())));
 }
 
 // What commits have lowered the plan to since it was made may concern sleepers, leases or expiry. What comes later than the
@@ -262,7 +263,7 @@ bool Worker::is_anything_resting() const
 long Worker::until_next() const
 {
     const TimestampTz now = settings::now();
-    long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), whole_at_);
+    long wait = pg::milliseconds_until(GetCurrentTimestamp(), whole_at_);
     if (!present_)
         return std::min(wait, look_for_extension_ms);
     wait = std::min(wait, wake_.until(now));

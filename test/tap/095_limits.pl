@@ -9,7 +9,8 @@ use JobsExt;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('limits', extension => 0, autovacuum => 'off');
+# It looks at everything once an hour only: what else it does in time, it does since it is due.
+my $node = new_node('limits', extension => 0, autovacuum => 'off', 'jobs_ext.maintenance_interval' => "'1h'");
 $node->safe_psql('postgres', <<'SQL');
 create role boss login;
 create role victim superuser;
@@ -60,6 +61,14 @@ reaped('spied', 1, 'a lease is reaped past a trigger of the owner\'s');
 is($sql->('select distinct who, path, super from seen'), 'boss|pg_catalog, pg_temp|refused', '… which runs as the owner, confined');
 is($sql->("select rolsuper from pg_roles where rolname = 'boss'"), 'f', '… who is no superuser by that');
 $node->safe_psql('d', 'reset role; drop trigger spy on jobs', @as_boss);
+
+# More than it takes at once: one piece follows the other.
+$sql->("select count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv', 'job_id', 'many-' || n, 'retry_delay_ms', 3600000)) from generate_series(1, 2000) n))");
+$sql->("select count(*) from job_claim('{import-csv}', max_jobs => 2000, lease => '1 s')");
+reaped('many-%', 2000, 'two thousand leases that run out together');
+$sql->("select count(*) from (select (job_cancel(id)).status from jobs where job_id like 'many-%') c; alter system set jobs_ext.archive_after = 0; select pg_reload_conf()");
+eventually($node, 'd', "select count(*) from jobs_archive where job_id like 'many-%'", '2000', 'and are archived together', 60);
+$sql->('alter system reset jobs_ext.archive_after; select pg_reload_conf()');
 
 # One that fails, and one that never ends.
 $node->safe_psql('d', <<'SQL', @as_boss);
