@@ -4,7 +4,9 @@
 -- outside pg_catalog, names everything else in full, and never takes over an object that is there already.
 set local search_path = pg_catalog, pg_temp;
 
--- The schema may be there before the extension; nothing in it may stand in for a function of ours.
+-- The schema may be there before the extension; nothing in it may stand in for a function of ours. Its owner may make
+-- functions in it later on: so whatever calls one of ours, in this script or in a function, gives each argument just the type
+-- that ours takes, and leaves out none.
 do $$
 declare
   stray regprocedure;

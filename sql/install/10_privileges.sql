@@ -64,7 +64,7 @@ declare
   stranger regprocedure;
 begin
   select p.oid into stranger
-  from jobs_ext.privileges('operator') ours
+  from jobs_ext.privileges('operator'::text) ours
   join pg_proc p on ours.sort = 'function' and ours.object = 'public.' || p.proname
   where p.pronamespace = 'public'::regnamespace
   limit 1;

@@ -72,7 +72,7 @@ declare
   r record;
 begin
   execute format('alter table %s owner to %I', relation, jobs_ext.owner());
-  perform jobs_ext.revoke_all('table', relation::text, c.relowner, c.relacl) from pg_class c where c.oid = relation;
+  perform jobs_ext.revoke_all('table'::text, relation::text, c.relowner, c.relacl) from pg_class c where c.oid = relation;
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(array[relation::text], r.role, r.kind);
   end loop;

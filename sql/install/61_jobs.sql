@@ -2,7 +2,7 @@ create function jobs_ext.install_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if jobs_ext.is_there('public.jobs', 'r', 'public.job') then
+  if jobs_ext.is_there('public.jobs'::text, 'r'::"char", 'public.job'::regtype) then
     return;
   end if;
 
@@ -126,6 +126,6 @@ begin
         select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
   end if;
 
-  perform jobs_ext.hand_over('public.jobs');
+  perform jobs_ext.hand_over('public.jobs'::regclass);
 end $$;
 comment on function jobs_ext.install_jobs() is 'Makes public.jobs where it is missing. Part of jobs_ext.install().';

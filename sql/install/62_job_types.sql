@@ -2,7 +2,7 @@ create function jobs_ext.install_job_types() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if jobs_ext.is_there('public.job_types', 'r', 'public.job_type_settings') then
+  if jobs_ext.is_there('public.job_types'::text, 'r'::"char", 'public.job_type_settings'::regtype) then
     return;
   end if;
 
@@ -63,7 +63,7 @@ begin
     create policy "Enable read access" on public.job_types for select to authenticated using (true);
   end if;
 
-  perform jobs_ext.hand_over('public.job_types');
+  perform jobs_ext.hand_over('public.job_types'::regclass);
 end $$;
 comment on function jobs_ext.install_job_types() is 'Makes public.job_types where it is missing. Part of jobs_ext.install().';
 

@@ -2,7 +2,7 @@ create function jobs_ext.install_job_attempts() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if jobs_ext.is_there('public.job_attempts', 'r') then
+  if jobs_ext.is_there('public.job_attempts'::text, 'r'::"char", null::regtype) then
     return;
   end if;
 
@@ -37,6 +37,6 @@ begin
       using (exists (select from public.jobs j where j.id = job));
   end if;
 
-  perform jobs_ext.hand_over('public.job_attempts');
+  perform jobs_ext.hand_over('public.job_attempts'::regclass);
 end $$;
 comment on function jobs_ext.install_job_attempts() is 'Makes public.job_attempts where it is missing. Part of jobs_ext.install().';

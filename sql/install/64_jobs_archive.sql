@@ -9,7 +9,7 @@ begin
   made := format('jobs_ext.%I', partition)::regclass;
   execute format('comment on table %s is %L', made, comment);
   -- Default privileges must not open what only the table above opens.
-  perform jobs_ext.revoke_all('table', made::text, c.relowner, c.relacl) from pg_class c where c.oid = made;
+  perform jobs_ext.revoke_all('table'::text, made::text, c.relowner, c.relacl) from pg_class c where c.oid = made;
   if to_regrole('authenticated') is not null then
     execute format('alter table %s enable row level security', made);
     execute format(
@@ -69,7 +69,7 @@ create function jobs_ext.install_jobs_archive() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not jobs_ext.is_there('public.jobs_archive', 'p', 'public.job') then
+  if not jobs_ext.is_there('public.jobs_archive'::text, 'p'::"char", 'public.job'::regtype) then
     create table public.jobs_archive (
       like public.job,
       archived_at timestamptz not null default current_timestamp,
@@ -89,9 +89,10 @@ begin
           select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
     end if;
 
-    perform jobs_ext.hand_over('public.jobs_archive');
+    perform jobs_ext.hand_over('public.jobs_archive'::regclass);
     perform jobs_ext.hand_over(
-      jobs_ext.make_archive_partition('jobs_archive_default', 'default', 'What no other partition of public.jobs_archive takes'));
+      jobs_ext.make_archive_partition(
+        'jobs_archive_default'::text, 'default'::text, 'What no other partition of public.jobs_archive takes'::text));
     -- Whether it holds jobs of a month is asked before that month gets a partition of its own.
     create index jobs_archive_default_finished_at on jobs_ext.jobs_archive_default (finished_at);
   end if;

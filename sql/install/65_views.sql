@@ -4,7 +4,7 @@ create function jobs_ext.install_views() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not jobs_ext.is_there('public.jobs_queue_status', 'v') then
+  if not jobs_ext.is_there('public.jobs_queue_status'::text, 'v'::"char", null::regtype) then
     create view public.jobs_queue_status with (security_invoker = true) as
     select
       j.job_type,
@@ -25,10 +25,10 @@ begin
     comment on column public.jobs_queue_status.oldest_job is 'When the oldest of them was created';
     comment on column public.jobs_queue_status.due_count is 'How many could be claimed now';
     comment on column public.jobs_queue_status.next_run_at is 'When the first of them is or was due';
-    perform jobs_ext.hand_over('public.jobs_queue_status');
+    perform jobs_ext.hand_over('public.jobs_queue_status'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_failed_summary', 'v') then
+  if not jobs_ext.is_there('public.jobs_failed_summary'::text, 'v'::"char", null::regtype) then
     create view public.jobs_failed_summary with (security_invoker = true) as
     select
       j.id,
@@ -49,10 +49,10 @@ begin
     order by j.created_at desc, j.id desc;
     comment on view public.jobs_failed_summary is 'The jobs that failed for good and require attention, newest first. Jobs that wait for a retry are pending, in jobs_active';
     comment on column public.jobs_failed_summary.retryable is 'Whether retries were left: it was given up before they were spent. job_retry() takes either';
-    perform jobs_ext.hand_over('public.jobs_failed_summary');
+    perform jobs_ext.hand_over('public.jobs_failed_summary'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_metrics', 'v') then
+  if not jobs_ext.is_there('public.jobs_metrics'::text, 'v'::"char", null::regtype) then
     create view public.jobs_metrics with (security_invoker = true) as
     select
       j.job_type,
@@ -77,17 +77,17 @@ begin
     comment on column public.jobs_metrics.success_rate_percent is 'Completed ones among those that completed or failed; null where there is neither';
     comment on column public.jobs_metrics.avg_duration_minutes is 'From start to end of the last attempt, of those that ended';
     comment on column public.jobs_metrics.retry_count is 'Retries that all these jobs were granted';
-    perform jobs_ext.hand_over('public.jobs_metrics');
+    perform jobs_ext.hand_over('public.jobs_metrics'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_active', 'v') then
+  if not jobs_ext.is_there('public.jobs_active'::text, 'v'::"char", null::regtype) then
     create view public.jobs_active with (security_invoker = true) as
     select j.* from jobs_ext.active_jobs() j;
     comment on view public.jobs_active is 'The jobs that wait or run';
-    perform jobs_ext.hand_over('public.jobs_active');
+    perform jobs_ext.hand_over('public.jobs_active'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_running', 'v') then
+  if not jobs_ext.is_there('public.jobs_running'::text, 'v'::"char", null::regtype) then
     create view public.jobs_running with (security_invoker = true) as
     select
       j.id,
@@ -107,17 +107,17 @@ begin
     order by j.started_at, j.id;
     comment on view public.jobs_running is 'Who works on what, since when, and how long the lease still holds';
     comment on column public.jobs_running.lease_left is 'Time until the job is taken from its worker; negative: about to be';
-    perform jobs_ext.hand_over('public.jobs_running');
+    perform jobs_ext.hand_over('public.jobs_running'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_failed', 'v') then
+  if not jobs_ext.is_there('public.jobs_failed'::text, 'v'::"char", null::regtype) then
     create view public.jobs_failed with (security_invoker = true) as
     select j.* from jobs_ext.failed_jobs() j;
     comment on view public.jobs_failed is 'The jobs that failed for good, with all their columns';
-    perform jobs_ext.hand_over('public.jobs_failed');
+    perform jobs_ext.hand_over('public.jobs_failed'::regclass);
   end if;
 
-  if not jobs_ext.is_there('public.jobs_schedules', 'v') then
+  if not jobs_ext.is_there('public.jobs_schedules'::text, 'v'::"char", null::regtype) then
     create view public.jobs_schedules with (security_invoker = true) as
     select s.* from jobs_ext.scheduled_jobs() s;
     comment on view public.jobs_schedules is 'The recurring jobs of job_schedule(), those that pg_cron shows to the caller; none where it is missing';
@@ -130,7 +130,7 @@ begin
     comment on column public.jobs_schedules.last_job is 'The last job that it enqueued: jobs.id';
     comment on column public.jobs_schedules.skipped is 'How many runs were left out because the job before still waited';
     comment on column public.jobs_schedules.next_run_at is 'When it comes next; null when never, inactive, or at the start of the server';
-    perform jobs_ext.hand_over('public.jobs_schedules');
+    perform jobs_ext.hand_over('public.jobs_schedules'::regclass);
   end if;
 end $$;
 comment on function jobs_ext.install_views() is 'Makes the missing views. Part of jobs_ext.install().';

@@ -33,7 +33,7 @@ begin
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(
       array(select p.object from jobs_ext.privileges(r.kind) p
-            where p.sort in ('function', 'type') or p.object in ('jobs_ext', 'jobs_ext.jobs_set_aside')), r.role, r.kind);
+            where p.sort in ('function', 'type') or p.object = 'jobs_ext' or p.object like 'jobs\_ext.%'), r.role, r.kind);
   end loop;
 end $$;
 

@@ -12,7 +12,7 @@ namespace verbs {
 namespace {
 
 constexpr char cron_prefix[] = "jobs_ext: ";
-constexpr char cron_command_end[] = "$jobs_ext$)";
+constexpr char cron_command_end[] = "$jobs_ext$::pg_catalog.jsonb)";
 
 // pg_cron before 1.5 keeps names in a column of type name, and would cut a longer one without a word.
 constexpr std::size_t longest_name = NAMEDATALEN - 1 - (sizeof(cron_prefix) - 1);

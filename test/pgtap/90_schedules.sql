@@ -76,7 +76,7 @@ savepoint stranger;
 create schema cron;
 create function cron.schedule(text, text, text) returns bigint language plpgsql as $$ begin raise 'called'; end $$;
 create table cron.job (jobid bigint, jobname text, schedule text, command text, active bool, database text, username text);
-insert into cron.job values (1, 'jobs_ext: n', '* * * * *', 'select jobs_ext.run_schedule($jobs_ext${}$jobs_ext$)', true, 'x', current_user);
+insert into cron.job values (1, 'jobs_ext: n', '* * * * *', 'select jobs_ext.run_schedule($jobs_ext${}$jobs_ext$::pg_catalog.jsonb)', true, 'x', current_user);
 select is_empty('select * from jobs_schedules', 'a table cron.job of somebody else''s');
 select tests.refuses($$ select job_schedule('n', '* * * * *', 'alpha') $$, '0A000', 'recurring jobs need pg_cron', 'a function cron.schedule of somebody else''s');
 rollback to stranger;

@@ -152,7 +152,7 @@ $sql->("select job_schedule('altered', '0 0 30 2 *', 'import-csv')");
 is($sql->("select next_run_at is null from jobs_schedules where name = 'altered'"), 't', 'a schedule that never comes');
 for my $command ('{"name": "altered", "job_type": ', '[1]', '{"name": "altered", "colour": 1}')
 {
-	$sql->("update cron.job set command = 'select jobs_ext.run_schedule(\$jobs_ext\$$command\$jobs_ext\$)' where jobname = 'jobs_ext: altered'");
+	$sql->("update cron.job set command = 'select jobs_ext.run_schedule(\$jobs_ext\$$command\$jobs_ext\$::pg_catalog.jsonb)' where jobname = 'jobs_ext: altered'");
 	is($sql->("select count(*), count(name) from jobs_schedules"), '6|5', "a command that cannot be read: $command");
 }
 $sql->("update cron.job set command = 'select 1' where jobname = 'jobs_ext: altered'");
