@@ -1,18 +1,30 @@
 #include "pg/attempt.hpp"
 
+#include "pg/lock.hpp"
+
 namespace pg {
+
+bool is_out_of_order(const ErrorData *error)
+{
+    switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
+    case ERRCODE_INSUFFICIENT_RESOURCES:
+    case ERRCODE_SYSTEM_ERROR:
+        return true;
+    case ERRCODE_OPERATOR_INTERVENTION:
+        return !took_too_long(error);
+    default:
+        return is_refused_table(error);
+    }
+}
 
 bool is_of_server(const ErrorData *error)
 {
     switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
     case ERRCODE_TRANSACTION_ROLLBACK:
-    case ERRCODE_INSUFFICIENT_RESOURCES:
-    case ERRCODE_OPERATOR_INTERVENTION:
-    case ERRCODE_SYSTEM_ERROR:
     case ERRCODE_INTERNAL_ERROR:
         return true;
     default:
-        return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+        return is_out_of_order(error) || error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
     }
 }
 
@@ -46,6 +58,10 @@ ErrorData *guard(void (*work)(void *), void *argument, void (*undo)())
     return error;
 }
 
+// Of the last attempt.
+TimestampTz attempt_began = 0;
+int attempt_limit_ms = 0;
+
 // A cancel that comes now is for what has ended already.
 void end_time_limit()
 {
@@ -63,18 +79,26 @@ ErrorData *guard(Work work, void (*undo)())
 
 int longest_attempt_ms = 0;
 
-ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised)
+bool took_too_long(const ErrorData *error)
+{
+    return error->sqlerrcode == ERRCODE_QUERY_CANCELED && attempt_limit_ms > 0 &&
+           TimestampDifferenceExceeds(attempt_began, GetCurrentTimestamp(), attempt_limit_ms);
+}
+
+ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms)
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
-    const bool limited = longest_attempt_ms > 0;
+    const bool limited = longest_ms > 0;
 
+    attempt_began = GetCurrentTimestamp();
+    attempt_limit_ms = longest_ms;
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(memory);
     ErrorData *error = guard(
         [&] {
             if (limited)
-                enable_timeout_after(STATEMENT_TIMEOUT, longest_attempt_ms);
+                enable_timeout_after(STATEMENT_TIMEOUT, longest_ms);
             work(argument);
             if (limited)
                 end_time_limit();

@@ -5,8 +5,12 @@
 
 namespace pg {
 
-// Not the fault of what the work was about: a cancel, a shutdown, a lack of resources, a lock that was not to be had in
-// time, a broken disk, an internal error.
+// What would befall any other work as well: a cancel, a shutdown, a lack of resources, a disk that fails, a table that is
+// locked.
+bool is_out_of_order(const ErrorData *error);
+
+// Perhaps not the fault of what the work was about: besides those a lock that was not to be had in time, a deadlock, an
+// internal error.
 bool is_of_server(const ErrorData *error);
 
 // Whoever goes on after such an error makes it worse: a cancel, a shutdown, the lack of memory, a snapshot that is too
@@ -15,20 +19,22 @@ bool ends_the_call(const ErrorData *error);
 
 // The longest that such work may take, in milliseconds; 0, as in sessions: any time. What takes longer is ended with 57014.
 extern int longest_attempt_ms;
+// Whether the last attempt failed so.
+bool took_too_long(const ErrorData *error);
 
-// Runs `work(argument)` in a subtransaction. Null: it went well. Else it is undone, and this is why; an error that
+// Runs `work(argument)`, which may take `longest_ms` milliseconds, in a subtransaction. Null: it went well. Else it is undone, and this is why; an error that
 // `is_raised` is raised, not returned. What `work` opens it must close: nothing of it outlives the subtransaction.
 using IsRaised = bool (*)(const ErrorData *);
-ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised);
+ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms);
 
 template <class Work>
-ErrorData *attempt(Work work, IsRaised is_raised = is_of_server)
+ErrorData *attempt(Work work, IsRaised is_raised = is_of_server, int longest_ms = longest_attempt_ms)
 {
-    return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, is_raised);
+    return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, is_raised, longest_ms);
 }
 
-// The same in a transaction of its own, for a process that has none; every error is returned. A statement that takes longer
-// than `longest_ms` milliseconds is ended, unless that is 0.
+// The same in a transaction of its own, for a process that has none; every error is returned. What takes longer than
+// `longest_ms` milliseconds is ended, unless that is 0; an attempt inside has its own limit, and none is left after it.
 ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument);
 
 template <class Work>

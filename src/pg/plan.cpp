@@ -1,5 +1,7 @@
 #include "pg/plan.hpp"
 
+#include "pg/lock.hpp"
+
 namespace pg {
 
 namespace {
@@ -60,10 +62,11 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
 Oid AsOwner::owner_of(Oid table)
 {
     // It can't change hands from here on: else a trigger of the next owner's would run as this one.
-    LockRelationOid(table, AccessShareLock);
+    lock_table(table, AccessShareLock);
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
     if (!HeapTupleIsValid(tuple))
-        elog(ERROR, "cache lookup failed for relation %u", table);
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist any more", table)));
     const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
     ReleaseSysCache(tuple);
     return owner;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pg/lock.hpp"
 #include "prelude.hpp"
 
 namespace pg {
@@ -16,7 +17,7 @@ namespace pg {
 // an internal error.
 inline Relation open_relation(Oid oid, LOCKMODE lock)
 {
-    Relation relation = try_relation_open(oid, lock);
+    Relation relation = try_open_relation(oid, lock);
     if (relation == nullptr)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist any more", oid),
                         errdetail("Somebody dropped it, or put another one in its place, a moment ago.")));

@@ -58,7 +58,8 @@ void leave_locked(Database &database)
     ConditionVariableBroadcast(&database.changed);
 }
 
-// Also after SIGTERM and FATAL. Registered before the process connects, so that it runs when the connection is gone.
+// Also after SIGTERM and FATAL. Registered before the process connects, so that it runs late; those who wait for the
+// database to be free of sessions wait a moment themselves.
 void leave(int, Datum)
 {
     const Oid oid = attached->oid;
@@ -96,6 +97,37 @@ Database *attach(int entry, std::uint32_t generation)
 }
 
 void will_leave(Leaving how) { leaving = how; }
+
+Database *enter(Oid oid)
+{
+    if (Database *known = find(oid))
+        return known;
+    Database *free = find(InvalidOid);
+    // One without the extension makes room, and is looked at again when there is some.
+    for (Database &database : board()->databases)
+        if (free == nullptr && database.service == Service::absent && database.pid == 0 && database.holders == 0)
+            free = &database;
+    if (free == nullptr)
+        return nullptr;
+    forget(*free);
+    free->oid = oid;
+    pg_atomic_fetch_add_u32(&board()->entries, 1); // once more: sessions look for theirs when it changes
+    return free;
+}
+
+void forget(Database &database)
+{
+    database.oid = InvalidOid;
+    database.service = Service::wanted;
+    ++database.generation;
+    database.failures = 0;
+    database.retry_at = database.served_at = database.round_at = database.started_at = 0;
+    database.failure = {};
+    database.tally = {};
+    database.to_leave = false;
+    database.doing[0] = '\0';
+    pg_atomic_fetch_add_u32(&board()->entries, 1);
+}
 
 void fail(Database &database)
 {
@@ -199,7 +231,8 @@ void keep_away(Oid oid)
     Database *database;
     {
         BoardLock lock(Lock::databases);
-        database = find(oid);
+        // Also of one that the launcher has not met yet.
+        database = enter(oid);
         if (database == nullptr)
             return;
         keeping_away = true;

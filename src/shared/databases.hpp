@@ -65,6 +65,11 @@ namespace databases {
 
 void initialise(Database &database);
 
+// To be called under the lock. The entry of a database, made where there is none; null: all are taken.
+Database *enter(Oid oid);
+// The entry is free, and a worker that is on its way finds it so. Under the lock as well.
+void forget(Database &database);
+
 // The worker of an entry failed: another one comes, later after each failure. To be called under the lock.
 void fail(Database &database);
 

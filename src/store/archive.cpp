@@ -51,7 +51,7 @@ Oid index_on_key(Relation table)
 
 void require_usable()
 {
-    pg::OpenRelation archive(table(), AccessShareLock);
+    pg::OpenRelation archive(table(), RowExclusiveLock); // as it is going to be written
     for (const ColumnDefinition &column : columns)
         require_column(archive, column.name, column.type);
     require_column(archive, "archived_at", TIMESTAMPTZOID);

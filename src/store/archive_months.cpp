@@ -56,9 +56,24 @@ TimestampTz next_month(TimestampTz month)
     return start_of(fields.tm_year, fields.tm_mon + 1);
 }
 
+namespace {
+
+// Postgres runs what is constant in one as soon as it is looked at.
+bool is_by_expression(Relation table)
+{
+    HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(table)));
+    if (!HeapTupleIsValid(tuple))
+        return true;
+    const bool is = !heap_attisnull(tuple, Anum_pg_partitioned_table_partexprs, nullptr);
+    ReleaseSysCache(tuple);
+    return is;
+}
+
+} // namespace
+
 Months::Months(LOCKMODE lock) : table_(table(), lock)
 {
-    if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+    if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || is_by_expression(table_))
         return;
     partitions_ = RelationGetPartitionDesc(table_, true);
     if (is_by_time())

@@ -81,7 +81,7 @@ pg::OpenRelation lock_table(Tables &known)
     for (;;) {
         queue_state::ensure_built();
         known = tables();
-        Relation table = try_relation_open(known.jobs, RowExclusiveLock);
+        Relation table = pg::try_open_relation(known.jobs, RowExclusiveLock);
         // The lock lets invalidations in: the table may be another one now, or altered.
         if (table != nullptr && tables().jobs == known.jobs && tables().queue_built) {
             known = tables();

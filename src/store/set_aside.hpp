@@ -42,8 +42,11 @@ public:
     // False: somebody else is writing.
     bool forget(const pg_uuid_t *job) const;
 
-private:
+    // Null: it is not set aside.
     const Entry *find(const pg_uuid_t *job) const;
+    long count() const { return entries_ == nullptr ? 0 : hash_get_num_entries(entries_); }
+
+private:
     bool lock() const;
 
     Oid table_, index_;

@@ -37,6 +37,12 @@ struct Tables {
 // As they are now. 42P01 when `jobs` or another one is missing, 42804 when it is not as the code relies on.
 const Tables &tables();
 
+// Finds `jobs` by its name and locks it, without looking at it. 42P01 when it is missing.
+Oid lock_jobs(LOCKMODE lock);
+
+// What a write to `jobs` may write besides: the derived tables and the attempts.
+std::array<Oid, 5> written_with_jobs(const Tables &tables);
+
 // 42804 unless it is a plain heap table.
 void require_ordinary(Relation table);
 
@@ -52,6 +58,9 @@ bool trigger_of_theirs(Relation table, Operation operation);
 
 // An exclusion constraint, or a unique one that is checked later by a trigger.
 bool has_late_index(Relation table);
+
+// What of the user's stands on `jobs`, whose columns are known: fills in the members `…in_the_way`, referencing, referenced.
+void find_in_the_way(Relation jobs, Tables &result);
 
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.

@@ -133,15 +133,15 @@ void warn_of_months(const ErrorData *error, TimestampTz now)
 
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
-// True: it is there now and was not. Where it can't be made the default partition serves.
-bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
+struct Made {
+    bool is_new = false;        // else the default partition, or another one, serves
+    ErrorData *error = nullptr; // why it can't be made
+};
+
+Made make_month(TimestampTz month)
 {
-    bool made = false;
-    if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
-        ++counts.left;
-        warn_of_months(error, now);
-        return false;
-    }
+    Made made;
+    made.error = pg::attempt([&] { made.is_new = store::archive::make(month); });
     CommandCounterIncrement();
     return made;
 }
@@ -149,9 +149,8 @@ bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
 // The months of the jobs of one piece, each looked at once; they are few.
 struct Preparation {
     bool may_alter;
-    TimestampTz now;
-    Counts &counts;
     bool made = false;
+    ErrorData *error = nullptr; // why one can't be made
     int count = 0;
     TimestampTz months[piece_size] = {};
     bool ready[piece_size] = {};
@@ -161,23 +160,35 @@ struct Preparation {
         for (int i = 0; i < count; ++i)
             if (months[i] == month)
                 return ready[i];
-        const bool is_missing = lacks(month);
-        const bool may_make = is_missing && may_alter && store::archive::lock_months();
-        if (may_make)
-            made = make_month(month, now, counts) || made;
         months[count] = month;
-        return ready[count++] = !is_missing || may_make;
+        return ready[count++] = !lacks(month) || (may_alter && store::archive::lock_months() && make(month));
+    }
+
+    bool make(TimestampTz month)
+    {
+        const Made month_made = make_month(month);
+        made = made || month_made.is_new;
+        if (month_made.error != nullptr)
+            error = month_made.error;
+        return month_made.error == nullptr;
     }
 };
 
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
-    bool made = false;
+    bool any_new = false;
     std::optional<TimestampTz> month = store::archive::month_of(now);
-    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month))
-        if (lacks(*month))
-            made = make_month(*month, now, counts) || made;
-    return made;
+    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month)) {
+        if (!lacks(*month))
+            continue;
+        const Made made = make_month(*month);
+        any_new = any_new || made.is_new;
+        if (made.error != nullptr) {
+            ++counts.left;
+            warn_of_months(made.error, now);
+        }
+    }
+    return any_new;
 }
 
 // One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
@@ -233,7 +244,7 @@ TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
 
 bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
 {
-    Preparation preparation = {may_alter, now, counts};
+    Preparation preparation = {may_alter};
     int kept = 0;
     for (const Candidate &candidate : candidates.all()) {
         const auto month = store::archive::month_of(candidate.key.due_at);
@@ -245,6 +256,10 @@ bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Cou
         }
     }
     candidates.truncate(kept);
+    if (preparation.error != nullptr && kept == 0 && !preparation.made)
+        ReThrowError(preparation.error);
+    if (preparation.error != nullptr)
+        warn_of_months(preparation.error, now);
     return preparation.made;
 }
 
@@ -269,24 +284,6 @@ Counts keep_months(TimestampTz now, bool may_alter)
     });
     drop_one(old, now, counts);
     return counts;
-}
-
-TimestampTz months_due(TimestampTz now)
-{
-    const store::archive::Months months(AccessShareLock);
-    std::optional<TimestampTz> month = store::archive::month_of(now);
-    if (!month)
-        return DT_NOEND;
-    TimestampTz due = store::archive::next_month(*month);
-    for (int i = 0; i <= months_ahead; ++i, month = store::archive::next_month(*month))
-        if (months.lacks(*month))
-            due = now;
-    if (settings::archive_keep >= 0)
-        months.each_of_ours([&](Oid, TimestampTz oldest) {
-            due = std::min(due, store::archive::next_month(oldest) + settings::archive_keep * minute);
-            return false;
-        });
-    return due;
 }
 
 } // namespace verbs::maintain

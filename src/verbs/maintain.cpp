@@ -1,10 +1,11 @@
 // job_maintain, and the pieces of which it and the background worker consist.
 #include "verbs/maintain.hpp"
 
+#include <algorithm>
+
 #include "pg/attempt.hpp"
-#include "pg/plan.hpp"
 #include "settings.hpp"
-#include "store/queue_state.hpp"
+#include "store/owner.hpp"
 #include "verbs/maintain_work.hpp"
 #include "verbs/privileges.hpp"
 
@@ -18,21 +19,22 @@ using store::Candidate;
 using store::Jobs;
 using store::SetAside;
 
-constexpr int pieces_per_round = 20; // of a task, in one job_maintain()
+constexpr int pieces_per_call = 20; // of a task, in one job_maintain(), as long as it took less than
+constexpr int call_ms = 1000;
 constexpr int warnings_per_piece = 10;
-constexpr int patience_ms = 500; // with jobs that are done one by one
+constexpr int patience_ms = 500;      // with a piece that fails
+constexpr int most_set_aside = 10000; // what makes so many fail is none of the jobs'
 constexpr const char *function = "job_maintain()";
 
 std::array<TimestampTz, all_tasks.size()> may_begin = {}; // see not_before()
 
 int number_of(Task task) { return static_cast<int>(task); }
 
-// In the worker, where nothing else is cancelled, what takes too long is something of the user's that does not end.
-bool is_not_of_jobs(const ErrorData *error)
+// What is not the job's fault, and would befall the others as well.
+bool ends_the_piece(const ErrorData *error)
 {
-    if (pg::longest_attempt_ms > 0 && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-        return false;
-    return pg::is_of_server(error);
+    return pg::is_out_of_order(error) ||
+           (IsolationUsesXactSnapshot() && error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE);
 }
 
 Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside)
@@ -53,69 +55,104 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     return batch.counts;
 }
 
-// Notes a job that made maintenance fail. `first` counts those that were not known yet: only they are told, and only
-// some of them.
-void put_aside(const Work &work, const pg_uuid_t *job, const ErrorData *error, TimestampTz now, Counts &counts,
-               int &first)
-{
-    pg::StatementScope scope(function);
-    const SetAside set_aside(store::tables());
-    switch (set_aside.note(job, name(work.task), error, now)) {
-    case SetAside::Noted::not_now:
-        ++counts.left;
-        note_held(job, now);
-        return;
-    case SetAside::Noted::again:
-        ++counts.set_aside;
-        return;
-    case SetAside::Noted::first:
-        ++counts.set_aside;
-        if (++first > warnings_per_piece)
-            return;
-        ereport(WARNING, (errcode(error->sqlerrcode),
-                          errmsg("job %s was left as it is: %s", store::to_text(job), error->message),
-                          error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+// The jobs of one piece: done all at once and, where that fails, in halves down to those that make it fail, which are set
+// aside so that they do not keep the others. (A trigger of the user's may refuse a job, a constraint its attempt.)
+class Piece {
+public:
+    Piece(const Work &work, TimestampTz now, const SetAside &set_aside, Counts &counts)
+        : work_(work), now_(now), set_aside_(set_aside), counts_(counts)
+    {
     }
-}
 
-// All at once; if one of them fails, one by one, so that it does not keep the others from it. (A trigger of the user's
-// may refuse a job, a constraint its attempt.)
-void do_all(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
-            Counts &counts)
-{
-    // In the worker fewer after a failure, which may have taken all the time that there is; more again when all is well.
-    static std::size_t at_once = piece_size;
-    const bool limited = pg::longest_attempt_ms > 0;
-    counts.more = counts.more || candidates.size() > at_once;
-    candidates = candidates.first(std::min(candidates.size(), at_once));
-    Counts all;
-    if (candidates.empty() ||
-        pg::attempt([&] { all = do_some(work, candidates, now, set_aside); }, is_not_of_jobs) == nullptr) {
-        counts += all;
-        at_once = std::min<std::size_t>(piece_size, at_once * 2);
-        return;
+    void run(std::span<Candidate> candidates)
+    {
+        // Fewer after something that never ends, which takes all the time that there is; more again when all is well.
+        static std::size_t at_once = piece_size;
+        // Those that failed before come last, each by itself.
+        const auto known = std::partition(candidates.begin(), candidates.end(), [this](const Candidate &candidate) {
+            return set_aside_.find(&candidate.job) == nullptr;
+        });
+        const auto fresh = candidates.first(static_cast<std::size_t>(known - candidates.begin()));
+        const auto some = fresh.first(std::min(fresh.size(), at_once));
+        counts_.more = counts_.more || some.size() < fresh.size();
+        attempt(some);
+        at_once =
+            took_too_long_ ? std::max<std::size_t>(at_once / 4, 1) : std::min<std::size_t>(piece_size, at_once * 2);
+        for (std::size_t i = fresh.size(); i < candidates.size(); ++i)
+            attempt(candidates.subspan(i, 1));
+        if (told_ > warnings_per_piece)
+            ereport(WARNING, (errmsg("%d more jobs were left as they are", told_ - warnings_per_piece),
+                              errhint("The view jobs_ext.jobs_set_aside has them all.")));
     }
-    if (limited)
-        at_once = std::max<std::size_t>(at_once / 4, 1);
-    int first = 0;
-    const TimestampTz began = GetCurrentTimestamp();
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-        // Those who wait to be woken are not to wait for all of them.
-        if (limited && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), patience_ms)) {
-            counts.more = true;
-            break;
+
+    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them.
+    void put_aside(const pg_uuid_t *job, ErrorData *error)
+    {
+        if (set_aside_.count() >= most_set_aside)
+            ReThrowError(error);
+        pg::StatementScope scope(function);
+        switch (set_aside_.note(job, name(work_.task), error, now_)) {
+        case SetAside::Noted::not_now:
+            ++counts_.left;
+            note_held(job, now_);
+            return;
+        case SetAside::Noted::again:
+            ++counts_.set_aside;
+            return;
+        case SetAside::Noted::first:
+            ++counts_.set_aside;
+            if (++told_ > warnings_per_piece)
+                return;
+            ereport(WARNING, (errcode(error->sqlerrcode),
+                              errmsg("job %s was left as it is: %s", store::to_text(job), error->message),
+                              error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
         }
-        Counts one;
-        if (ErrorData *error =
-                pg::attempt([&] { one = do_some(work, candidates.subspan(i, 1), now, set_aside); }, is_not_of_jobs))
-            put_aside(work, &candidates[i].job, error, now, counts, first);
-        else
-            counts += one;
     }
-    if (first > warnings_per_piece)
-        ereport(WARNING, (errmsg("%d more jobs were left as they are", first - warnings_per_piece),
-                          errhint("The view jobs_ext.jobs_set_aside has them all.")));
-}
+
+private:
+    // Others wait, for the locks or to be woken.
+    bool is_out_of_patience() const
+    {
+        return failed_at_ != 0 && TimestampDifferenceExceeds(failed_at_, GetCurrentTimestamp(), patience_ms);
+    }
+
+    void attempt(std::span<const Candidate> candidates)
+    {
+        if (candidates.empty())
+            return;
+        if (is_out_of_patience()) {
+            counts_.more = true;
+            return;
+        }
+        Counts done;
+        // What never ends is found sooner if many together do not have more time than it takes.
+        const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
+        ErrorData *error =
+            pg::attempt([&] { done = do_some(work_, candidates, now_, set_aside_); }, ends_the_piece, longest_ms);
+        if (error == nullptr) {
+            counts_ += done;
+            return;
+        }
+        if (failed_at_ == 0)
+            failed_at_ = GetCurrentTimestamp();
+        took_too_long_ = took_too_long_ || pg::took_too_long(error);
+        if (candidates.size() == 1) {
+            put_aside(&candidates.front().job, error);
+            return;
+        }
+        FreeErrorData(error);
+        attempt(candidates.first(candidates.size() / 2));
+        attempt(candidates.subspan(candidates.size() / 2));
+    }
+
+    const Work &work_;
+    TimestampTz now_;
+    const SetAside &set_aside_;
+    Counts &counts_;
+    int told_ = 0;
+    TimestampTz failed_at_ = 0; // for the first time
+    bool took_too_long_ = false;
+};
 
 // What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
 // gone.
@@ -134,16 +171,17 @@ void review(const Work &work, const Candidates &candidates, TimestampTz now, con
             seen = seen || store::same(&candidate.job, job);
         if (seen)
             continue;
-        int first = warnings_per_piece;
-        ErrorData *error = pg::attempt([&] {
-            pg::StatementScope scope(function);
-            Jobs jobs = Jobs::open();
-            const std::optional<store::Row> row = jobs.find(job);
-            if ((!row || !work.is_needed(*row, now)) && !set_aside.forget(job))
-                note_held(job, now);
-        });
+        ErrorData *error = pg::attempt(
+            [&] {
+                pg::StatementScope scope(function);
+                Jobs jobs = Jobs::open();
+                const std::optional<store::Row> row = jobs.find(job);
+                if ((!row || !work.is_needed(*row, now)) && !set_aside.forget(job))
+                    note_held(job, now);
+            },
+            ends_the_piece);
         if (error != nullptr)
-            put_aside(work, job, error, now, counts, first);
+            Piece(work, now, set_aside, counts).put_aside(job, error);
     }
 }
 
@@ -155,6 +193,9 @@ Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
     const Skip skip(store::tables(), now);
     {
         Jobs jobs = Jobs::open();
+        // Here, so that a table that is locked is no fault of a job.
+        for (const Oid table : store::written_with_jobs(jobs.tables()))
+            pg::lock_table(table, RowExclusiveLock);
         work.find(jobs, skip, now, candidates);
     }
     counts.more = candidates.full();
@@ -165,23 +206,9 @@ Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
             return counts;
         }
     }
-    do_all(work, candidates.all(), now, skip.set_aside, counts);
+    Piece(work, now, skip.set_aside, counts).run(candidates.all());
     review(work, candidates, now, skip.set_aside, counts);
     return counts;
-}
-
-// The lock keeps `jobs` from changing hands: what the next owner puts on it must not run as this one.
-Oid lock_jobs()
-{
-    pg::StatementScope scope(function);
-    store::queue_state::ensure_built(); // takes a stronger lock, and so comes first
-    for (;;) {
-        const Oid jobs = store::tables().jobs;
-        LockRelationOid(jobs, RowExclusiveLock);
-        if (store::tables().jobs == jobs)
-            return jobs;
-        UnlockRelationOid(jobs, RowExclusiveLock);
-    }
 }
 
 Counts do_piece(Task task, TimestampTz now, bool may_alter)
@@ -209,11 +236,11 @@ Counts run_piece(Task task, TimestampTz now, bool may_alter)
     pg::set_constraints_immediate();
     Counts counts;
     {
-        pg::AsConfinedOwner owner(lock_jobs());
+        store::AsOwnerOfJobs owner;
         counts = do_piece(task, now, may_alter);
     }
     // A month that can't be made, or not be dropped, is no reason to try all the time.
-    may_begin[number_of(task)] = task == Task::months && !counts.more ? now + 60 * moment : DT_NOBEGIN;
+    may_begin[number_of(task)] = task == Task::months && counts.left > 0 ? now + 60 * moment : DT_NOBEGIN;
     return counts;
 }
 
@@ -221,13 +248,16 @@ struct Round {
     Counts counts;
     int errors = 0;
     bool more = false;
+    TimestampTz began = GetCurrentTimestamp();
 };
 
 // A task that fails keeps what the others did, and what its earlier pieces did.
 void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
 {
     bool more = true;
-    for (int i = 0; more && i < pieces_per_round; ++i) {
+    for (int i = 0; more && i < pieces_per_call; ++i) {
+        if (i > 0 && TimestampDifferenceExceeds(round.began, GetCurrentTimestamp(), call_ms))
+            break;
         Counts piece;
         if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, now, may_alter); }, pg::ends_the_call)) {
             ++round.errors;

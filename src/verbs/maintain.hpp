@@ -20,6 +20,8 @@ struct Counts {
     bool more = false;          // another piece waits
 
     Counts &operator+=(const Counts &other);
+    // Whether anything was done.
+    bool any() const { return leases + timeouts + expired + archived + deleted + partitions_dropped + set_aside > 0; }
 };
 
 enum class Task {
@@ -39,8 +41,12 @@ const char *name(Task task);
 // task to be tried again later; other tasks may go on.
 Counts run(Task task, TimestampTz now);
 
+// When a task may be done again, after it failed or left something undone.
+TimestampTz not_before(Task task);
+
 // When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
-// now. Reads a few index tuples, locks no table against anybody's writing.
+// now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against
+// anybody's writing.
 using Dues = std::array<TimestampTz, all_tasks.size()>;
 Dues next_due(TimestampTz now);
 

@@ -77,13 +77,9 @@ Keep keep_of(std::int32_t lane, std::int16_t rank);
 TimestampTz end_of(const Keep &keep, TimestampTz ended_at);
 
 // Makes the months that archived jobs will go to. True: some were made, which is enough for one piece. Jobs whose month
-// may not be made now are taken out of the list.
+// can't be made now are taken out of the list; why, is raised where no others are left.
 bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts);
 
 Counts keep_months(TimestampTz now, bool may_alter);
-TimestampTz months_due(TimestampTz now);
-
-// When a task may be done again, after it failed as a whole.
-TimestampTz not_before(Task task);
 
 } // namespace verbs::maintain

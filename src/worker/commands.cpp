@@ -29,6 +29,7 @@ Oid to_be_left(const Node *command)
         name = reinterpret_cast<const AlterDatabaseStmt *>(command)->dbname;
         break;
     case T_CreatedbStmt: {
+        name = "template1"; // as Postgres has it
         ListCell *cell;
         foreach (cell, reinterpret_cast<const CreatedbStmt *>(command)->options) {
             auto option = static_cast<DefElem *>(lfirst(cell));

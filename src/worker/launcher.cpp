@@ -66,20 +66,6 @@ List *list_databases()
     return oids;
 }
 
-void release(Database &database)
-{
-    const std::uint32_t generation = database.generation;
-    database.oid = InvalidOid;
-    database.service = Service::wanted;
-    database.generation = generation + 1; // a worker that is on its way finds another one
-    database.failures = 0;
-    database.retry_at = database.served_at = database.round_at = database.started_at = 0;
-    database.failure = {};
-    database.tally = {};
-    database.to_leave = false;
-    database.doing[0] = '\0';
-}
-
 // Entries of databases that are gone, or not to be served any more, become free.
 void drop_entries(Board &board, List *oids)
 {
@@ -87,7 +73,7 @@ void drop_entries(Board &board, List *oids)
         if (!OidIsValid(database.oid) || list_member_oid(oids, database.oid))
             continue;
         if (database.pid == 0) {
-            release(database);
+            shared::databases::forget(database);
             continue;
         }
         database.to_leave = true; // then the entry is free, at the next look
@@ -96,25 +82,12 @@ void drop_entries(Board &board, List *oids)
 }
 
 // False: there is no room for all.
-bool add_entries(Board &board, List *oids)
+bool add_entries(List *oids)
 {
     ListCell *cell;
-    foreach (cell, oids) {
-        const Oid oid = lfirst_oid(cell);
-        Database *end = std::end(board.databases);
-        if (std::find_if(board.databases, end, [&](const Database &d) { return d.oid == oid; }) != end)
-            continue;
-        Database *free = std::find_if(board.databases, end, [](const Database &d) { return !OidIsValid(d.oid); });
-        // One without the extension makes room, and is looked at again when there is some.
-        if (free == end)
-            free = std::find_if(board.databases, end,
-                                [](const Database &d) { return d.service == Service::absent && d.pid == 0; });
-        if (free == end)
+    foreach (cell, oids)
+        if (shared::databases::enter(lfirst_oid(cell)) == nullptr)
             return false;
-        release(*free);
-        free->service = Service::wanted;
-        free->oid = oid;
-    }
     return true;
 }
 
@@ -126,8 +99,7 @@ void read_databases(Board &board)
     {
         BoardLock lock(shared::Lock::databases);
         drop_entries(board, oids);
-        all = add_entries(board, oids);
-        pg_atomic_fetch_add_u32(&board.entries, 1);
+        all = add_entries(oids);
     }
     if (!all && !std::exchange(warned, true))
         ereport(WARNING,

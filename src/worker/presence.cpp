@@ -1,6 +1,7 @@
 #include "worker/presence.hpp"
 
 #include "pg/scope.hpp"
+#include "store/owner.hpp"
 #include "store/queue_state.hpp"
 
 namespace worker {
@@ -27,7 +28,7 @@ bool is_our_version(Oid extension)
 bool has_tables()
 {
     const Oid schema = get_namespace_oid("public", true);
-    for (const char *table : {"jobs", "job_types", "job_attempts", "jobs_archive"})
+    for (const char *table : {"jobs", "job_types", "job_attempts"})
         if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(table, schema)))
             return false;
     const Oid jobs = get_relname_relid("jobs", schema);
@@ -48,6 +49,7 @@ Presence look_for_extension()
         return Presence::other_version;
     if (!has_tables())
         return Presence::no_tables;
+    store::AsOwnerOfJobs owner;
     PushActiveSnapshot(GetTransactionSnapshot());
     store::queue_state::ensure_built();
     PopActiveSnapshot();

@@ -1,5 +1,6 @@
 #include "worker/report.hpp"
 
+#include "pg/time.hpp"
 #include "shared/board.hpp"
 
 namespace worker {
@@ -10,7 +11,7 @@ using shared::BoardLock;
 using shared::Lock;
 using verbs::maintain::Counts;
 
-constexpr int log_every_ms = 10000;
+constexpr long log_every_ms = 10000;
 constexpr int repeat_failure_every_ms = 60000;
 
 // Whole characters only.
@@ -80,38 +81,44 @@ void Report::round_ended()
     database_.round_at = database_.served_at = GetCurrentTimestamp();
 }
 
-bool Report::is_news(const ErrorData *error)
+bool Report::is_news(const char *message)
 {
     const TimestampTz now = GetCurrentTimestamp();
-    char message[sizeof(failure_logged_)];
-    clip(message, error->message);
     if (std::strcmp(message, failure_logged_) == 0 &&
         !TimestampDifferenceExceeds(failure_logged_at_, now, repeat_failure_every_ms))
         return false;
-    std::memcpy(failure_logged_, message, sizeof(message));
+    strlcpy(failure_logged_, message, sizeof(failure_logged_));
     failure_logged_at_ = now;
     return true;
 }
 
 void Report::failed(const char *while_doing, const ErrorData *error)
 {
+    char message[sizeof(database_.failure.message)];
+    clip(message, error->detail == nullptr ? error->message : psprintf("%s: %s", error->message, error->detail));
     {
         BoardLock lock(Lock::databases);
         database_.failure.at = GetCurrentTimestamp();
         database_.failure.sqlstate = error->sqlerrcode;
-        clip(database_.failure.message, error->message);
+        strlcpy(database_.failure.message, message, sizeof(message));
     }
-    if (is_news(error))
+    if (is_news(message))
         ereport(WARNING, (errcode(error->sqlerrcode), errmsg("jobs_ext: %s failed: %s", while_doing, error->message),
                           error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0,
                           error->hint != nullptr ? errhint("%s", error->hint) : 0,
                           error->context != nullptr ? errcontext("%s", error->context) : 0));
 }
 
+long Report::until_log() const
+{
+    if (!unlogged_.any())
+        return INT_MAX;
+    return pg::milliseconds_until(GetCurrentTimestamp(), TimestampTzPlusMilliseconds(logged_at_, log_every_ms));
+}
+
 void Report::log()
 {
-    const TimestampTz now = GetCurrentTimestamp();
-    if (logged_at_ != 0 && !TimestampDifferenceExceeds(logged_at_, now, log_every_ms))
+    if (!unlogged_.any())
         return;
     StringInfoData line;
     initStringInfo(&line);
@@ -125,12 +132,10 @@ void Report::log()
     append(&line, unlogged_.deleted, "jobs deleted");
     append(&line, unlogged_.partitions_dropped, "months of the archive dropped");
     append(&line, unlogged_.set_aside, "jobs set aside");
-    if (line.len > 0) {
-        ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
-        unlogged_ = {};
-        logged_at_ = now;
-    }
+    ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
     pfree(line.data);
+    unlogged_ = {};
+    logged_at_ = GetCurrentTimestamp();
 }
 
 } // namespace worker

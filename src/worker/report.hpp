@@ -23,12 +23,14 @@ public:
     // Also in the log; the same error again once a minute.
     void failed(const char *while_doing, const ErrorData *error);
 
-    // A line for what was done since the last one, every ten seconds at most.
+    // A line for what was done since the last one.
     void log();
+    // Milliseconds until that is to be: every ten seconds at most, and never where nothing was done.
+    long until_log() const;
 
 private:
     void say(BackendState state, const char *what);
-    bool is_news(const ErrorData *error);
+    bool is_news(const char *message);
 
     shared::Database &database_;
     const char *said_ = nullptr;

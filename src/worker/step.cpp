@@ -19,19 +19,19 @@ long Step::until(TimestampTz now) const
 {
     // By a clock that stands nothing becomes due.
     const long until_due = due > now && settings::clock_stands() ? INT_MAX : pg::milliseconds_until(now, due);
-    return not_before_ == DT_NOBEGIN
-               ? until_due
-               : std::max(until_due, pg::milliseconds_until(GetCurrentTimestamp(), not_before_));
+    return not_before_ == DT_NOBEGIN ? until_due
+                                     : std::max(until_due, pg::milliseconds_until(GetCurrentTimestamp(), not_before_));
 }
 
 void Step::failed(ErrorData *error)
 {
     // Somebody else is at the tables, for as long as it takes: no failure.
     if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
-        report_.doing("waiting for a lock on the tables");
+        resting_from_ = "waiting for a lock on the tables";
         rest(std::min<long>(settings::maintenance_interval, shortest_rest_ms));
     } else {
         report_.failed(doing_, error);
+        resting_from_ = "resting after an error";
         rest(std::min(longest_rest_ms, shortest_rest_ms << std::min(failures_, 6)));
         if (++failures_ >= most_failures)
             proc_exit(1);

@@ -21,6 +21,7 @@ public:
         pgstat_report_stat(false);
         if (error == nullptr) {
             failures_ = 0;
+            resting_from_ = nullptr;
             return true;
         }
         failed(error);
@@ -34,6 +35,8 @@ public:
     TimestampTz due = DT_NOBEGIN;
 
     bool is_resting() const { return not_before_ > GetCurrentTimestamp(); }
+    // From what it rests, for people; null: it does not, or all is well.
+    const char *resting_from() const { return is_resting() ? resting_from_ : nullptr; }
     bool is_time(TimestampTz now) const { return due <= now && !is_resting(); }
     // Milliseconds until it is time.
     long until(TimestampTz now) const;
@@ -45,6 +48,7 @@ private:
     const char *doing_;
     int longest_ms_;
     TimestampTz not_before_ = DT_NOBEGIN; // by the server's clock
+    const char *resting_from_ = nullptr;
     int failures_ = 0;
 };
 

@@ -4,11 +4,13 @@
 // (shared::databases::due), and looks at everything once in jobs_ext.maintenance_interval. What it does, it does in small
 // pieces, so that nobody waits long for its locks, nor for being woken.
 #include <algorithm>
+#include <ctime>
 #include <unistd.h>
 
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
+#include "store/owner.hpp"
 #include "store/types.hpp"
 #include "worker/loop.hpp"
 #include "worker/presence.hpp"
@@ -22,6 +24,7 @@ namespace worker {
 namespace {
 
 using shared::Database;
+using shared::databases::Leaving;
 using verbs::maintain::Counts;
 using verbs::maintain::Task;
 
@@ -41,12 +44,20 @@ struct TaskStep {
     bool more = false; // another piece waits
 };
 
-// Milliseconds without archiving, after a piece that took so many.
-long rest_after(long took)
+// Milliseconds of processor that this process has used.
+double processor_ms()
+{
+    timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+}
+
+// Milliseconds without archiving, after a piece that used so many of a processor.
+long rest_after(double used)
 {
     static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const double share = std::clamp(archive_share * static_cast<double>(processors), archive_share, 0.5);
-    return static_cast<long>(static_cast<double>(std::max(took, 1L)) * (1 / share - 1));
+    return static_cast<long>(std::max(used, 1.0) * (1 / share - 1));
 }
 
 class Worker {
@@ -66,9 +77,10 @@ private:
     void notice_clock();
     void plan(TimestampTz now);
     bool has_news() const;
-    bool is_anything_resting() const;
+    void say_what_for();
     long until_next() const;
-    void leave_if_others_wait() const;
+    void leave_if_others_wait();
+    [[noreturn]] void leave(Leaving why);
 
     Database &database_;
     Report report_;
@@ -87,8 +99,8 @@ private:
     std::uint64_t types_seen_ = 0;
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
     TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
-    TimestampTz planned_ = DT_NOBEGIN;
-    TimestampTz clock_ = DT_NOBEGIN; // of the server, in the last round
+    TimestampTz planned_ = DT_NOBEGIN;    // as it was published; DT_NOEND during a round
+    TimestampTz clock_ = DT_NOBEGIN;      // of the server, in the last round
     TimestampTz began_ = GetCurrentTimestamp();
 };
 
@@ -101,7 +113,7 @@ bool Worker::begin_whole()
         return false;
     whole_at_ = TimestampTzPlusMilliseconds(now, settings::maintenance_interval);
     for (TaskStep &task : tasks_)
-        task.step.due = DT_NOBEGIN;
+        task.step.due = verbs::maintain::not_before(task.task);
     if (asked) {
         told_until_ = DT_NOBEGIN;
         shared::sleepers::wake_for_any_end(MyDatabaseId);
@@ -119,11 +131,11 @@ bool Worker::is_present(bool whole)
     if (presence_.is_resting() || !presence_.run([&] { presence = look_for_extension(); }))
         return present_;
     present_ = presence == Presence::ready;
-    pg_atomic_write_u32(&database_.serving, present_);
+    if (!present_)
+        pg_atomic_write_u32(&database_.serving, 0);
     switch (presence) {
     case Presence::absent:
-        shared::databases::will_leave(shared::databases::Leaving::no_extension);
-        proc_exit(0);
+        leave(Leaving::no_extension);
     case Presence::other_version:
         report_.doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
         break;
@@ -141,10 +153,13 @@ void Worker::wake(TimestampTz now, bool whole)
     Woken woken;
     std::uint64_t types = types_seen_;
     const bool done = wake_.run([&] {
+        store::AsOwnerOfJobs owner;
         woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, told_until_, now);
         if (whole)
             types = store::types::version();
     });
+    // While they are not woken, sleepers look by themselves.
+    pg_atomic_write_u32(&database_.serving, done);
     if (!done)
         return;
     // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
@@ -168,19 +183,26 @@ void Worker::tell_listeners()
         pg_atomic_write_u32(&database_.to_notify, 1);
 }
 
-// One piece of each task that is due; then, when the next ones are.
+// One piece of each task that is due; then, when the next ones are. Whoever is to be woken meanwhile waits for one piece.
 void Worker::maintain(TimestampTz now)
 {
     bool any = false;
-    for (TaskStep &task : tasks_)
-        if (task.step.is_time(now)) {
-            do_piece(task, now);
-            any = true;
-        }
+    for (TaskStep &task : tasks_) {
+        if (!task.step.is_time(now))
+            continue;
+        do_piece(task, now);
+        any = true;
+        hear_plan();
+        if (wake_.is_time(settings::now()))
+            wake(settings::now(), false);
+    }
     if (!any)
         return;
     verbs::maintain::Dues dues;
-    const bool known = !ahead_.is_resting() && ahead_.run([&] { dues = verbs::maintain::next_due(settings::now()); });
+    const bool known = !ahead_.is_resting() && ahead_.run([&] {
+        store::AsOwnerOfJobs owner;
+        dues = verbs::maintain::next_due(settings::now());
+    });
     for (TaskStep &task : tasks_)
         if (known)
             task.step.due = task.more ? DT_NOBEGIN : dues[static_cast<std::size_t>(task.task)];
@@ -191,27 +213,28 @@ void Worker::maintain(TimestampTz now)
 void Worker::do_piece(TaskStep &task, TimestampTz now)
 {
     Counts counts;
-    const TimestampTz began = GetCurrentTimestamp();
+    const double used = processor_ms();
     task.more = false;
     if (!task.step.run([&] { counts = verbs::maintain::run(task.task, now); }))
         return;
     task.more = counts.more;
     report_.count(counts);
     if (task.task == Task::archive && counts.more)
-        task.step.rest(rest_after(pg::milliseconds_until(began, GetCurrentTimestamp())));
+        task.step.rest(rest_after(processor_ms() - used));
 }
 
 // What commits have lowered the plan to since it was made may concern sleepers, leases or expiry. What comes later than the
 // plan said they have told nobody: so when its time has come, all three are looked at.
 void Worker::hear_plan()
 {
+    const TimestampTz plan = std::exchange(planned_, DT_NOEND);
     const auto lowered =
         static_cast<TimestampTz>(pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
-    if (lowered < planned_)
+    if (lowered < plan)
         told_until_ = std::min(told_until_, lowered - 1); // its commit may have come long after that
-    else if (planned_ > settings::now())
+    else if (plan > settings::now())
         return;
-    const TimestampTz first = std::min(lowered, planned_);
+    const TimestampTz first = std::min(lowered, plan);
     wake_.due = std::min(wake_.due, first);
     for (TaskStep &task : tasks_)
         if (task.task == Task::reap || task.task == Task::expire)
@@ -238,6 +261,8 @@ void Worker::plan(TimestampTz now)
     for (const TaskStep &task : tasks_)
         if (!task.step.is_resting() || task.step.due > now)
             planned_ = std::min(planned_, task.step.due);
+    // However long something waits already: what became due until now and comes to light later is to be heard.
+    planned_ = std::max(planned_, now);
     auto before = pg_atomic_read_u64(&database_.planned);
     while (planned_ < static_cast<TimestampTz>(before) &&
            !pg_atomic_compare_exchange_u64(&database_.planned, &before, static_cast<uint64>(planned_))) {
@@ -251,13 +276,18 @@ bool Worker::has_news() const
            pg_atomic_read_u32(&database_.look_again) != 0;
 }
 
-// Then what it rests from is what people are to see.
-bool Worker::is_anything_resting() const
+// What people are to see while it sleeps.
+void Worker::say_what_for()
 {
-    bool resting = presence_.is_resting() || wake_.is_resting();
+    const char *from = presence_.resting_from();
+    for (const Step *step : {&wake_, &notify_, &ahead_})
+        from = from != nullptr ? from : step->resting_from();
     for (const TaskStep &task : tasks_)
-        resting = resting || (task.step.is_resting() && !task.more);
-    return resting;
+        from = from != nullptr ? from : task.step.resting_from();
+    if (from != nullptr)
+        report_.doing(from);
+    else if (present_)
+        report_.idle();
 }
 
 long Worker::until_next() const
@@ -271,15 +301,21 @@ long Worker::until_next() const
         wait = std::min(wait, task.step.until(now));
     if (settings::notify && pg_atomic_read_u32(&database_.to_notify) != 0)
         wait = std::min(wait, notify_.until(now));
-    return wait;
+    return std::min(wait, report_.until_log());
 }
 
-void Worker::leave_if_others_wait() const
+void Worker::leave_if_others_wait()
 {
     if (pg_atomic_read_u32(&shared::board()->waiting_for_worker) == 0 ||
         !TimestampDifferenceExceeds(began_, GetCurrentTimestamp(), turn_ms))
         return;
-    shared::databases::will_leave(shared::databases::Leaving::in_turn);
+    leave(Leaving::in_turn);
+}
+
+void Worker::leave(Leaving why)
+{
+    report_.log();
+    shared::databases::will_leave(why);
     proc_exit(0);
 }
 
@@ -297,7 +333,8 @@ void Worker::round()
     maintain(now);
     if (whole)
         report_.round_ended();
-    report_.log();
+    if (report_.until_log() == 0)
+        report_.log();
     plan(now);
 }
 
@@ -310,8 +347,8 @@ void Worker::run()
         MemoryContextReset(memory);
         leave_if_others_wait();
         const long wait = has_news() ? 0 : until_next();
-        if (wait > 0 && present_ && !is_anything_resting())
-            report_.idle();
+        if (wait > 0)
+            say_what_for();
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
         if (sleep(wait, "JobsWorker"))
@@ -325,7 +362,8 @@ void set_own_settings()
     static constexpr const char *own[][2] = {
         {"role", "none"},
         {"search_path", "pg_catalog, pg_temp"},
-        {"lock_timeout", "1s"},
+        {"lock_timeout", "300ms"},     // of what is fired there: a row, a table of the user's
+        {"synchronous_commit", "off"}, // what is lost in a crash is done again
         {"statement_timeout", "0"},
         {"idle_in_transaction_session_timeout", "0"},
         {"default_transaction_isolation", "read committed"},
@@ -357,6 +395,7 @@ void jobs_ext_worker_main(Datum entry)
     BackgroundWorkerInitializeConnectionByOid(database->oid, InvalidOid, 0);
     set_own_settings();
     pg::longest_attempt_ms = longest_attempt_ms;
+    pg::waits_for_tables = false;
     pgstat_report_appname("jobs_ext worker");
     Worker(*database).run();
 }

@@ -251,8 +251,8 @@ subtest 'when it becomes due' => sub {
 	gets($of_b, 'overdue', 'a job whose time had come before its commit');
 	$slow->quit;
 	note("late by @lateness ms");
-	my $worst = (sort { $a <=> $b } @lateness)[-1] // 'none';
-	cmp_ok($worst, '<', 10_000, 'each soon after it was due');
+	my $median = (sort { $a <=> $b } @lateness)[ @lateness / 2 ] // 'none';
+	cmp_ok($median, '<=', 50, 'the half of them within 50 ms');
 };
 
 subtest 'who does not wait' => sub {

@@ -211,7 +211,7 @@ subtest 'locked tables' => sub {
 		my $from = -s $node->logfile;
 		$locker->query_safe("begin; $statement");
 		my $began = time;
-		eventually($node, 'watcher', "select wait_event_type from pg_stat_activity where pid = $worker", 'Lock', "$name: the worker waits for a lock", 20);
+		eventually($node, 'watcher', "select state from jobs_ext.maintenance where database = 'postgres'", 'waiting for a lock on the tables', "$name: the worker waits for a lock", 20);
 		sleep 0.1 while time - $began < 4;    # as long as it lasts
 		stays_quiet($node, $from, $name);
 		$locker->query_safe('rollback');
