@@ -1,8 +1,39 @@
 #include "pg/attempt.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "pg/lock.hpp"
+#include "pg/time.hpp"
 
 namespace pg {
+
+namespace {
+
+struct TimeLimit {
+    TimestampTz began = 0;
+    int ms = 0; // 0: none
+};
+
+TimeLimit limit; // of what runs now
+TimeLimit last;  // of the attempt that ended last
+
+bool is_over(const TimeLimit &of)
+{
+    return of.ms > 0 && TimestampDifferenceExceeds(of.began, GetCurrentTimestamp(), of.ms);
+}
+
+// What is left of it.
+void arm_time_limit()
+{
+    if (limit.ms > 0)
+        enable_timeout_after(
+            STATEMENT_TIMEOUT,
+            static_cast<int>(std::max(
+                1L, milliseconds_until(GetCurrentTimestamp(), TimestampTzPlusMilliseconds(limit.began, limit.ms)))));
+}
+
+} // namespace
 
 bool is_out_of_order(const ErrorData *error)
 {
@@ -58,10 +89,6 @@ ErrorData *guard(void (*work)(void *), void *argument, void (*undo)())
     return error;
 }
 
-// Of the last attempt.
-TimestampTz attempt_began = 0;
-int attempt_limit_ms = 0;
-
 // A cancel that comes now is for what has ended already.
 void end_time_limit()
 {
@@ -79,26 +106,23 @@ ErrorData *guard(Work work, void (*undo)())
 
 int longest_attempt_ms = 0;
 
-bool took_too_long(const ErrorData *error)
-{
-    return error->sqlerrcode == ERRCODE_QUERY_CANCELED && attempt_limit_ms > 0 &&
-           TimestampDifferenceExceeds(attempt_began, GetCurrentTimestamp(), attempt_limit_ms);
-}
+bool took_too_long(const ErrorData *error) { return error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_over(last); }
 
 ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms)
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
-    const bool limited = longest_ms > 0;
+    const TimeLimit outer = std::exchange(limit, {GetCurrentTimestamp(), longest_ms});
+    // Those of a session are the session's.
+    const bool limited = longest_ms > 0 || outer.ms > 0;
 
-    attempt_began = GetCurrentTimestamp();
-    attempt_limit_ms = longest_ms;
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(memory);
     ErrorData *error = guard(
         [&] {
             if (limited)
-                enable_timeout_after(STATEMENT_TIMEOUT, longest_ms);
+                end_time_limit();
+            arm_time_limit();
             work(argument);
             if (limited)
                 end_time_limit();
@@ -107,6 +131,8 @@ ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int
         RollbackAndReleaseCurrentSubTransaction);
     if (limited)
         end_time_limit();
+    last = std::exchange(limit, outer);
+    arm_time_limit();
     CurrentResourceOwner = owner;
     if (error != nullptr && is_raised(error))
         ReThrowError(error);
@@ -115,12 +141,12 @@ ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int
 
 ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument)
 {
-    return guard(
+    limit = {GetCurrentTimestamp(), longest_ms};
+    ErrorData *error = guard(
         [&] {
             SetCurrentStatementStartTimestamp();
             StartTransactionCommand();
-            if (longest_ms > 0)
-                enable_timeout_after(STATEMENT_TIMEOUT, longest_ms);
+            arm_time_limit();
             work(argument);
             end_time_limit();
             CommitTransactionCommand();
@@ -133,6 +159,8 @@ ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argum
             AbortCurrentTransaction();
             RESUME_INTERRUPTS();
         });
+    limit = {};
+    return error;
 }
 
 } // namespace pg

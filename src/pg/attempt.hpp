@@ -34,7 +34,7 @@ ErrorData *attempt(Work work, IsRaised is_raised = is_of_server, int longest_ms 
 }
 
 // The same in a transaction of its own, for a process that has none; every error is returned. What takes longer than
-// `longest_ms` milliseconds is ended, unless that is 0; an attempt inside has its own limit, and none is left after it.
+// `longest_ms` milliseconds is ended, unless that is 0.
 ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument);
 
 template <class Work>

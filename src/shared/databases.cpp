@@ -102,15 +102,23 @@ Database *enter(Oid oid)
 {
     if (Database *known = find(oid))
         return known;
-    Database *free = find(InvalidOid);
     // One without the extension makes room, and is looked at again when there is some.
-    for (Database &database : board()->databases)
-        if (free == nullptr && database.service == Service::absent && database.pid == 0 && database.holders == 0)
+    Database *free = nullptr;
+    for (Database &database : board()->databases) {
+        if (database.holders != 0 || database.pid != 0)
+            continue;
+        if (!OidIsValid(database.oid)) {
             free = &database;
+            break;
+        }
+        if (database.service == Service::absent && free == nullptr)
+            free = &database;
+    }
     if (free == nullptr)
         return nullptr;
     forget(*free);
     free->oid = oid;
+    free->service = Service::unlisted;
     pg_atomic_fetch_add_u32(&board()->entries, 1); // once more: sessions look for theirs when it changes
     return free;
 }

@@ -14,8 +14,9 @@ enum class Service : std::uint8_t {
     wanted,   // a worker is to be started: to serve it, or to find that the extension is not there
     starting, // asked for, not there yet
     working,
-    absent,  // no extension: nothing to do until one is made
-    failing, // its worker failed: another one at `retry_at`
+    absent,   // no extension: nothing to do until one is made
+    failing,  // its worker failed: another one at `retry_at`
+    unlisted, // known to who keeps its worker away; the launcher has not found that it may be served
 };
 
 constexpr const char *service_names[] = {"waiting for a worker", "starting", "working", "no extension", "failing"};
@@ -65,7 +66,7 @@ namespace databases {
 
 void initialise(Database &database);
 
-// To be called under the lock. The entry of a database, made where there is none; null: all are taken.
+// To be called under the lock. The entry of a database, made where there is none, unlisted; null: all are taken.
 Database *enter(Oid oid);
 // The entry is free, and a worker that is on its way finds it so. Under the lock as well.
 void forget(Database &database);

@@ -47,23 +47,14 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candid
     }
 }
 
-// Rows are locked in the order of their ids, everywhere.
-void sort(Candidates &found)
-{
-    std::sort(found.all().begin(), found.all().end(),
-              [](const Candidate &a, const Candidate &b) { return std::memcmp(a.job.data, b.job.data, UUID_LEN) < 0; });
-}
-
 void find_to_remove(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
 {
     find_ended(Task::remove, jobs, skip, now, found);
-    sort(found);
 }
 
 void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
 {
     find_ended(Task::archive, jobs, skip, now, found);
-    sort(found);
 }
 
 // A job that succeeded at once has none.
@@ -133,15 +124,15 @@ void warn_of_months(const ErrorData *error, TimestampTz now)
 
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
-struct Made {
-    bool is_new = false;        // else the default partition, or another one, serves
-    ErrorData *error = nullptr; // why it can't be made
-};
-
-Made make_month(TimestampTz month)
+// True: it is there now and was not. Where it can't be made the default partition serves.
+bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
 {
-    Made made;
-    made.error = pg::attempt([&] { made.is_new = store::archive::make(month); });
+    bool made = false;
+    if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
+        ++counts.left;
+        warn_of_months(error, now);
+        return false;
+    }
     CommandCounterIncrement();
     return made;
 }
@@ -149,8 +140,9 @@ Made make_month(TimestampTz month)
 // The months of the jobs of one piece, each looked at once; they are few.
 struct Preparation {
     bool may_alter;
+    TimestampTz now;
+    Counts &counts;
     bool made = false;
-    ErrorData *error = nullptr; // why one can't be made
     int count = 0;
     TimestampTz months[piece_size] = {};
     bool ready[piece_size] = {};
@@ -160,35 +152,23 @@ struct Preparation {
         for (int i = 0; i < count; ++i)
             if (months[i] == month)
                 return ready[i];
+        const bool is_missing = lacks(month);
+        const bool may_make = is_missing && may_alter && store::archive::lock_months();
+        if (may_make)
+            made = make_month(month, now, counts) || made;
         months[count] = month;
-        return ready[count++] = !lacks(month) || (may_alter && store::archive::lock_months() && make(month));
-    }
-
-    bool make(TimestampTz month)
-    {
-        const Made month_made = make_month(month);
-        made = made || month_made.is_new;
-        if (month_made.error != nullptr)
-            error = month_made.error;
-        return month_made.error == nullptr;
+        return ready[count++] = !is_missing || may_make;
     }
 };
 
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
-    bool any_new = false;
+    bool made = false;
     std::optional<TimestampTz> month = store::archive::month_of(now);
-    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month)) {
-        if (!lacks(*month))
-            continue;
-        const Made made = make_month(*month);
-        any_new = any_new || made.is_new;
-        if (made.error != nullptr) {
-            ++counts.left;
-            warn_of_months(made.error, now);
-        }
-    }
-    return any_new;
+    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month))
+        if (lacks(*month))
+            made = make_month(*month, now, counts) || made;
+    return made;
 }
 
 // One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
@@ -244,22 +224,18 @@ TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
 
 bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
 {
-    Preparation preparation = {may_alter};
+    Preparation preparation = {may_alter, now, counts};
     int kept = 0;
     for (const Candidate &candidate : candidates.all()) {
         const auto month = store::archive::month_of(candidate.key.due_at);
         if (!month || preparation.is_ready(*month)) {
             candidates.all()[kept++] = candidate;
         } else {
-            note_held(&candidate.job, now);
+            note_held(&candidate.job);
             ++counts.left;
         }
     }
     candidates.truncate(kept);
-    if (preparation.error != nullptr && kept == 0 && !preparation.made)
-        ReThrowError(preparation.error);
-    if (preparation.error != nullptr)
-        warn_of_months(preparation.error, now);
     return preparation.made;
 }
 

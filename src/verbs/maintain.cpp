@@ -2,6 +2,7 @@
 #include "verbs/maintain.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "pg/attempt.hpp"
 #include "settings.hpp"
@@ -22,11 +23,9 @@ using store::SetAside;
 constexpr int pieces_per_call = 20; // of a task, in one job_maintain(), as long as it took less than
 constexpr int call_ms = 1000;
 constexpr int warnings_per_piece = 10;
-constexpr int patience_ms = 500;      // with a piece that fails
-constexpr int most_set_aside = 10000; // what makes so many fail is none of the jobs'
+constexpr int patience_ms = 500;       // with a piece that fails
+constexpr long most_set_aside = 10000; // jobs; what fails beside them is tried again and again
 constexpr const char *function = "job_maintain()";
-
-std::array<TimestampTz, all_tasks.size()> may_begin = {}; // see not_before()
 
 int number_of(Task task) { return static_cast<int>(task); }
 
@@ -50,7 +49,7 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
         const bool done = work.act(batch, candidate);
         batch.counts.left += done ? 0 : 1;
         if (!done || !set_aside.forget(&candidate.job))
-            note_held(&candidate.job, now);
+            note_held(&candidate.job);
     }
     return batch.counts;
 }
@@ -66,35 +65,33 @@ public:
 
     void run(std::span<Candidate> candidates)
     {
-        // Fewer after something that never ends, which takes all the time that there is; more again when all is well.
+        // Fewer when a piece takes too long to find what makes it fail, down to one; slowly more again.
         static std::size_t at_once = piece_size;
-        // Those that failed before come last, each by itself.
-        const auto known = std::partition(candidates.begin(), candidates.end(), [this](const Candidate &candidate) {
-            return set_aside_.find(&candidate.job) == nullptr;
-        });
-        const auto fresh = candidates.first(static_cast<std::size_t>(known - candidates.begin()));
+        const auto fresh = candidates.first(sort(candidates));
         const auto some = fresh.first(std::min(fresh.size(), at_once));
         counts_.more = counts_.more || some.size() < fresh.size();
         attempt(some);
-        at_once =
-            took_too_long_ ? std::max<std::size_t>(at_once / 4, 1) : std::min<std::size_t>(piece_size, at_once * 2);
-        for (std::size_t i = fresh.size(); i < candidates.size(); ++i)
+        at_once = gave_up_ ? std::max<std::size_t>(at_once / 4, 1)
+                           : std::min<std::size_t>(piece_size, at_once + at_once / 8 + 1);
+        for (std::size_t i = fresh.size(); i < candidates.size() && !gave_up_; ++i) {
             attempt(candidates.subspan(i, 1));
+            gave_up_ = is_over(began_);
+        }
+        counts_.more = counts_.more || gave_up_;
         if (told_ > warnings_per_piece)
             ereport(WARNING, (errmsg("%d more jobs were left as they are", told_ - warnings_per_piece),
                               errhint("The view jobs_ext.jobs_set_aside has them all.")));
     }
 
     // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them.
-    void put_aside(const pg_uuid_t *job, ErrorData *error)
+    void put_aside(const pg_uuid_t *job, const ErrorData *error)
     {
-        if (set_aside_.count() >= most_set_aside)
-            ReThrowError(error);
         pg::StatementScope scope(function);
-        switch (set_aside_.note(job, name(work_.task), error, now_)) {
+        const bool is_room = set_aside_.find(job) != nullptr || set_aside_.count() + told_ < most_set_aside;
+        switch (is_room ? set_aside_.note(job, name(work_.task), error, now_) : SetAside::Noted::not_now) {
         case SetAside::Noted::not_now:
             ++counts_.left;
-            note_held(job, now_);
+            note_held(job);
             return;
         case SetAside::Noted::again:
             ++counts_.set_aside;
@@ -110,20 +107,30 @@ public:
     }
 
 private:
-    // Others wait, for the locks or to be woken.
-    bool is_out_of_patience() const
+    // Rows are locked in the order of their ids, as everywhere; but those that failed before come last, each by itself.
+    // Returns how many did not.
+    std::size_t sort(std::span<Candidate> candidates) const
     {
-        return failed_at_ != 0 && TimestampDifferenceExceeds(failed_at_, GetCurrentTimestamp(), patience_ms);
+        const auto is_known = [this](const Candidate &candidate) { return set_aside_.find(&candidate.job) != nullptr; };
+        std::sort(candidates.begin(), candidates.end(), [&](const Candidate &a, const Candidate &b) {
+            if (const bool known = is_known(a); known != is_known(b))
+                return !known;
+            return std::memcmp(a.job.data, b.job.data, UUID_LEN) < 0;
+        });
+        return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(), std::not_fn(is_known)));
+    }
+
+    // Others wait, for the locks or to be woken.
+    static bool is_over(TimestampTz since)
+    {
+        return since != 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), patience_ms);
     }
 
     void attempt(std::span<const Candidate> candidates)
     {
-        if (candidates.empty())
+        gave_up_ = gave_up_ || is_over(failed_at_);
+        if (gave_up_ || candidates.empty())
             return;
-        if (is_out_of_patience()) {
-            counts_.more = true;
-            return;
-        }
         Counts done;
         // What never ends is found sooner if many together do not have more time than it takes.
         const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
@@ -135,14 +142,13 @@ private:
         }
         if (failed_at_ == 0)
             failed_at_ = GetCurrentTimestamp();
-        took_too_long_ = took_too_long_ || pg::took_too_long(error);
         if (candidates.size() == 1) {
             put_aside(&candidates.front().job, error);
-            return;
+        } else {
+            attempt(candidates.first(candidates.size() / 2));
+            attempt(candidates.subspan(candidates.size() / 2));
         }
         FreeErrorData(error);
-        attempt(candidates.first(candidates.size() / 2));
-        attempt(candidates.subspan(candidates.size() / 2));
     }
 
     const Work &work_;
@@ -150,8 +156,9 @@ private:
     const SetAside &set_aside_;
     Counts &counts_;
     int told_ = 0;
+    TimestampTz began_ = GetCurrentTimestamp();
     TimestampTz failed_at_ = 0; // for the first time
-    bool took_too_long_ = false;
+    bool gave_up_ = false;      // there are more
 };
 
 // What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
@@ -177,7 +184,7 @@ void review(const Work &work, const Candidates &candidates, TimestampTz now, con
                 Jobs jobs = Jobs::open();
                 const std::optional<store::Row> row = jobs.find(job);
                 if ((!row || !work.is_needed(*row, now)) && !set_aside.forget(job))
-                    note_held(job, now);
+                    note_held(job);
             },
             ends_the_piece);
         if (error != nullptr)
@@ -232,16 +239,9 @@ Counts do_piece(Task task, TimestampTz now, bool may_alter)
 // `may_alter`: make and drop partitions, whose locks last until the end of the transaction.
 Counts run_piece(Task task, TimestampTz now, bool may_alter)
 {
-    may_begin[number_of(task)] = now + moment; // stays so if it fails
     pg::set_constraints_immediate();
-    Counts counts;
-    {
-        store::AsOwnerOfJobs owner;
-        counts = do_piece(task, now, may_alter);
-    }
-    // A month that can't be made, or not be dropped, is no reason to try all the time.
-    may_begin[number_of(task)] = task == Task::months && counts.left > 0 ? now + 60 * moment : DT_NOBEGIN;
-    return counts;
+    store::AsOwnerOfJobs owner;
+    return do_piece(task, now, may_alter);
 }
 
 struct Round {
@@ -309,8 +309,6 @@ Counts &Counts::operator+=(const Counts &other)
     more = more || other.more;
     return *this;
 }
-
-TimestampTz not_before(Task task) { return may_begin[number_of(task)]; }
 
 Counts run(Task task, TimestampTz now) { return run_piece(task, now, !IsTransactionBlock()); }
 

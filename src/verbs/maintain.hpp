@@ -41,9 +41,6 @@ const char *name(Task task);
 // task to be tried again later; other tasks may go on.
 Counts run(Task task, TimestampTz now);
 
-// When a task may be done again, after it failed or left something undone.
-TimestampTz not_before(Task task);
-
 // When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
 // now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against
 // anybody's writing.

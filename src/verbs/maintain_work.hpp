@@ -9,9 +9,6 @@
 
 namespace verbs::maintain {
 
-// How long what can't be done now is left alone.
-constexpr TimestampTz moment = USECS_PER_SEC;
-
 // How many jobs a piece takes, so that it holds no lock for long.
 constexpr int piece_size = 500;
 
@@ -28,10 +25,10 @@ private:
 };
 
 // Somebody holds the job: it is looked at again in a moment. A hint of this backend's.
-void note_held(const pg_uuid_t *job, TimestampTz now);
+void note_held(const pg_uuid_t *job);
 void forget_held();
-// When it is looked at again; nothing: it may be now.
-std::optional<TimestampTz> held_until(const pg_uuid_t *job, TimestampTz now);
+// For how long it is left alone yet; 0: it may be looked at.
+store::Microseconds held_for(const pg_uuid_t *job);
 
 // What a piece has to do, read before anything is done.
 class Candidates {
@@ -77,7 +74,7 @@ Keep keep_of(std::int32_t lane, std::int16_t rank);
 TimestampTz end_of(const Keep &keep, TimestampTz ended_at);
 
 // Makes the months that archived jobs will go to. True: some were made, which is enough for one piece. Jobs whose month
-// can't be made now are taken out of the list; why, is raised where no others are left.
+// may not be made now are taken out of the list.
 bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts);
 
 Counts keep_months(TimestampTz now, bool may_alter);

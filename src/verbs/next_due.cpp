@@ -8,14 +8,14 @@ namespace verbs::maintain {
 namespace {
 
 // Jobs that somebody held when they were looked at: left alone for a twentieth of a second first, twice as long each time.
-// Lives as long as the backend; entries go when they are old.
+// By the server's clock: the queue's may stand. Lives as long as the backend; entries go when they are old.
 struct Held {
     pg_uuid_t job; // the key
     TimestampTz until;
-    TimestampTz rest;
+    store::Microseconds rest;
 };
-constexpr TimestampTz first_rest = moment / 20;
 HTAB *held = nullptr;
+constexpr store::Microseconds first_rest = USECS_PER_SEC / 20, longest_rest = USECS_PER_SEC;
 
 class Earliest {
 public:
@@ -23,7 +23,7 @@ public:
     void add(Task task, TimestampTz instant)
     {
         TimestampTz &due = dues_[static_cast<std::size_t>(task)];
-        due = std::min(due, std::max(instant, not_before(task)));
+        due = std::min(due, instant);
     }
     Dues get() const { return dues_; }
 
@@ -31,20 +31,21 @@ private:
     Dues dues_;
 };
 
-// The earliest moment at which one of those is looked at again.
-TimestampTz next_held(TimestampTz now)
+// How long until one of those is looked at again; nothing: there is none.
+std::optional<store::Microseconds> next_held()
 {
-    TimestampTz next = DT_NOEND;
     if (held == nullptr)
-        return next;
+        return std::nullopt;
+    const TimestampTz now = GetCurrentTimestamp();
+    TimestampTz next = DT_NOEND;
     HASH_SEQ_STATUS status;
     hash_seq_init(&status, held);
     while (auto entry = static_cast<const Held *>(hash_seq_search(&status)))
         if (entry->until > now)
             next = std::min(next, entry->until);
-        else if (entry->until + moment < now)
+        else if (entry->until + longest_rest < now)
             hash_search(held, &entry->job, HASH_REMOVE, nullptr);
-    return next;
+    return next == DT_NOEND ? std::nullopt : std::optional(next - now);
 }
 
 TimestampTz first_of(store::RunScan &&run, const Skip &skip)
@@ -71,7 +72,7 @@ void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest
 
 } // namespace
 
-void note_held(const pg_uuid_t *job, TimestampTz now)
+void note_held(const pg_uuid_t *job)
 {
     if (held == nullptr) {
         HASHCTL control = {};
@@ -82,8 +83,8 @@ void note_held(const pg_uuid_t *job, TimestampTz now)
     }
     bool known;
     auto entry = static_cast<Held *>(hash_search(held, job, HASH_ENTER, &known));
-    entry->rest = known ? std::min(entry->rest * 2, moment) : first_rest;
-    entry->until = now + entry->rest;
+    entry->rest = known ? std::min(entry->rest * 2, longest_rest) : first_rest;
+    entry->until = GetCurrentTimestamp() + entry->rest;
 }
 
 void forget_held()
@@ -93,15 +94,13 @@ void forget_held()
     held = nullptr;
 }
 
-std::optional<TimestampTz> held_until(const pg_uuid_t *job, TimestampTz now)
+store::Microseconds held_for(const pg_uuid_t *job)
 {
     auto entry = held == nullptr ? nullptr : static_cast<const Held *>(hash_search(held, job, HASH_FIND, nullptr));
-    if (entry == nullptr || entry->until <= now)
-        return std::nullopt;
-    return entry->until;
+    return entry == nullptr ? 0 : std::max<store::Microseconds>(entry->until - GetCurrentTimestamp(), 0);
 }
 
-bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(job, now_) || held_until(job, now_); }
+bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(job, now_) || held_for(job) > 0; }
 
 Dues next_due(TimestampTz now)
 {
@@ -125,11 +124,11 @@ Dues next_due(TimestampTz now)
         skip.set_aside.each([&](const store::SetAside::Entry &entry) {
             for (const Task task : all_tasks)
                 if (std::strcmp(entry.task, name(task)) == 0)
-                    earliest.add(task, std::max(entry.retry_at, held_until(&entry.job, now).value_or(DT_NOBEGIN)));
+                    earliest.add(task, std::max(entry.retry_at, now + held_for(&entry.job)));
         });
-        const TimestampTz held = next_held(now);
-        for (const Task task : all_tasks)
-            earliest.add(task, held);
+        if (const auto in = next_held())
+            for (const Task task : all_tasks)
+                earliest.add(task, now + *in);
     }
     PopActiveSnapshot();
     return earliest.get();

@@ -70,7 +70,7 @@ List *list_databases()
 void drop_entries(Board &board, List *oids)
 {
     for (Database &database : board.databases) {
-        if (!OidIsValid(database.oid) || list_member_oid(oids, database.oid))
+        if (!OidIsValid(database.oid) || database.holders != 0 || list_member_oid(oids, database.oid))
             continue;
         if (database.pid == 0) {
             shared::databases::forget(database);
@@ -85,9 +85,13 @@ void drop_entries(Board &board, List *oids)
 bool add_entries(List *oids)
 {
     ListCell *cell;
-    foreach (cell, oids)
-        if (shared::databases::enter(lfirst_oid(cell)) == nullptr)
+    foreach (cell, oids) {
+        Database *database = shared::databases::enter(lfirst_oid(cell));
+        if (database == nullptr)
             return false;
+        if (database->service == Service::unlisted)
+            database->service = Service::wanted;
+    }
     return true;
 }
 
@@ -293,7 +297,7 @@ void jobs_ext_launcher_main(Datum)
     shared::Board &board = *shared::board();
     before_shmem_exit(left, Datum{0});
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
-    pgstat_report_appname("jobs_ext launcher");
+    SetConfigOption("application_name", "jobs_ext launcher", PGC_USERSET, PGC_S_OVERRIDE);
     pg_atomic_write_u32(&board.launcher, pg::my_process_number());
     take_over(board);
     run(board);

@@ -109,7 +109,7 @@ JOBS_FUNCTION(maintenance_status)
         std::memcpy(static_cast<void *>(copy), board->databases, sizeof(board->databases));
     }
     for (int i = 0; i < shared::max_databases; ++i)
-        if (OidIsValid(copy[i].oid))
+        if (OidIsValid(copy[i].oid) && copy[i].service != Service::unlisted)
             send(sink, copy[i]);
     return Datum{0};
 }

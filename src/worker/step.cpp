@@ -11,7 +11,15 @@ namespace {
 
 constexpr long shortest_rest_ms = 1000;
 constexpr long longest_rest_ms = 60000;
-constexpr int most_failures = 10; // in a row; another process begins with fresh memory
+constexpr int most_failures = 10; // in a row
+
+// Another process begins with fresh memory, and whatever else of this one may be broken.
+bool may_be_ours(const ErrorData *error)
+{
+    const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+    return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
+           category == ERRCODE_INTERNAL_ERROR;
+}
 
 } // namespace
 
@@ -33,7 +41,7 @@ void Step::failed(ErrorData *error)
         report_.failed(doing_, error);
         resting_from_ = "resting after an error";
         rest(std::min(longest_rest_ms, shortest_rest_ms << std::min(failures_, 6)));
-        if (++failures_ >= most_failures)
+        if (++failures_ >= most_failures && may_be_ours(error))
             proc_exit(1);
     }
     FreeErrorData(error);

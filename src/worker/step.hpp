@@ -38,6 +38,8 @@ public:
     // From what it rests, for people; null: it does not, or all is well.
     const char *resting_from() const { return is_resting() ? resting_from_ : nullptr; }
     bool is_time(TimestampTz now) const { return due <= now && !is_resting(); }
+    // In a row; a lock that is waited for is none.
+    int failures() const { return failures_; }
     // Milliseconds until it is time.
     long until(TimestampTz now) const;
 

@@ -37,11 +37,12 @@ constexpr double archive_share = 0.05;
 constexpr long keeps_statistics_ms = 1000;   // and not longer
 constexpr long look_for_extension_ms = 1000; // that is there and can't be served yet
 constexpr long look_without_plan_ms = 1000;
+constexpr long months_again_ms = 60000;
 
 struct TaskStep {
     Task task;
     Step step;
-    bool more = false; // another piece waits
+    bool more = false; // another piece waits, or this one once more
 };
 
 // Milliseconds of processor that this process has used.
@@ -52,12 +53,13 @@ double processor_ms()
     return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
 }
 
-// Milliseconds without archiving, after a piece that used so many of a processor.
-long rest_after(double used)
+// Milliseconds without archiving, after a piece that used so many of a processor and took so many: where it waits for the
+// disk, so do others.
+long rest_after(double used, long took)
 {
     static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const double share = std::clamp(archive_share * static_cast<double>(processors), archive_share, 0.5);
-    return static_cast<long>(std::max(used, 1.0) * (1 / share - 1));
+    return std::max(static_cast<long>(std::max(used, 1.0) * (1 / share - 1)), took);
 }
 
 class Worker {
@@ -113,7 +115,7 @@ bool Worker::begin_whole()
         return false;
     whole_at_ = TimestampTzPlusMilliseconds(now, settings::maintenance_interval);
     for (TaskStep &task : tasks_)
-        task.step.due = verbs::maintain::not_before(task.task);
+        task.step.due = DT_NOBEGIN;
     if (asked) {
         told_until_ = DT_NOBEGIN;
         shared::sleepers::wake_for_any_end(MyDatabaseId);
@@ -158,10 +160,14 @@ void Worker::wake(TimestampTz now, bool whole)
         if (whole)
             types = store::types::version();
     });
-    // While they are not woken, sleepers look by themselves.
-    pg_atomic_write_u32(&database_.serving, done);
-    if (!done)
+    // While waking fails, sleepers look by themselves.
+    const bool serving = wake_.failures() == 0;
+    if (pg_atomic_exchange_u32(&database_.serving, serving) != 0 && !serving)
+        shared::sleepers::wake_all(MyDatabaseId);
+    if (!done) {
+        told_until_ = wake_.due = DT_NOBEGIN; // at all, as it may have been asked to
         return;
+    }
     // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
     if (std::exchange(types_seen_, types) != types && whole)
         shared::sleepers::wake_all(MyDatabaseId);
@@ -206,21 +212,25 @@ void Worker::maintain(TimestampTz now)
     for (TaskStep &task : tasks_)
         if (known)
             task.step.due = task.more ? DT_NOBEGIN : dues[static_cast<std::size_t>(task.task)];
-        else
+        else if (!task.step.is_resting())
             task.step.rest(look_without_plan_ms);
 }
 
 void Worker::do_piece(TaskStep &task, TimestampTz now)
 {
     Counts counts;
+    const TimestampTz began = GetCurrentTimestamp();
     const double used = processor_ms();
-    task.more = false;
+    task.more = true; // if it fails
     if (!task.step.run([&] { counts = verbs::maintain::run(task.task, now); }))
         return;
     task.more = counts.more;
     report_.count(counts);
     if (task.task == Task::archive && counts.more)
-        task.step.rest(rest_after(processor_ms() - used));
+        task.step.rest(rest_after(processor_ms() - used, pg::milliseconds_until(began, GetCurrentTimestamp())));
+    // A month that can't be made, or not be dropped, is no reason to try all the time.
+    if (task.task == Task::months && counts.left > 0)
+        task.step.rest(months_again_ms);
 }
 
 // What commits have lowered the plan to since it was made may concern sleepers, leases or expiry. What comes later than the
@@ -261,8 +271,8 @@ void Worker::plan(TimestampTz now)
     for (const TaskStep &task : tasks_)
         if (!task.step.is_resting() || task.step.due > now)
             planned_ = std::min(planned_, task.step.due);
-    // However long something waits already: what became due until now and comes to light later is to be heard.
-    planned_ = std::max(planned_, now);
+    // However long something waits already: of what sleepers were woken for, and comes to light later, it is to hear.
+    planned_ = std::max(planned_, told_until_ == DT_NOBEGIN ? now : told_until_ + 1);
     auto before = pg_atomic_read_u64(&database_.planned);
     while (planned_ < static_cast<TimestampTz>(before) &&
            !pg_atomic_compare_exchange_u64(&database_.planned, &before, static_cast<uint64>(planned_))) {
@@ -360,6 +370,7 @@ void Worker::run()
 void set_own_settings()
 {
     static constexpr const char *own[][2] = {
+        {"application_name", "jobs_ext worker"},
         {"role", "none"},
         {"search_path", "pg_catalog, pg_temp"},
         {"lock_timeout", "300ms"},     // of what is fired there: a row, a table of the user's
@@ -396,6 +407,5 @@ void jobs_ext_worker_main(Datum entry)
     set_own_settings();
     pg::longest_attempt_ms = longest_attempt_ms;
     pg::waits_for_tables = false;
-    pgstat_report_appname("jobs_ext worker");
     Worker(*database).run();
 }

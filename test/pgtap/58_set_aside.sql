@@ -162,7 +162,7 @@ declare
   set_aside int := 0;
 begin
   perform set_config('jobs_ext.now', moment::text, false);
-  loop
+  for i in 1..100 loop
     answer := public.job_maintain();
     expired := expired + (answer ->> 'expired')::int;
     set_aside := set_aside + (answer ->> 'set_aside')::int;

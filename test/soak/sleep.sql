@@ -1,1 +1,1 @@
-select * from job_claim('{soak}', wait => '60 s');
+select * from job_claim('{soak}', wait => '40 s');
