@@ -36,6 +36,7 @@ comment on column jobs_ext.maintenance.state is 'What it is doing, or what it or
 comment on column jobs_ext.maintenance.started_at is 'When its process began';
 comment on column jobs_ext.maintenance.last_round_at is 'When it last had looked at everything';
 comment on column jobs_ext.maintenance.last_error_at is 'When something last went wrong';
+comment on column jobs_ext.maintenance.last_error_sqlstate is 'Its SQLSTATE, shown to the same';
 comment on column jobs_ext.maintenance.last_error is 'What it was; of another database only for members of pg_read_all_stats';
 comment on column jobs_ext.maintenance.next_start_at is 'When another process is started, after one that failed';
 comment on column jobs_ext.maintenance.next_due_at is 'When something is due for which it will wake; it looks at everything each jobs_ext.maintenance_interval besides';

@@ -47,11 +47,20 @@ bool wants(Sleeper &sleeper, Oid database, std::int32_t lane)
     return unwoken(sleeper, database, Purpose::claim) && includes(sleeper.wish, lane);
 }
 
+bool is_looking(const Sleeper &sleeper) { return sleeper.woken_for != no_lane; }
+
 void wake_one(Sleeper &sleeper, std::int32_t lane)
 {
     sleeper.woken_for = lane;
     pg_atomic_write_u32(&sleeper.woken, 1);
     wake_process(sleeper.process);
+}
+
+// Its snapshot may be older than what came.
+void look_again(Sleeper &sleeper)
+{
+    sleeper.again = true;
+    pg_atomic_write_u32(&sleeper.woken, 1);
 }
 
 int wake_locked(Oid database, std::int32_t lane, int count)
@@ -60,12 +69,18 @@ int wake_locked(Oid database, std::int32_t lane, int count)
     if (count <= 0)
         return woken;
     each([&](Sleeper &sleeper) {
-        if (!wants(sleeper, database, lane) || (count <= 0 && !sleeper.wish.vague))
+        if (!wants(sleeper, database, lane) || is_looking(sleeper) || (count <= 0 && !sleeper.wish.vague))
             return;
         wake_one(sleeper, lane);
         count -= !sleeper.wish.vague;
         ++woken;
     });
+    // All of those: any of them may take what it was woken for, and leave.
+    if (count > 0)
+        each([&](Sleeper &sleeper) {
+            if (wants(sleeper, database, lane) && is_looking(sleeper))
+                look_again(sleeper);
+        });
     return woken;
 }
 
@@ -112,6 +127,7 @@ Place::Place(Purpose purpose) : has_place_(false)
     mine->wish = {};
     mine->job = {};
     mine->woken_for = no_lane;
+    mine->again = false;
     my_level = GetCurrentTransactionNestLevel();
     pg_atomic_write_u32(&mine->woken, 0);
     dlist_push_tail(&shared->sleepers, &mine->links);
@@ -140,8 +156,9 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
     const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
     {
         BoardLock lock(Lock::sleepers);
-        if (pg_atomic_read_u32(&mine->woken) == 0)
+        if (pg_atomic_read_u32(&mine->woken) == 0 || mine->again)
             mine->woken_for = no_lane; // what it was woken for, it did not find
+        mine->again = false;
     }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
         const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), end);
@@ -174,9 +191,11 @@ void Place::took_jobs()
             notes::took(other.woken_for) && includes(other.wish, lane))
             looking = &other;
     });
-    if (looking != nullptr)
+    if (looking != nullptr) {
         looking->woken_for = lane;
-    else
+        looking->again = false;
+        pg_atomic_write_u32(&looking->woken, 1);
+    } else
         wake_locked(mine->database, lane, 1);
 }
 

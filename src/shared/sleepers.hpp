@@ -3,7 +3,8 @@
 // The order that loses no wake: a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps;
 // who has something for it makes it visible (its commit), then looks at the places. One of the two sees the other.
 // As many sleepers are woken as there are new jobs, the longest asleep first. One that is woken and no longer wants it,
-// since it found another job or was cancelled, hands the wake on.
+// since it found another job or was cancelled, hands the wake on. One that was woken and is looking is not counted as woken
+// a second time; it looks once more where nobody else is left.
 #pragma once
 
 #include "prelude.hpp"
@@ -34,6 +35,7 @@ struct Sleeper {
     std::uint32_t process;
     pg_atomic_uint32 woken;
     std::int32_t woken_for; // lane, or no_lane; until it sleeps again
+    bool again;             // while it looked for that, more came: it is to look once more
     Purpose purpose;
     Wish wish;
     pg_uuid_t job;

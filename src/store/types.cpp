@@ -16,7 +16,10 @@ struct Lane {
     char type[type_name_bytes];
 };
 
-// A table that is read whole: types are few. Each for itself: a job must be able to end where `job_types` was altered.
+std::string_view key(const Type &type) { return type.name; }
+std::int32_t key(const Lane &lane) { return lane.number; }
+
+// A table that is read whole and sorted by its key: types are few. Each for itself: a job must be able to end where `job_types` was altered.
 template <class Element>
 struct Cache {
     MemoryContext memory = nullptr;
@@ -45,6 +48,14 @@ struct Cache {
             list = static_cast<Element *>(repalloc(list, sizeof(Element) * count * 2));
         return list[count++];
     }
+    template <class Key>
+    const Element *find(Key wanted) const
+    {
+        const Element *end = list + count;
+        const Element *found = std::lower_bound(static_cast<const Element *>(list), end, wanted,
+                                                [](const Element &a, Key b) { return key(a) < b; });
+        return found != end && key(*found) == wanted ? found : nullptr;
+    }
     template <class Read>
     void load(Oid Tables::*which, Read read)
     {
@@ -58,6 +69,7 @@ struct Cache {
             count = 0;
             const std::uint64_t before = changes;
             read(table);
+            std::sort(list, list + count, [](const Element &a, const Element &b) { return key(a) < key(b); });
             valid = changes == before;
         }
     }
@@ -222,10 +234,7 @@ void load_lanes() { known_lanes.load(&Tables::lanes, read_lanes); }
 const Type *find(std::string_view name)
 {
     load_types();
-    for (int i = 0; i < known_types.count; ++i)
-        if (name == known_types.list[i].name)
-            return &known_types.list[i];
-    return nullptr;
+    return known_types.find(name);
 }
 
 std::optional<std::int32_t> find_lane(std::string_view type)
@@ -343,9 +352,7 @@ std::int32_t make(std::string_view type)
     if (auto lane = find_lane(type))
         return *lane;
 
-    std::int32_t highest = 0;
-    for (int i = 0; i < known_lanes.count; ++i)
-        highest = std::max(highest, known_lanes.list[i].number);
+    const std::int32_t highest = last();
     pg::Slot slot(table);
     pg::start_row(slot);
     slot->tts_values[0] = Int32GetDatum(highest + 1);
@@ -371,19 +378,14 @@ std::int32_t of(std::string_view type)
 std::int32_t last()
 {
     load_lanes();
-    std::int32_t highest = 0;
-    for (int i = 0; i < known_lanes.count; ++i)
-        highest = std::max(highest, known_lanes.list[i].number);
-    return highest;
+    return known_lanes.count == 0 ? 0 : known_lanes.list[known_lanes.count - 1].number;
 }
 
 std::optional<std::string_view> type_of(std::int32_t lane)
 {
     load_lanes();
-    for (int i = 0; i < known_lanes.count; ++i)
-        if (known_lanes.list[i].number == lane)
-            return std::string_view(known_lanes.list[i].type);
-    return std::nullopt;
+    const Lane *known = known_lanes.find(lane);
+    return known != nullptr ? std::optional<std::string_view>(known->type) : std::nullopt;
 }
 
 } // namespace lanes
