@@ -4,7 +4,10 @@ drop extension if exists jobs_ext cascade;
 drop table if exists public.jobs, public.job_types, public.job_attempts, public.jobs_archive cascade;
 create extension jobs_ext;
 reset client_min_messages;
-\dx jobs_ext
+select e.extname, e.extversion, n.nspname, d.description
+from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+left join pg_description d on d.classoid = 'pg_extension'::regclass and d.objoid = e.oid
+where e.extname = 'jobs_ext';
 -- Members: functions, types, private tables. The tables and views of the API are not among them.
 \a
 \t on

@@ -386,7 +386,7 @@ void set_own_settings()
         {"transaction_timeout", "0"},
 #endif
     };
-    for (auto [name, value] : own)
+    for (const auto &[name, value] : own)
         SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
