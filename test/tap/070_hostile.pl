@@ -209,6 +209,20 @@ like($stderr, qr/WARNING:  job $id was left as it is: not this one\nDETAIL:  poi
 is(() = $stderr =~ /WARNING/g, 1, 'and no other');
 in_step($node, 'd', 'after it: in step');
 
+#
+# Functions that the owner of the schema puts beside ours
+#
+$node->safe_psql('d', <<'SQL', extra_params => [ '-U', 'boss' ]);
+create table public.ran (name text, who text);
+create function jobs_ext.run_schedule(text) returns uuid language plpgsql as $$ begin insert into public.ran values ('run_schedule', current_user); return null; end $$;
+create function jobs_ext.is_there(text, text, text) returns boolean language plpgsql as $$ begin insert into public.ran values ('is_there', current_user); return true; end $$;
+create function jobs_ext.is_there(text, "char") returns boolean language plpgsql as $$ begin insert into public.ran values ('is_there', current_user); return true; end $$;
+create function jobs_ext.hand_over(text) returns void language plpgsql as $$ begin insert into public.ran values ('hand_over', current_user); end $$;
+SQL
+$node->safe_psql('d', 'drop view public.jobs_failed; select jobs_ext.install()');
+is($node->safe_psql('d', 'select count(*) from ran'), '0', 'install() calls none of them');
+is($node->safe_psql('d', 'select count(*) from jobs_failed'), '0', '… and has made what was missing');
+
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 done_testing();
