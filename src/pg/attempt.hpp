@@ -22,8 +22,9 @@ extern int longest_attempt_ms;
 // Whether the last attempt failed so.
 bool took_too_long(const ErrorData *error);
 
-// Runs `work(argument)`, which may take `longest_ms` milliseconds, in a subtransaction. Null: it went well. Else it is undone, and this is why; an error that
-// `is_raised` is raised, not returned. What `work` opens it must close: nothing of it outlives the subtransaction.
+// Runs `work(argument)`, which may take `longest_ms` milliseconds, in a subtransaction. Null: it went well. Else it is
+// undone, and this is why; an error that `is_raised` is raised, not returned. What `work` opens it must close: nothing of it
+// outlives the subtransaction.
 using IsRaised = bool (*)(const ErrorData *);
 ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms);
 

@@ -37,7 +37,7 @@ const char *name(Task task);
 
 // One bounded piece of a task, inside the caller's transaction, whose constraints it sets immediate. Whatever of the
 // user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What is
-// not a job's fault is raised (pg::is_of_server, or a table that can't be used): the transaction is to be undone, the
+// not a job's fault is raised (pg::is_out_of_order, or a table that can't be used): the transaction is to be undone, the
 // task to be tried again later; other tasks may go on.
 Counts run(Task task, TimestampTz now);
 

@@ -182,6 +182,22 @@ select is(tests.set_aside(), '', 'none is set aside');
 select tests.in_step('many: in step');
 
 --
+-- More than are set aside at all
+--
+truncate jobs cascade;
+create trigger refuse before update or delete on jobs for each row execute function refuse();
+set jobs_ext.now = '2030-10-02 12:00:00+00';
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha', 'metadata', case when i <= 10020 then '{"refuse": 1}' else '{}' end::jsonb,
+                                                             'expires_at', timestamptz '2030-10-03 02:00+00' + i * interval '1 ms')) from generate_series(1, 10025) i)) \g /dev/null
+select is(tests.at_length('2030-10-03 03:00+00'), 'expired 5, set_aside 10000', 'ten thousand are set aside, and the others go on');
+select is((select count(*) from jobs_ext.jobs_set_aside), 10000::bigint, 'no more');
+select is(tests.maintain(), 'left 20', 'what fails beside them is tried each time');
+drop trigger refuse on jobs;
+select is(tests.at_length('2030-10-03 05:00+00'), 'expired 10020, set_aside 0', 'all of them when the trigger is gone');
+select tests.in_step('more than many: in step');
+truncate jobs cascade;
+
+--
 -- What is not a job's fault sets nothing aside: the task fails as a whole, the others go on
 --
 create function server_error() returns trigger language plpgsql as $$

@@ -193,6 +193,24 @@ subtest 'by lane' => sub {
 	$close->($sleepers[1]);
 };
 
+# Who was woken and is at it is not counted a second time, though it comes first and would want the next one as well.
+subtest 'while one is at it' => sub {
+	$sql->(<<'SQL');
+create function hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return new; end $$;
+create trigger hold before update on jobs for each row when (new.job_id = 'slow' and new.status = 'in_progress') execute function hold();
+SQL
+	my $holder = $session->();
+	$holder->query_safe('select pg_advisory_lock(7)');
+	my ($first, $second) = ($asleep->($only->('a, b')), $asleep->($only->('b')));
+	$sql->($enqueue->('a', 'slow'));
+	eventually($node, 'postgres', "select wait_event from pg_stat_activity where pid = $first->{pid}", 'advisory', 'one is woken and takes its time');
+	$sql->($enqueue->('b', 'meanwhile'));
+	gets($second, 'meanwhile', '… another one gets the next job meanwhile');
+	$holder->quit;
+	gets($first, 'slow', '… and the first one its own');
+	$sql->('drop trigger hold on jobs; drop function hold()');
+};
+
 subtest 'a pause' => sub {
 	$sql->("select job_type_set('a', paused => true); " . $enqueue->('a', 'paused'));
 	my $sleeper = $asleep->($only->('a'));
