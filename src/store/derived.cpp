@@ -2,6 +2,7 @@
 
 #include "shared/notes.hpp"
 #include "shared/sleepers.hpp"
+#include "store/queue_state.hpp"
 #include "store/types.hpp"
 
 namespace store {
@@ -142,12 +143,21 @@ void Derived::add(const Row &row)
         ended().insert(*keys.ended);
 }
 
+void Derived::remove_orphan(KeyTable &table, const Key &key)
+{
+    if (!IsolationUsesXactSnapshot())
+        table.remove(key);
+}
+
 KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids)
 {
+    if (table)
+        return *table;
+    if (queue_state::built_since_snapshot(tables_))
+        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                        errmsg("could not serialize access due to concurrent rebuild of the queue")));
     pg::InMemory long_lived(memory_);
-    if (!table)
-        table.emplace(oids);
-    return *table;
+    return table.emplace(oids);
 }
 
 KeyTable &Derived::queue() { return open(queue_, tables_.queue); }

@@ -23,8 +23,16 @@ public:
     // A row that was not there before under this id.
     void add(const Row &row);
 
+    // Takes away a key of one of the tables whose job the active snapshot does not show. A key and its job are written in one
+    // transaction, so whoever sees the key sees the job, or the job is gone for good. The exception is a transaction at
+    // REPEATABLE READ or above that has built the tables itself: they then name jobs that are newer than its snapshot. It
+    // leaves such a key where it is.
+    void remove_orphan(KeyTable &table, const Key &key);
+
     void unlock_when_closed();
 
+    // Outside READ COMMITTED: 40001 when somebody else has built them since the transaction began, since its snapshot then
+    // shows them as they were, without keys that it would have to remove.
     KeyTable &queue();
     KeyTable &failed();
     KeyTable &expiring();

@@ -176,8 +176,26 @@ void forget_rows(const Tables &known)
     shared::notes::anything_changed();
 }
 
+bool built_since_snapshot(const Tables &known)
+{
+    if (!IsolationUsesXactSnapshot())
+        return false;
+    pg::OpenRelation table = pg::open_briefly(known.state);
+    pg::Slot slot(table);
+    bool newer = false;
+    Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan(table, latest, 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+        newer = newer || !table_tuple_satisfies_snapshot(table, slot, GetActiveSnapshot());
+    table_endscan(scan);
+    UnregisterSnapshot(latest);
+    return newer;
+}
+
 std::int64_t rebuild()
 {
+    // The lock comes first: whoever held `jobs` until now may have altered it.
+    lock_jobs(ShareRowExclusiveLock);
     const Tables known = tables();
     pg::OpenRelation jobs(known.jobs, ShareRowExclusiveLock);
     const auto marks = marks_on(known.jobs);
@@ -201,14 +219,11 @@ void ensure_built()
 {
     if (tables().queue_built)
         return;
-    {
-        // Somebody else may be at it: look again once nobody can be.
-        pg::OpenRelation jobs(tables().jobs, ShareRowExclusiveLock);
-        forget_tables();
-        if (tables().queue_built)
-            return;
-    }
-    rebuild();
+    // Somebody else may be at it: look again once nobody can be.
+    lock_jobs(ShareRowExclusiveLock);
+    forget_tables();
+    if (!tables().queue_built)
+        rebuild();
 }
 
 } // namespace store::queue_state

@@ -18,12 +18,17 @@ bool is_ours(const char *name, Oid function, std::int16_t type, bool uncondition
 // Compares the triggers on `jobs` with those that the table `state` names.
 bool matches(Relation jobs, Oid state);
 
-// Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile. Returns how many jobs
-// stand in the queue. 42804 when a trigger of ours is missing or disabled.
+// Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile, from a snapshot taken under that
+// lock. In a transaction at REPEATABLE READ or above, whose own snapshot is older, they then name jobs that it does not see:
+// see Derived::remove_orphan. Returns how many jobs stand in the queue. 42804 when a trigger of ours is missing or disabled.
 std::int64_t rebuild();
 
 // Builds them if they do not count as built; to be called before a writer takes any lock.
 void ensure_built();
+
+// Whether somebody else built them after the active snapshot was taken: then it shows them as they were before, and a key
+// that it does not show may be there. Only outside READ COMMITTED, where a transaction keeps its first snapshot.
+bool built_since_snapshot(const Tables &known);
 
 // After TRUNCATE of `jobs`: whose lock keeps everybody else away.
 void forget_rows(const Tables &known);

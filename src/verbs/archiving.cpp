@@ -68,12 +68,16 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
 {
     Jobs &jobs = batch.jobs;
     const std::optional<Row> job = jobs.find(&candidate.job);
+    const store::Key found = store::queue_key_of(candidate.key, &candidate.job);
+    if (!job) {
+        jobs.derived().remove_orphan(jobs.derived().ended(), found);
+        return true;
+    }
     // As a DELETE would lock it: nobody may begin to refer to it meanwhile.
-    if (job && jobs.try_lock(LockTupleExclusive) != Jobs::Lock::taken)
+    if (jobs.try_lock(LockTupleExclusive) != Jobs::Lock::taken)
         return false;
-    if (!job || store::ended_key(*job) != candidate.key) {
-        // It was retried, or is gone.
-        jobs.derived().ended().remove(store::queue_key_of(candidate.key, &candidate.job));
+    if (store::ended_key(*job) != candidate.key) {
+        jobs.derived().ended().remove(found); // it was retried
         return true;
     }
     const bool has_attempts = may_have_attempts(*job);

@@ -122,10 +122,8 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
           pg::RowSink &sink)
 {
     const std::optional<Row> before = jobs.find(&candidate.job);
-    ItemPointerData queue_row = candidate.tid;
     if (!before) {
-        // A row of the queue without its job: both are made in one transaction, so nobody will bring the job.
-        jobs.derived().queue().remove_at(&queue_row);
+        jobs.derived().remove_orphan(jobs.derived().queue(), store::queue_key_of(candidate.key, &candidate.job));
         return Take::left;
     }
 
@@ -137,6 +135,7 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
     case Jobs::Lock::taken:
         break;
     }
+    ItemPointerData queue_row = candidate.tid;
     if (store::queue_key(*before) != candidate.key) {
         jobs.derived().queue().remove_at(&queue_row);
         return Take::left;

@@ -44,11 +44,16 @@ bool reap(Batch &batch, const Candidate &candidate)
 {
     Jobs &jobs = batch.jobs;
     const std::optional<Row> before = jobs.find(&candidate.job);
-    if (before && jobs.try_lock() != Jobs::Lock::taken)
+    // By its key: another row may stand where this one was found.
+    const store::Key found = store::queue_key_of(candidate.key, &candidate.job);
+    if (!before) {
+        jobs.derived().remove_orphan(jobs.derived().queue(), found);
+        return true;
+    }
+    if (jobs.try_lock() != Jobs::Lock::taken)
         return false;
-    if (!before || store::queue_key(*before) != candidate.key) {
-        // By its key: another row may stand where this one was found.
-        jobs.derived().queue().remove(store::queue_key_of(candidate.key, &candidate.job));
+    if (store::queue_key(*before) != candidate.key) {
+        jobs.derived().queue().remove(found);
         return true;
     }
     const auto timeout_at = before->time(Column::timeout_at);
@@ -99,10 +104,15 @@ bool expire(Batch &batch, const Candidate &candidate)
 {
     Jobs &jobs = batch.jobs;
     const std::optional<Row> before = jobs.find(&candidate.job);
-    if (before && jobs.try_lock() != Jobs::Lock::taken)
+    const store::Key found = store::instant_key_of(candidate.key.due_at, &candidate.job);
+    if (!before) {
+        jobs.derived().remove_orphan(jobs.derived().expiring(), found);
+        return true;
+    }
+    if (jobs.try_lock() != Jobs::Lock::taken)
         return false;
-    if (!before || !store::may_expire(*before) || *before->time(Column::expires_at) != candidate.key.due_at) {
-        jobs.derived().expiring().remove(store::instant_key_of(candidate.key.due_at, &candidate.job));
+    if (!store::may_expire(*before) || *before->time(Column::expires_at) != candidate.key.due_at) {
+        jobs.derived().expiring().remove(found);
         return true;
     }
     Row after = *before;
