@@ -163,8 +163,8 @@ Inserted insert(const Tables &tables, Row &row, bool keyed)
     const bool taken = intent->taken;
     if (finish(intent, row))
         return Inserted::yes;
-    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same, but then
-    // there is no job of that key for the caller to find.
+    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same. The caller
+    // looks for the job that has the key; where there is none it inserts with `keyed` false, which tells them apart.
     if (keyed && taken && rows == 0)
         return Inserted::key_taken;
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),

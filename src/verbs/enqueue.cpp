@@ -1,6 +1,7 @@
 // job_enqueue, job_enqueue_many.
 #include <algorithm>
 
+#include "pg/attempt.hpp"
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -18,43 +19,84 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// The job that has the key already, if it is one that the caller may know: of the same type and organisation, and
-// visible under row security.
-Row existing(Jobs &jobs, const Row &wanted)
+std::optional<Row> find_by_key(Jobs &jobs, Datum key)
+{
+    jobs.renew_snapshot();
+    return jobs.find_by_key(DatumGetTextPP(key));
+}
+
+// Whether the caller may see the job: by a statement of the caller's, under row security.
+bool may_see(const Jobs &jobs, const pg_uuid_t *id)
+{
+    if (check_enable_rls(jobs.tables().jobs, InvalidOid, true) != RLS_ENABLED)
+        return true;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
+// The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under row
+// security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived meanwhile.
+std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
     require_select(jobs.tables());
     const Datum key = wanted[Column::job_id];
-    if (check_enable_rls(jobs.tables().jobs, InvalidOid, true) == RLS_ENABLED) {
-        pg::SpiScope spi;
-        const pg::Parameter parameters[] = {{VARCHAROID, key}};
-        if (pg::run("select 1 from public.jobs where job_id::pg_catalog.text operator(pg_catalog.=)"
-                    " $1::pg_catalog.text",
-                    parameters) == 0)
-            raise(key_taken(TextDatumGetCString(key)));
-    }
-    jobs.renew_snapshot();
-    const std::optional<Row> found = jobs.find_by_key(DatumGetTextPP(key));
-    if (!found && !IsolationUsesXactSnapshot())
-        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-                        errmsg("a trigger or rule on jobs kept the new job from being written")));
-    if (!found)
+    std::optional<Row> found = find_by_key(jobs, key);
+    if (!found && IsolationUsesXactSnapshot())
         // Only an older snapshot can miss a row that our insert has run into.
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent insert of job_id \"%s\"",
                                TextDatumGetCString(key))));
-    if (found->text(Column::job_type) != wanted.text(Column::job_type) ||
-        !store::same(DatumGetUUIDP((*found)[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
+    if (!found)
+        return std::nullopt;
+    const Row seen = store::copy(*found);
+    if (!may_see(jobs, seen.id())) {
+        // Hidden, or gone between the two looks: the key is taken only if the same job still has it.
+        found = find_by_key(jobs, key);
+        if (!found || !store::same(found->id(), seen.id()))
+            return std::nullopt;
         raise(key_taken(TextDatumGetCString(key)));
-    return store::copy(*found);
+    }
+    if (seen.text(Column::job_type) != wanted.text(Column::job_type) ||
+        !store::same(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
+        raise(key_taken(TextDatumGetCString(key)));
+    return seen;
+}
+
+// Inserts by a statement that does not pass over a key that is taken: so where it writes nothing, a trigger or rule of the
+// user's kept the row from being written, which is 09000. Null: it is written; else why the key is taken.
+ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
+{
+    return pg::attempt([&] { jobs.insert(row, false); },
+                       [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
 }
 
 // Inserts the row, or sets it to the job that has its key. Says whether it was created.
+//
+// Where the key was taken and then nobody has it, its job was deleted or archived in between: then once more. Each round
+// another transaction has got on, so only a cancel limits them. On the statement path a trigger or rule that keeps the row
+// from being written looks like a key that is taken (statement::insert), in each round: there a second insert tells them
+// apart. A trigger that gives the row another key, one that is taken, is found by the number of rounds.
 bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
 {
-    if (jobs.insert(row, keyed))
-        return true;
-    row = existing(jobs, row);
-    return false;
+    constexpr int most_refusals = 10;
+    for (int refusals = 0;;) {
+        CHECK_FOR_INTERRUPTS();
+        if (jobs.insert(row, keyed))
+            return true;
+        if (const std::optional<Row> found = existing(jobs, row)) {
+            row = *found;
+            return false;
+        }
+        if (jobs.only_direct())
+            continue;
+        ErrorData *refused = insert_or_be_refused(jobs, row);
+        if (refused == nullptr)
+            return true;
+        if (++refusals == most_refusals)
+            ReThrowError(refused);
+        FreeErrorData(refused);
+    }
 }
 
 NewJob from_object(const JsonbValue &element)

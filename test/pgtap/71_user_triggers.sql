@@ -4,7 +4,7 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(63);
+select plan(66);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 
@@ -40,6 +40,15 @@ select is(c.metadata, '{"seen": true}', 'a claim gives what was written') from j
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 select is(f.run_at, '2030-01-01 13:00+00', 'a retry is where the trigger put it') from job_fail(tests.id('z'), tests.lease('z')) f;
 select tests.in_step('and so is the queue');
+drop trigger z_user on jobs;
+delete from jobs;
+
+-- One that gives the new job a key that is taken: neither the key that was asked for nor another one can be had.
+create function tests.lowers() returns trigger language plpgsql as $$ begin new.job_id := lower(new.job_id); return new; end $$;
+create trigger z_user before insert on jobs for each row execute function tests.lowers();
+select is(e.job_id || ' ' || e.created, 'abc true', 'a trigger that changes the key') from job_enqueue('alpha', job_id => 'ABC') e;
+select tests.refuses($$ select job_enqueue('alpha', job_id => 'Abc') $$, '23505', '%jobs_job_id%', 'into one that is taken: says so');
+select tests.refuses($$ select job_enqueue_many('[{"job_type": "alpha", "job_id": "Abc"}]') $$, '23505', '%jobs_job_id%', 'also of many');
 drop trigger z_user on jobs;
 delete from jobs;
 
