@@ -192,6 +192,8 @@ bool built_since_snapshot(const Tables &known)
     return newer;
 }
 
+bool is_readable(const Tables &known) { return known.queue_built && !built_since_snapshot(known); }
+
 std::int64_t rebuild()
 {
     // The lock comes first: whoever held `jobs` until now may have altered it.

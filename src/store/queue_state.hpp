@@ -30,6 +30,9 @@ void ensure_built();
 // that it does not show may be there. Only outside READ COMMITTED, where a transaction keeps its first snapshot.
 bool built_since_snapshot(const Tables &known);
 
+// Whether a reader finds in them every job that the active snapshot sees. Else it reads `jobs`.
+bool is_readable(const Tables &known);
+
 // After TRUNCATE of `jobs`: whose lock keeps everybody else away.
 void forget_rows(const Tables &known);
 

@@ -5,6 +5,7 @@
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
+#include "store/queue_state.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/refusal.hpp"
 
@@ -180,7 +181,7 @@ Datum show(FunctionCallInfo fcinfo, Walk walk, std::span<const char *const> stat
 {
     pg::RowSink sink(fcinfo);
     const Tables tables = store::tables();
-    if (!tables.queue_built) {
+    if (!store::queue_state::is_readable(tables)) {
         Select select("public.jobs");
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.run(sink);
@@ -248,12 +249,12 @@ void list(const Filter &filter, pg::RowSink &sink)
     const Tables tables = store::tables();
     const std::optional<logic::Status> status =
         filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
-    if (status == logic::Status::failed && tables.queue_built) {
+    if (status == logic::Status::failed && store::queue_state::is_readable(tables)) {
         list_failed(tables, filter, sink);
         return;
     }
     Select select("public.jobs");
-    if (status == logic::Status::in_progress && tables.queue_built) {
+    if (status == logic::Status::in_progress && store::queue_state::is_readable(tables)) {
         Walker walker(tables, Walk::running, {});
         const Ids ids = walker.next(true);
         if (ids.empty())
