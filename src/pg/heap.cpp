@@ -1,5 +1,7 @@
 #include "pg/heap.hpp"
 
+#include <algorithm>
+
 namespace pg {
 
 void start_row(TupleTableSlot *slot)
@@ -8,6 +10,77 @@ void start_row(TupleTableSlot *slot)
     const int columns = slot->tts_tupleDescriptor->natts;
     std::memset(slot->tts_values, 0, sizeof(Datum) * columns);
     std::memset(slot->tts_isnull, true, sizeof(bool) * columns);
+}
+
+namespace {
+
+bool keeps_unique(Form_pg_index index, KeyColumns key)
+{
+    return index->indisunique && index->indisready && index->indimmediate &&
+           std::equal(key.begin(), key.end(), index->indkey.values, index->indkey.values + index->indnkeyatts);
+}
+
+// Not by RelationGetIndexPredicate, which runs what is constant in it: functions of the user's, as whoever looks.
+bool is_partial(HeapTuple index) { return !heap_attisnull(index, Anum_pg_index_indpred, nullptr); }
+
+// By its row in pg_index, since opening it would lock it.
+bool may_keep_unique(Oid index, KeyColumns key)
+{
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool may = keeps_unique(reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple)), key);
+    ReleaseSysCache(tuple);
+    return may;
+}
+
+bool may_be_read_by(Relation index, KeyColumns key)
+{
+    Form_pg_index form = index->rd_index;
+    return form->indisvalid && keeps_unique(form, key) && !is_partial(index->rd_indextuple) &&
+           index->rd_rel->relam == BTREE_AM_OID &&
+           std::all_of(index->rd_indoption, index->rd_indoption + form->indnkeyatts,
+                       [](int16 option) { return option == 0; }); // ascending
+}
+
+// Those whose uniqueness a trigger was to check at the end of the transaction: here it is checked at once.
+void require_checked(List *unchecked)
+{
+    if (unchecked != NIL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("duplicate key value violates unique constraint \"%s\"",
+                                                           get_rel_name(linitial_oid(unchecked)))));
+}
+
+} // namespace
+
+OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
+{
+    List *indexes = RelationGetIndexList(table);
+    const Oid primary = table->rd_pkindex; // most often it is that one
+    if (OidIsValid(primary))
+        indexes = lcons_oid(primary, indexes);
+    OpenRelation found;
+    ListCell *cell;
+    foreach (cell, indexes) {
+        if (lfirst_oid(cell) != primary && !may_keep_unique(lfirst_oid(cell), key))
+            continue;
+        OpenRelation index(lfirst_oid(cell), lock);
+        if (may_be_read_by(index, key)) {
+            found = std::move(index);
+            break;
+        }
+        index.unlock_when_closed(lock);
+    }
+    list_free(indexes);
+    return found;
+}
+
+bool has_unique_index(Relation table, KeyColumns key)
+{
+    OpenRelation index = open_unique_index(table, key, AccessShareLock);
+    index.unlock_when_closed(AccessShareLock);
+    return bool(index);
 }
 
 TableWriter::~TableWriter()
@@ -39,13 +112,40 @@ void TableWriter::insert(TupleTableSlot *slot)
 {
     open_indexes(false);
     table_tuple_insert(table_, slot, GetCurrentCommandId(true), 0, nullptr);
-    insert_index_tuples(info_, slot, estate_, false, false, nullptr, NIL, false);
+    insert_into_indexes(slot, false, false);
 }
 
-bool TableWriter::insert_unless_taken(TupleTableSlot *slot, Oid unique_index)
+void TableWriter::insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only)
+{
+    const bool keys_stay = update && keys_ == Keys::stay;
+    require_checked(insert_index_tuples(info_, slot, estate_, keys_stay, false, nullptr, NIL, summarizing_only));
+}
+
+// All that are written, not only those that may be read: a transaction that inserts the same key is met in any of them,
+// and in one that is not named it would be an error.
+List *TableWriter::indexes_on(KeyColumns key) const
+{
+    List *found = NIL;
+    bool complete = false;
+    for (int i = 0; i < info_->ri_NumIndices; ++i) {
+        Relation index = info_->ri_IndexRelationDescs[i];
+        if (!keeps_unique(index->rd_index, key) || is_partial(index->rd_indextuple))
+            continue;
+        found = lappend_oid(found, RelationGetRelid(index));
+        complete = complete || index->rd_index->indisvalid;
+    }
+    if (!complete)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("table \"%s\" was altered so that it cannot be used", RelationGetRelationName(table_)),
+                        errdetail("The unique constraint on its key is missing, deferrable or not valid."),
+                        errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
+    return found;
+}
+
+bool TableWriter::insert_unless_taken(TupleTableSlot *slot, KeyColumns key)
 {
     open_indexes(true);
-    List *arbiters = list_make1_oid(unique_index);
+    List *arbiters = indexes_on(key);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         ItemPointerData existing;
@@ -57,11 +157,13 @@ bool TableWriter::insert_unless_taken(TupleTableSlot *slot, Oid unique_index)
         const uint32 token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
         table_tuple_insert_speculative(table_, slot, GetCurrentCommandId(true), 0, nullptr, token);
         bool conflict = false;
-        insert_index_tuples(info_, slot, estate_, false, true, &conflict, arbiters, false);
+        List *unchecked = insert_index_tuples(info_, slot, estate_, false, true, &conflict, arbiters, false);
         table_tuple_complete_speculative(table_, slot, token, !conflict);
         SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-        if (!conflict)
-            return true;
+        if (conflict)
+            continue;
+        require_checked(unchecked);
+        return true;
     }
 }
 
@@ -74,7 +176,7 @@ TM_Result TableWriter::update(ItemPointer tid, TupleTableSlot *slot)
                                                 InvalidSnapshot, true, &failure, &mode, &indexes);
     if (result == TM_Ok && any(indexes)) {
         open_indexes(false);
-        insert_index_tuples(info_, slot, estate_, true, false, nullptr, NIL, only_summarizing(indexes));
+        insert_into_indexes(slot, true, only_summarizing(indexes));
     }
     return result;
 }

@@ -41,11 +41,9 @@ bool carries_anything(Relation table)
            RelationGetFKeyList(table) != NIL || (constraints != nullptr && constraints->num_check > 0);
 }
 
-Oid index_on_key(Relation table)
-{
-    const AttrNumber key[] = {number_of(table, "id"), number_of(table, "finished_at")};
-    return unique_index_on(table, key);
-}
+std::array<AttrNumber, 2> key_of(Relation table) { return {number_of(table, "id"), number_of(table, "finished_at")}; }
+
+bool has_key(Relation table) { return pg::has_unique_index(table, key_of(table)); }
 
 } // namespace
 
@@ -60,7 +58,7 @@ void require_usable()
 
 Writer::Writer(Relation jobs)
     : jobs_(jobs), months_(RowExclusiveLock), table_(table(), RowExclusiveLock), source_(sources(table_)),
-      in_the_way_(carries_anything(table_)), has_key_(OidIsValid(index_on_key(table_)) && table_->rd_rules == nullptr)
+      in_the_way_(carries_anything(table_)), has_key_(has_key(table_) && table_->rd_rules == nullptr)
 {
 }
 
@@ -119,7 +117,8 @@ Writer::Target *Writer::target_for(TimestampTz finished_at)
         target_oid_ = oid;
         Relation table = target_->table;
         target_->source = sources(table);
-        target_->unique_index = index_on_key(table);
+        target_->key = key_of(table);
+        target_->has_key = has_key(table);
         target_->direct = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
                           !carries_anything(table) && !has_late_index(table) && is_plain(table, target_->source);
     }
@@ -154,8 +153,8 @@ void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now
         slot->tts_isnull[i] = column.null;
     }
     ExecStoreVirtualTuple(slot);
-    if (OidIsValid(target.unique_index))
-        target.writer.insert_unless_taken(slot, target.unique_index);
+    if (target.has_key)
+        target.writer.insert_unless_taken(slot, target.key);
     else
         target.writer.insert(slot);
 }

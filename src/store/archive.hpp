@@ -82,7 +82,8 @@ private:
         pg::Slot slot;
         pg::TableWriter writer;
         AttrNumber *source = nullptr;  // by column
-        Oid unique_index = InvalidOid; // on (id, finished_at)
+        std::array<AttrNumber, 2> key; // id, finished_at
+        bool has_key = false;          // an index that keeps it unique
         bool direct = false;
     };
 

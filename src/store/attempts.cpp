@@ -17,6 +17,14 @@ std::optional<Outcome> parse(std::string_view text)
     return std::nullopt;
 }
 
+// Of a table that is as we make it.
+constexpr AttrNumber by_attempt[] = {1, 2}; // job, attempt
+
+pg::OpenRelation open_index(Relation table, LOCKMODE lock)
+{
+    return open_key(table, static_cast<int>(std::size(by_attempt)), lock);
+}
+
 } // namespace
 
 void record(const Tables &tables, const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
@@ -52,12 +60,12 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
     }
     ExecStoreVirtualTuple(slot);
     // Whoever wrote a row of this attempt by hand must not keep the job from ending.
-    pg::TableWriter(table).insert_unless_taken(slot, tables.attempts_index);
+    pg::TableWriter(table).insert_unless_taken(slot, by_attempt);
 }
 
 std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt)
 {
-    if (!OidIsValid(tables.attempts_index) || tables.attempts_in_the_way) {
+    if (tables.attempts_in_the_way) {
         pg::AsOwner owner(tables.attempts);
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
@@ -72,7 +80,7 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
     static constexpr RegProcedure equal[] = {F_UUID_EQ, F_INT4EQ};
     const Datum keys[] = {UUIDPGetDatum(job), Int32GetDatum(attempt)};
     pg::OpenRelation table = pg::open_briefly(tables.attempts);
-    pg::OpenRelation index = pg::open_briefly(tables.attempts_index);
+    pg::OpenRelation index = open_index(table, AccessShareLock);
     pg::Slot slot(table);
     pg::IndexLookup lookup(table, index);
     if (!lookup.find(keys, equal, slot))
@@ -107,7 +115,7 @@ void remove(const Tables &tables, const pg_uuid_t *job)
         return;
     }
     pg::OpenRelation table(tables.attempts, RowExclusiveLock);
-    pg::OpenRelation index(tables.attempts_index, RowExclusiveLock);
+    pg::OpenRelation index = open_index(table, RowExclusiveLock);
     pg::Slot slot(table);
     pg::TableWriter writer(table);
     ScanKeyData key;

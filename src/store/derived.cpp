@@ -149,7 +149,7 @@ void Derived::remove_orphan(KeyTable &table, const Key &key)
         table.remove(key);
 }
 
-KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids)
+KeyTable &Derived::open(std::optional<KeyTable> &table, const PrivateTable &which)
 {
     if (table)
         return *table;
@@ -157,7 +157,7 @@ KeyTable &Derived::open(std::optional<KeyTable> &table, const KeyTableOids &oids
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent rebuild of the queue")));
     pg::InMemory long_lived(memory_);
-    return table.emplace(oids);
+    return table.emplace(which);
 }
 
 KeyTable &Derived::queue() { return open(queue_, tables_.queue); }

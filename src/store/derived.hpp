@@ -39,7 +39,7 @@ public:
     KeyTable &ended();
 
 private:
-    KeyTable &open(std::optional<KeyTable> &table, const KeyTableOids &oids);
+    KeyTable &open(std::optional<KeyTable> &table, const PrivateTable &which);
 
     const Tables &tables_;
     MemoryContext memory_ = CurrentMemoryContext;

@@ -106,8 +106,9 @@ Jobs Jobs::open()
 }
 
 Jobs::Jobs(Tables known, pg::OpenRelation table)
-    : tables_(known), table_(std::move(table)), by_id_index_(tables_.jobs_by_id, RowExclusiveLock),
-      by_id_(table_, by_id_index_), found_(table_), out_(table_), writer_(table_), derived_(tables_)
+    : tables_(known), table_(std::move(table)),
+      by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
+      found_(table_), out_(table_), writer_(table_), derived_(tables_)
 {
 }
 
@@ -125,7 +126,7 @@ std::optional<Row> Jobs::find_by_key(const text *job_id)
     static constexpr RegProcedure equal[] = {F_TEXTEQ};
     const Datum keys[] = {PointerGetDatum(job_id)};
     if (!by_key_index_)
-        by_key_index_ = pg::OpenRelation(tables_.jobs_by_key, RowExclusiveLock);
+        by_key_index_ = open_index_of_jobs(table_, tables_, Column::job_id, RowExclusiveLock);
     pg::IndexLookup by_key(table_, by_key_index_);
     if (!by_key.find(keys, equal, found_))
         return std::nullopt;
@@ -223,9 +224,10 @@ bool Jobs::insert(Row &row, bool keyed)
     pg::start_row(out_);
     fill_slot(tables_, out_, row, ~ColumnSet{0});
     ExecStoreVirtualTuple(out_);
+    const AttrNumber key[] = {tables_.number[index(Column::job_id)]};
     if (!keyed)
         writer_.insert(out_);
-    else if (!writer_.insert_unless_taken(out_, tables_.jobs_by_key))
+    else if (!writer_.insert_unless_taken(out_, key))
         return false;
     derived_.add(row);
     return true;

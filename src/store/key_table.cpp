@@ -42,22 +42,10 @@ void KeyTable::fill(const Key &key)
     ExecStoreVirtualTuple(slot_);
 }
 
-void KeyTable::add_to_index(const Key &key)
-{
-    if (index_info_ == nullptr) {
-        pg::InMemory long_lived(memory_);
-        index_info_ = BuildIndexInfo(index_);
-    }
-    bool nulls[max_key_columns] = {};
-    auto values = key.value;
-    index_insert(index_, values.data(), nulls, &slot_->tts_tid, table_, UNIQUE_CHECK_YES, false, index_info_);
-}
-
 void KeyTable::insert(const Key &key)
 {
     fill(key);
-    table_tuple_insert(table_, slot_, GetCurrentCommandId(true), 0, nullptr);
-    add_to_index(key);
+    writer_.insert(slot_);
 }
 
 void KeyTable::put(const Key &key)
@@ -75,12 +63,7 @@ void KeyTable::require_current(TM_Result result)
                         errmsg("could not serialize access due to concurrent update")));
 }
 
-void KeyTable::remove_at(ItemPointer tid)
-{
-    TM_FailureData failure;
-    require_current(table_tuple_delete(table_, tid, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
-                                       true, &failure, false));
-}
+void KeyTable::remove_at(ItemPointer tid) { require_current(writer_.remove(tid)); }
 
 void KeyTable::remove(const Key &key)
 {
@@ -93,16 +76,10 @@ void KeyTable::remove(const Key &key)
 void KeyTable::move_at(ItemPointer tid, const Key &to)
 {
     fill(to);
-    TM_FailureData failure;
-    LockTupleMode mode;
-    pg::IndexesToUpdate indexes;
-    const TM_Result result = table_tuple_update(table_, tid, slot_, GetCurrentCommandId(true), GetActiveSnapshot(),
-                                                InvalidSnapshot, true, &failure, &mode, &indexes);
+    const TM_Result result = writer_.update(tid, slot_);
     require_current(result);
     if (result != TM_Ok)
         put(to);
-    else if (pg::any(indexes))
-        add_to_index(to);
 }
 
 void KeyTable::move(const Key &from, const Key &to)

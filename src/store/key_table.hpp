@@ -26,8 +26,9 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 
 class KeyTable {
 public:
-    explicit KeyTable(const KeyTableOids &oids, LOCKMODE lock = RowExclusiveLock)
-        : table_(oids.table, lock), index_(oids.index, lock), lookup_(table_, index_), slot_(table_)
+    explicit KeyTable(const PrivateTable &table, LOCKMODE lock = RowExclusiveLock)
+        : lock_(lock), table_(table.table, lock), index_(open_key(table_, table.key_columns, lock)),
+          lookup_(table_, index_), slot_(table_), writer_(table_, pg::TableWriter::Keys::change)
     {
     }
 
@@ -44,8 +45,8 @@ public:
 
     void unlock_when_closed()
     {
-        table_.unlock_when_closed(RowExclusiveLock);
-        index_.unlock_when_closed(RowExclusiveLock);
+        table_.unlock_when_closed(lock_);
+        index_.unlock_when_closed(lock_);
     }
 
     Relation table() const { return table_; }
@@ -55,14 +56,13 @@ private:
     static void require_current(TM_Result result);
     bool find(const Key &key);
     void fill(const Key &key);
-    void add_to_index(const Key &key);
 
+    LOCKMODE lock_;
     pg::OpenRelation table_;
     pg::OpenRelation index_;
     pg::IndexLookup lookup_;
     pg::Slot slot_;
-    MemoryContext memory_ = CurrentMemoryContext;
-    IndexInfo *index_info_ = nullptr;
+    pg::TableWriter writer_;
 };
 
 } // namespace store

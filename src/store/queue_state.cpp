@@ -171,7 +171,7 @@ bool matches(Relation jobs, Oid state)
 void forget_rows(const Tables &known)
 {
     const Oid derived[] = {known.queue.table, known.failed.table, known.expiring.table, known.ended.table,
-                           known.set_aside};
+                           known.set_aside.table};
     truncate(derived);
     shared::notes::anything_changed();
 }
@@ -205,7 +205,7 @@ std::int64_t rebuild()
 
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
-    for (const KeyTableOids &derived : {known.queue, known.failed, known.expiring, known.ended})
+    for (const PrivateTable &derived : {known.queue, known.failed, known.expiring, known.ended})
         remove_all(derived.table);
     CommandCounterIncrement();
     types::make_lanes();

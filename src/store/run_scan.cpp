@@ -2,9 +2,9 @@
 
 namespace store {
 
-RunScan::RunScan(Relation table, Relation index, std::int32_t lane, std::int16_t rank, TimestampTz until)
-    : current_{{lane, rank, 0}, {}, {}}, time_column_(3), slot_(table),
-      scan_(pg::begin_index_scan(table, index, GetActiveSnapshot(), 3))
+RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, TimestampTz until)
+    : current_{{lane, rank, 0}, {}, {}}, time_column_(3), slot_(table.table()),
+      scan_(pg::begin_index_scan(table.table(), table.index(), GetActiveSnapshot(), 3))
 {
     ScanKeyData keys[3];
     ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane));
@@ -13,8 +13,9 @@ RunScan::RunScan(Relation table, Relation index, std::int32_t lane, std::int16_t
     index_rescan(scan_, keys, 3, nullptr, 0);
 }
 
-RunScan::RunScan(Relation table, Relation index, TimestampTz until)
-    : time_column_(1), slot_(table), scan_(pg::begin_index_scan(table, index, GetActiveSnapshot(), 1))
+RunScan::RunScan(const KeyTable &table, TimestampTz until)
+    : time_column_(1), slot_(table.table()),
+      scan_(pg::begin_index_scan(table.table(), table.index(), GetActiveSnapshot(), 1))
 {
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(until));

@@ -1,5 +1,5 @@
 // Reads tables that are derived from `jobs` in the order of time: one lane and rank of the queue or of what has ended,
-// or what expires. Needs no more than a table and its index, open in whatever mode.
+// or what expires.
 #pragma once
 
 #include "store/queue_scan.hpp"
@@ -9,9 +9,9 @@ namespace store {
 class RunScan {
 public:
     // Of a table whose key is (lane, rank, time, job): `until` is the last time that counts.
-    RunScan(Relation table, Relation index, std::int32_t lane, std::int16_t rank, TimestampTz until);
+    RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, TimestampTz until);
     // Of a table whose key is (time, job).
-    RunScan(Relation table, Relation index, TimestampTz until);
+    RunScan(const KeyTable &table, TimestampTz until);
     ~RunScan() { index_endscan(scan_); }
     RunScan(const RunScan &) = delete;
     RunScan &operator=(const RunScan &) = delete;

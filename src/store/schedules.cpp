@@ -29,7 +29,8 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
         CHECK_FOR_INTERRUPTS();
         if (!find(role_oid, schedule_name)) {
             start(role_oid, schedule_name);
-            if (!pg::TableWriter(table_).insert_unless_taken(out_, unique_))
+            static constexpr AttrNumber by_name[] = {role + 1, name + 1};
+            if (!pg::TableWriter(table_).insert_unless_taken(out_, by_name))
                 look_again();
             else
                 pg::renew_snapshot();

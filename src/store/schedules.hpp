@@ -14,9 +14,9 @@ namespace store {
 class Schedules {
 public:
     // Opens the table: RowExclusiveLock, inside a StatementScope, to write.
-    Schedules(const KeyTableOids &oids, LOCKMODE mode)
-        : table_(oids.table, mode), index_(oids.index, mode), lookup_(table_, index_), slot_(table_), out_(table_),
-          unique_(oids.index)
+    Schedules(const PrivateTable &table, LOCKMODE mode)
+        : table_(table.table, mode), index_(open_key(table_, table.key_columns, mode)), lookup_(table_, index_),
+          slot_(table_), out_(table_)
     {
     }
 
@@ -51,7 +51,6 @@ private:
     pg::OpenRelation index_;
     pg::IndexLookup lookup_;
     pg::Slot slot_, out_;
-    Oid unique_;
 };
 
 } // namespace store

@@ -51,9 +51,9 @@ HTAB *new_entries()
 
 } // namespace
 
-SetAside::SetAside(const Tables &tables) : table_(tables.set_aside), index_(tables.set_aside_index)
+SetAside::SetAside(const Tables &tables) : table_(tables.set_aside)
 {
-    pg::OpenRelation table(table_, AccessShareLock);
+    pg::OpenRelation table(table_.table, AccessShareLock);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
@@ -86,15 +86,15 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
 }
 
 // In conflict with itself, and with vacuum, which is short here.
-bool SetAside::lock() const { return ConditionalLockRelationOid(table_, ShareRowExclusiveLock); }
+bool SetAside::lock() const { return ConditionalLockRelationOid(table_.table, ShareRowExclusiveLock); }
 
 SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now) const
 {
     if (!lock())
         return Noted::not_now;
     // Another may have noted it since the list was read: only what the table says now counts.
-    pg::OpenRelation table(table_, NoLock);
-    pg::OpenRelation index(index_, RowExclusiveLock);
+    pg::OpenRelation table(table_.table, NoLock);
+    pg::OpenRelation index = open_key(table, table_.key_columns, RowExclusiveLock);
     pg::Slot slot(table), changed(table);
     pg::IndexLookup lookup(table, index);
     static constexpr RegProcedure equal[] = {F_UUID_EQ};
@@ -115,9 +115,10 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
     values[message_column] = message_of(error);
     ExecStoreVirtualTuple(changed);
 
+    static constexpr AttrNumber by_job[] = {job_column + 1};
     pg::TableWriter writer(table);
     if (!known)
-        return writer.insert_unless_taken(changed, index_) ? Noted::first : Noted::not_now;
+        return writer.insert_unless_taken(changed, by_job) ? Noted::first : Noted::not_now;
     ItemPointerData tid = slot->tts_tid;
     return writer.update(&tid, changed) == TM_Ok ? Noted::again : Noted::not_now;
 }
@@ -128,8 +129,8 @@ bool SetAside::forget(const pg_uuid_t *job) const
         return true;
     if (!lock())
         return false;
-    pg::OpenRelation table(table_, NoLock);
-    pg::OpenRelation index(index_, RowExclusiveLock);
+    pg::OpenRelation table(table_.table, NoLock);
+    pg::OpenRelation index = open_key(table, table_.key_columns, RowExclusiveLock);
     pg::Slot slot(table);
     pg::IndexLookup lookup(table, index);
     static constexpr RegProcedure equal[] = {F_UUID_EQ};

@@ -49,7 +49,7 @@ public:
 private:
     bool lock() const;
 
-    Oid table_, index_;
+    PrivateTable table_;
     HTAB *entries_ = nullptr; // null: there is none
 };
 

@@ -53,34 +53,31 @@ Oid find_private(const char *table)
 
 } // namespace
 
+pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
+{
+    static constexpr AttrNumber first[] = {1, 2, 3, 4};
+    pg::OpenRelation index = pg::open_unique_index(table, std::span(first, columns), lock);
+    if (!index)
+        altered(RelationGetRelationName(table), "Its primary key is missing or not valid.");
+    return index;
+}
+
 namespace {
 
-// Not by RelationGetIndexPredicate, which runs what is constant in it: functions of the user's, as whoever looks.
-bool is_partial(Relation index) { return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr); }
+[[noreturn]] void key_missing(Column column)
+{
+    altered("jobs", column == Column::id ? "The primary key on (id) is missing, deferrable or not valid."
+                                         : "The unique constraint on (job_id) is missing, deferrable or not valid.");
+}
 
 } // namespace
 
-Oid unique_index_on(Relation table, std::span<const AttrNumber> on)
+pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock)
 {
-    Oid found = InvalidOid;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
-        Form_pg_index form = index->rd_index;
-        if (!form->indisunique || !form->indisvalid || !form->indisready || !form->indimmediate ||
-            form->indnkeyatts != static_cast<int>(on.size()) || index->rd_rel->relam != BTREE_AM_OID ||
-            is_partial(index))
-            continue;
-        bool matches = true;
-        for (std::size_t i = 0; i < on.size(); ++i)
-            matches = matches && form->indkey.values[i] == on[i];
-        if (matches) {
-            found = RelationGetRelid(index);
-            break;
-        }
-    }
-    list_free(indexes);
+    const AttrNumber key[] = {tables.number[index(column)]};
+    pg::OpenRelation found = pg::open_unique_index(jobs, key, lock);
+    if (!found)
+        key_missing(column);
     return found;
 }
 
@@ -95,18 +92,6 @@ AttrNumber number_of(Relation table, const char *name)
 }
 
 namespace {
-
-KeyTableOids find_key_table(const char *name, int columns)
-{
-    KeyTableOids oids;
-    oids.table = find_private(name);
-    pg::OpenRelation table = pg::open_briefly(oids.table);
-    const AttrNumber numbers[] = {1, 2, 3, 4};
-    oids.index = unique_index_on(table, std::span(numbers, columns));
-    if (!OidIsValid(oids.index))
-        altered(name, "Its primary key is missing or not valid.");
-    return oids;
-}
 
 void map_columns(Relation table, Tables &result)
 {
@@ -132,15 +117,11 @@ void describe_jobs(Tables &result)
     require_ordinary(jobs);
     map_columns(jobs, result);
 
-    const AttrNumber id[] = {result.number[index(Column::id)]};
-    const AttrNumber key[] = {result.number[index(Column::job_id)]};
-    result.jobs_by_id = unique_index_on(jobs, id);
-    result.jobs_by_key = unique_index_on(jobs, key);
-    if (!OidIsValid(result.jobs_by_id))
-        altered("jobs", "The primary key on (id) is missing, deferrable or not valid.");
-    if (!OidIsValid(result.jobs_by_key))
-        altered("jobs", "The unique constraint on (job_id) is missing, deferrable or not valid.");
-
+    for (const Column column : {Column::id, Column::job_id}) {
+        const AttrNumber key[] = {result.number[index(column)]};
+        if (!pg::has_unique_index(jobs, key))
+            key_missing(column);
+    }
     find_in_the_way(jobs, result);
     result.queue_built = queue_state::matches(jobs, result.state);
 }
@@ -160,7 +141,7 @@ void describe_attempts(Tables &result)
     pg::OpenRelation attempts = pg::open_briefly(result.attempts);
     require_ordinary(attempts);
     const AttrNumber key[] = {number_of(attempts, "job"), number_of(attempts, "attempt")};
-    result.attempts_index = unique_index_on(attempts, key);
+    const bool has_key = pg::has_unique_index(attempts, key);
     bool as_made = attempts->rd_att->natts == static_cast<int>(std::size(wanted));
     for (std::size_t i = 0; as_made && i < std::size(wanted); ++i) {
         Form_pg_attribute attribute = pg::attribute(attempts->rd_att, static_cast<int>(i) + 1);
@@ -171,30 +152,19 @@ void describe_attempts(Tables &result)
     // A table that was altered, or that carries anything of the user's, is reached by SQL alone.
     const bool triggers = attempts->trigdesc != nullptr && attempts->trigdesc->numtriggers > 0;
     const TupleConstr *constraints = attempts->rd_att->constr;
-    result.attempts_in_the_way = !as_made || !OidIsValid(result.attempts_index) || triggers ||
-                                 attempts->rd_rules != nullptr ||
+    result.attempts_in_the_way = !as_made || !has_key || triggers || attempts->rd_rules != nullptr ||
                                  (constraints != nullptr && constraints->num_check > 1);
-}
-
-void find_set_aside(Tables &result)
-{
-    result.set_aside = find_private("set_aside");
-    pg::OpenRelation table = pg::open_briefly(result.set_aside);
-    const AttrNumber job[] = {1};
-    result.set_aside_index = unique_index_on(table, job);
-    if (!OidIsValid(result.set_aside_index))
-        altered("set_aside", "Its primary key is missing or not valid.");
 }
 
 Tables describe()
 {
     Tables result = {};
-    result.queue = find_key_table("queue", 4);
-    result.failed = find_key_table("failed", 2);
-    result.expiring = find_key_table("expiring", 2);
-    result.schedules = find_key_table("schedules", 2);
-    result.ended = find_key_table("ended", 4);
-    find_set_aside(result);
+    result.queue = {find_private("queue"), 4};
+    result.failed = {find_private("failed"), 2};
+    result.expiring = {find_private("expiring"), 2};
+    result.ended = {find_private("ended"), 4};
+    result.set_aside = {find_private("set_aside"), 1};
+    result.schedules = {find_private("schedules"), 2};
     result.state = find_private("state");
     result.lanes = find_private("lanes");
     result.types = find_table("public", "job_types");
@@ -205,11 +175,9 @@ Tables describe()
 
 void relation_changed(Datum, Oid oid)
 {
-    const Oid ours[] = {known.jobs,        known.jobs_by_id,      known.jobs_by_key,     known.queue.table,
-                        known.queue.index, known.failed.table,    known.failed.index,    known.expiring.table,
-                        known.lanes,       known.state,           known.expiring.index,  known.attempts,
-                        known.ended.table, known.ended.index,     known.set_aside,       known.set_aside_index,
-                        known.types,       known.schedules.table, known.schedules.index, InvalidOid /* everything */};
+    const Oid ours[] = {known.jobs,        known.queue.table,     known.failed.table,    known.expiring.table,
+                        known.ended.table, known.set_aside.table, known.schedules.table, known.lanes,
+                        known.state,       known.attempts,        known.types,           InvalidOid /* everything */};
     if (!is_known || std::find(std::begin(ours), std::end(ours), oid) != std::end(ours))
         forget_tables();
 }

@@ -2,21 +2,20 @@
 // write. Looked up by name again after every change to one of them: their owner may alter them at any time.
 #pragma once
 
-#include "pg/scope.hpp"
+#include "pg/heap.hpp"
 #include "store/row.hpp"
 
 namespace store {
 
-// A private table and its primary key. That of a derived table, kept in step with `jobs`, is its whole row.
-struct KeyTableOids {
-    Oid table = InvalidOid;
-    Oid index = InvalidOid;
+// A private table, whose first columns are its primary key. That of a derived table, kept in step with `jobs`, is its
+// whole row. The index is looked up once the table is locked, see open_key().
+struct PrivateTable {
+    Oid table;
+    int key_columns;
 };
 
 struct Tables {
     Oid jobs;
-    Oid jobs_by_id;
-    Oid jobs_by_key; // job_id
     std::array<AttrNumber, column_count> number;
 
     // What a direct write would skip.
@@ -26,10 +25,9 @@ struct Tables {
     ColumnSet referencing; // columns of foreign keys of theirs
     ColumnSet referenced;  // columns that a foreign key of theirs may point at
 
-    KeyTableOids queue, failed, expiring, ended;
-    Oid set_aside, set_aside_index;
-    KeyTableOids schedules; // not derived: see schedules.hpp
-    Oid lanes, state, types, attempts, attempts_index;
+    PrivateTable queue, failed, expiring, ended;
+    PrivateTable set_aside, schedules; // not derived
+    Oid lanes, state, types, attempts;
     bool attempts_in_the_way;
     bool queue_built;
 };
@@ -46,8 +44,11 @@ std::array<Oid, 5> written_with_jobs(const Tables &tables);
 // 42804 unless it is a plain heap table.
 void require_ordinary(Relation table);
 
-// A valid unique b-tree on just these columns, usable at once; InvalidOid if there is none.
-Oid unique_index_on(Relation table, std::span<const AttrNumber> on);
+// The primary key of a private table that is open, so locked. 42804 when it is missing.
+pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock);
+
+// The index on `id` or on `job_id` of `jobs`, which is open, so locked. 42804 when it is missing.
+pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock);
 
 // The number of a column, or InvalidAttrNumber.
 AttrNumber number_of(Relation table, const char *name);

@@ -35,7 +35,7 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candid
             const Keep keep = keep_of(lane, rank);
             if (keep.task != task || !keep.span)
                 continue;
-            store::RunScan run(table.table(), table.index(), lane, rank, now - *keep.span);
+            store::RunScan run(table, lane, rank, now - *keep.span);
             for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
                 found.add(*next, skip);
                 if (found.full()) {

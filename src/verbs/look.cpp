@@ -120,17 +120,18 @@ enum class Walk { waiting_and_running, running, failed };
 class Walker {
 public:
     Walker(const Tables &tables, Walk walk, pg::Nullable before)
-        : oids_(walk == Walk::failed ? tables.failed : tables.queue), table_(pg::open_briefly(oids_.table)),
-          index_(pg::open_briefly(oids_.index)), slot_(table_), job_column_(walk == Walk::failed ? 2 : 4),
+        : table_(walk == Walk::failed ? tables.failed : tables.queue, AccessShareLock), slot_(table_.table()),
+          job_column_(walk == Walk::failed ? 2 : 4),
           direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
     {
+        table_.unlock_when_closed();
         ScanKeyData key = {};
         AttrNumber keys = 0;
         if (walk == Walk::running)
             ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
         if (walk == Walk::failed && before)
             ScanKeyInit(&key, ++keys, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, before.value);
-        scan_ = pg::begin_index_scan(table_, index_, GetActiveSnapshot(), keys);
+        scan_ = pg::begin_index_scan(table_.table(), table_.index(), GetActiveSnapshot(), keys);
         index_rescan(scan_, &key, keys, nullptr, 0);
     }
     ~Walker() { index_endscan(scan_); }
@@ -158,8 +159,7 @@ private:
         return !ended_;
     }
 
-    store::KeyTableOids oids_;
-    pg::OpenRelation table_, index_;
+    store::KeyTable table_;
     pg::Slot slot_;
     int job_column_;
     ScanDirection direction_;

@@ -58,15 +58,13 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
 
 void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest)
 {
-    pg::OpenRelation table(tables.ended.table, AccessShareLock);
-    pg::OpenRelation index(tables.ended.index, AccessShareLock);
+    const store::KeyTable table(tables.ended, AccessShareLock);
     const std::int32_t lanes = store::lanes::last();
     for (std::int32_t lane = 1; lane <= lanes; ++lane)
         for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
             const Keep keep = keep_of(lane, rank);
             if (keep.span)
-                earliest.add(keep.task,
-                             end_of(keep, first_of(store::RunScan(table, index, lane, rank, DT_NOEND), skip)));
+                earliest.add(keep.task, end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND), skip)));
         }
 }
 
@@ -111,15 +109,9 @@ Dues next_due(TimestampTz now)
         earliest.add(Task::reap, now); // builds it
     } else {
         const Skip skip(tables, now);
-        {
-            pg::OpenRelation table(tables.queue.table, AccessShareLock), index(tables.queue.index, AccessShareLock);
-            earliest.add(Task::reap, first_of(store::RunScan(table, index, logic::running_lane, 0, DT_NOEND), skip));
-        }
-        {
-            pg::OpenRelation table(tables.expiring.table, AccessShareLock);
-            pg::OpenRelation index(tables.expiring.index, AccessShareLock);
-            earliest.add(Task::expire, first_of(store::RunScan(table, index, DT_NOEND), skip));
-        }
+        const store::KeyTable queue(tables.queue, AccessShareLock), expiring(tables.expiring, AccessShareLock);
+        earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND), skip));
+        earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND), skip));
         add_ended(tables, skip, earliest);
         skip.set_aside.each([&](const store::SetAside::Entry &entry) {
             for (const Task task : all_tasks)

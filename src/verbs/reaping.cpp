@@ -87,7 +87,7 @@ bool ran_out(const Row &job, TimestampTz now)
 void find_expired(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().expiring();
-    store::RunScan expiring(table.table(), table.index(), now);
+    store::RunScan expiring(table, now);
     while (!found.full())
         if (const Candidate *candidate = expiring.next())
             found.add(*candidate, skip);

@@ -353,7 +353,7 @@ std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t 
 {
     static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
     const Datum keys[] = {UUIDPGetDatum(id)};
-    pg::OpenRelation index(tables.jobs_by_id, AccessShareLock);
+    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
     pg::IndexLookup by_id(jobs, index);
     if (!by_id.find(keys, equal_uuid, slot))
         return std::nullopt;
