@@ -8,6 +8,7 @@
 #include "store/tables.hpp"
 #include "store/types.hpp"
 #include "store/unflushed.hpp"
+#include "version.hpp"
 #include "worker/commands.hpp"
 #include "worker/launcher.hpp"
 
@@ -31,6 +32,7 @@ void _PG_init(void)
         worker::watch_commands();
         worker::register_launcher();
     }
+    version::watch();
     store::watch_tables();
     store::types::watch();
     store::statement::watch();

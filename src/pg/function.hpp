@@ -1,15 +1,24 @@
 // What a C function called from SQL is made of: its declaration, its arguments, the way rows go back.
 #pragma once
 
+#include "pg/types.hpp"
 #include "prelude.hpp"
+#include "version.hpp"
 
-// Opens the body of a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
+// Opens the body of a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden. The
+// body begins only where SQL and library are of one version: so its arguments are what it takes them for.
 #define JOBS_FUNCTION(name)                                                                                            \
     extern "C" {                                                                                                       \
     PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
     PG_FUNCTION_INFO_V1(name);                                                                                         \
     }                                                                                                                  \
-    extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
+    static Datum body_of_##name(PG_FUNCTION_ARGS);                                                                     \
+    extern "C" Datum name(PG_FUNCTION_ARGS)                                                                            \
+    {                                                                                                                  \
+        version::require();                                                                                            \
+        return body_of_##name(fcinfo);                                                                                 \
+    }                                                                                                                  \
+    static Datum body_of_##name([[maybe_unused]] PG_FUNCTION_ARGS)
 
 namespace pg {
 
@@ -29,13 +38,19 @@ inline Nullable argument(FunctionCallInfo fcinfo, int number)
     return {PG_GETARG_DATUM(number), PG_ARGISNULL(number)};
 }
 
+// 42804 unless what SQL says of the function's result is what is written here: somebody may have added an attribute to its
+// type, or the function is of another version than this library.
+void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
+
 // Writes the rows of a set-returning function; each row is an array in the order of the result's columns.
 class RowSink {
 public:
-    explicit RowSink(FunctionCallInfo fcinfo)
+    // `made`: the types of what is going to be put.
+    RowSink(FunctionCallInfo fcinfo, RowType made)
     {
         InitMaterializedSRF(fcinfo, 0);
         info_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+        require_result(fcinfo, info_->setDesc, made);
     }
 
     void put(const Datum *values, const bool *nulls)
@@ -50,11 +65,12 @@ public:
     }
     void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
 
-    // A column, counted from 0, of a row that was formed here; it must not be null.
-    Datum column(HeapTuple row, int number) const
+    // A column, counted from 0, of a row that was formed here.
+    Nullable column(HeapTuple row, int number) const
     {
         bool null;
-        return heap_getattr(row, number + 1, info_->setDesc, &null);
+        const Datum value = heap_getattr(row, number + 1, info_->setDesc, &null);
+        return {value, null};
     }
 
     int columns() const { return info_->setDesc->natts; }
@@ -63,7 +79,7 @@ private:
     ReturnSetInfo *info_;
 };
 
-// The result of a function that returns one value of a named row type.
-Datum row_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
+// The result of a function that returns one value of a named row type. 42804 as above.
+Datum row_result(FunctionCallInfo fcinfo, RowType made, Datum *values, bool *nulls);
 
 } // namespace pg

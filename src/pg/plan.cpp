@@ -1,15 +1,28 @@
 #include "pg/plan.hpp"
 
+#include <algorithm>
+
 #include "pg/lock.hpp"
 
 namespace pg {
 
 namespace {
 
+// Its name is the text with the types of its parameters: a plan made for others would take a Datum for what it is not.
+// (Where they follow the columns of a table, as in the archive, an ALTER TABLE brings the same text with other types.)
 struct SavedPlan {
     SavedPlan *next;
     char *statement;
+    Oid *types;
+    std::size_t count;
     SPIPlanPtr plan;
+
+    bool is_for(const char *text, std::span<const Parameter> parameters) const
+    {
+        return std::strcmp(statement, text) == 0 &&
+               std::equal(types, types + count, parameters.begin(), parameters.end(),
+                          [](Oid type, const Parameter &parameter) { return type == parameter.type; });
+    }
 };
 
 // A backend meets a few dozen statements at most.
@@ -39,7 +52,7 @@ bool is_nothing(SPIPlanPtr plan)
 SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters)
 {
     for (SavedPlan *saved = saved_plans; saved != nullptr; saved = saved->next) {
-        if (std::strcmp(saved->statement, statement) != 0)
+        if (!saved->is_for(statement, parameters))
             continue;
         if (is_nothing(saved->plan)) {
             SPIPlanPtr plan = prepare(statement, parameters);
@@ -51,6 +64,10 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
     SPIPlanPtr plan = prepare(statement, parameters);
     auto saved = static_cast<SavedPlan *>(MemoryContextAlloc(TopMemoryContext, sizeof(SavedPlan)));
     saved->statement = MemoryContextStrdup(TopMemoryContext, statement);
+    saved->count = parameters.size();
+    saved->types = static_cast<Oid *>(MemoryContextAlloc(TopMemoryContext, sizeof(Oid) * std::max(saved->count, 1UL)));
+    for (std::size_t i = 0; i < saved->count; ++i)
+        saved->types[i] = parameters[i].type;
     saved->plan = plan;
     saved->next = saved_plans;
     saved_plans = saved;
@@ -92,6 +109,20 @@ std::uint64_t run(const char *statement, std::span<const Parameter> parameters, 
     if (code < 0)
         elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(code));
     return SPI_processed;
+}
+
+Rows query(const char *statement, std::span<const Parameter> parameters, RowType types, long row_limit, bool read_only)
+{
+    const std::uint64_t count = run(statement, parameters, row_limit, read_only);
+    SPITupleTable *table = SPI_tuptable;
+    if (table == nullptr)
+        return {nullptr, 0}; // a rule did something else instead
+    if (const char *wrong = mismatch(table->tupdesc, types))
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("a table was altered so that it cannot be used: a statement gave another row than it is to"),
+                 errdetail("%s", wrong), errcontext("SQL statement \"%s\"", statement)));
+    return {table, count};
 }
 
 } // namespace pg

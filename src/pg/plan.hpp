@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/function.hpp"
+#include "pg/types.hpp"
 #include "prelude.hpp"
 
 namespace pg {
@@ -72,10 +73,41 @@ struct Parameter {
     Nullable value;
 };
 
-// Runs a statement and returns how many rows it gave or changed; rows are in SPI_tuptable. The text is the plan's
-// name: it must hold no values. Every name in it is qualified, every operator too, since it runs under the caller's
+// Runs a statement and returns how many rows it gave or changed. The text and the parameters' types are the plan's name:
+// the text must hold no values. Every name in it is qualified, every operator too, since it runs under the caller's
 // search_path.
 std::uint64_t run(const char *statement, std::span<const Parameter> parameters, long row_limit = 0,
                   bool read_only = false);
+
+// The rows that a statement gave. Their types follow those of the tables that it read, which may have been altered before
+// the statement had its locks: so they are compared with what the code expects after it ran, and nobody else reads what
+// SPI gives. Valid until the SpiScope ends.
+class Rows {
+public:
+    std::uint64_t count() const { return count_; }
+    // Rows and columns count from 0.
+    Nullable get(std::uint64_t row, int column) const
+    {
+        bool null;
+        const Datum value = SPI_getbinval(table_->vals[row], table_->tupdesc, column + 1, &null);
+        return {value, null};
+    }
+    // The whole row.
+    void get(std::uint64_t row, Datum *values, bool *nulls) const
+    {
+        heap_deform_tuple(table_->vals[row], table_->tupdesc, values, nulls);
+    }
+
+private:
+    friend Rows query(const char *, std::span<const Parameter>, RowType, long, bool);
+    Rows(SPITupleTable *table, std::uint64_t count) : table_(table), count_(count) {}
+
+    SPITupleTable *table_;
+    std::uint64_t count_;
+};
+
+// Runs a statement for its rows. 42804 when they are not of these types.
+Rows query(const char *statement, std::span<const Parameter> parameters, RowType types, long row_limit = 0,
+           bool read_only = false);
 
 } // namespace pg

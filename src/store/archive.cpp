@@ -9,25 +9,6 @@ namespace store::archive {
 
 namespace {
 
-[[noreturn]] void altered(const char *what)
-{
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs_archive\" was altered so that it cannot be used"),
-             errdetail("%s", what), errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
-}
-
-bool both_text(Oid a, Oid b) { return (a == TEXTOID || a == VARCHAROID) && (b == TEXTOID || b == VARCHAROID); }
-
-void require_column(Relation table, const char *name, Oid type)
-{
-    const AttrNumber number = number_of(table, name);
-    if (number == InvalidAttrNumber)
-        altered(psprintf("Column \"%s\" is missing.", name));
-    const Oid actual = pg::attribute(table->rd_att, number)->atttypid;
-    if (actual != type && !both_text(actual, type))
-        altered(psprintf("Column \"%s\" has the type %s, not %s.", name, format_type_be(actual), format_type_be(type)));
-}
-
 bool is_computed(Form_pg_attribute attribute)
 {
     return attribute->attgenerated != '\0' || attribute->attidentity != '\0';
@@ -47,19 +28,23 @@ bool has_key(Relation table) { return pg::has_unique_index(table, key_of(table))
 
 } // namespace
 
-void require_usable()
+Writer::Writer(Relation jobs)
+    : jobs_(jobs), months_(RowExclusiveLock), table_(open_table(ApiTable::jobs_archive, RowExclusiveLock))
 {
-    pg::OpenRelation archive(table(), RowExclusiveLock); // as it is going to be written
-    for (const ColumnDefinition &column : columns)
-        require_column(archive, column.name, column.type);
-    require_column(archive, "archived_at", TIMESTAMPTZOID);
-    require_column(archive, "attempts", JSONBOID);
+    look();
 }
 
-Writer::Writer(Relation jobs)
-    : jobs_(jobs), months_(RowExclusiveLock), table_(table(), RowExclusiveLock), source_(sources(table_)),
-      in_the_way_(carries_anything(table_)), has_key_(has_key(table_) && table_->rd_rules == nullptr)
+// What is open here keeps its columns. But each job may bring code of the user's: triggers on `jobs` and on the archive,
+// expressions of their indexes. Those can make triggers, rules and constraints on a partition that is open.
+void Writer::look()
 {
+    pg::InMemory long_lived(memory_);
+    looked_at_ = changes_of_relations();
+    target_.reset();
+    target_oid_ = InvalidOid;
+    source_ = sources(table_);
+    in_the_way_ = carries_anything(table_);
+    has_key_ = has_key(table_) && table_->rd_rules == nullptr;
 }
 
 AttrNumber *Writer::sources(Relation table) const
@@ -76,7 +61,7 @@ AttrNumber *Writer::sources(Relation table) const
             source[i] = attempts_json;
         else if (const AttrNumber number = number_of(jobs_, NameStr(to->attname)); number > 0) {
             const Oid type = pg::attribute(jobs_->rd_att, number)->atttypid;
-            source[i] = type == to->atttypid || both_text(type, to->atttypid) ? number : nowhere;
+            source[i] = pg::stands_for(type, to->atttypid) ? number : nowhere;
         }
     }
     return source;
@@ -135,6 +120,8 @@ pg::Nullable Writer::value(TupleTableSlot *found, AttrNumber source, Datum now, 
 void Writer::add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attempts)
 {
     slot_getallattrs(jobs.found());
+    if (looked_at_ != changes_of_relations())
+        look();
     const bool direct = !settings::force_statement_path && !in_the_way_;
     Target *target = direct ? target_for(*job.time(Column::finished_at)) : nullptr;
     if (target != nullptr && target->direct)
@@ -170,7 +157,7 @@ void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz
         if (source_[i] == nowhere)
             continue;
         if (count == FUNC_MAX_ARGS)
-            altered(psprintf("It has more than %d columns to write.", FUNC_MAX_ARGS));
+            raise_altered("jobs_archive", psprintf("It has more than %d columns to write.", FUNC_MAX_ARGS));
         Form_pg_attribute column = pg::attribute(table_->rd_att, i + 1);
         row[count] = {column->atttypid, value(found, source_[i], TimestampTzGetDatum(now), attempts)};
         const char *comma = count++ == 0 ? "" : ", ";

@@ -6,12 +6,6 @@
 
 namespace store::archive {
 
-// 42P01 when it is missing.
-Oid table();
-
-// 42804 unless it has the columns that are needed.
-void require_usable();
-
 // A month of UTC by its first instant; nothing before 1970 and for what is no time: the default partition takes it.
 std::optional<TimestampTz> month_of(TimestampTz instant);
 TimestampTz next_month(TimestampTz month);
@@ -87,6 +81,8 @@ private:
         bool direct = false;
     };
 
+    // Looks again, where code of the user's may have made something of his since it was looked at.
+    void look();
     AttrNumber *sources(Relation table) const;
     bool is_plain(Relation table, const AttrNumber *source) const;
     Target *target_for(TimestampTz finished_at);
@@ -98,7 +94,8 @@ private:
     MemoryContext memory_ = CurrentMemoryContext;
     Months months_;
     pg::OpenRelation table_;
-    AttrNumber *source_;
+    std::uint64_t looked_at_; // changes_of_relations() at that time
+    AttrNumber *source_ = nullptr;
     bool in_the_way_;
     bool has_key_; // a unique constraint on (id, finished_at) that ON CONFLICT may name
     Oid target_oid_ = InvalidOid;

@@ -30,16 +30,6 @@ TimestampTz start_of(int year, int month)
 
 } // namespace
 
-Oid table()
-{
-    const Oid oid = get_relname_relid("jobs_archive", get_namespace_oid("public", false));
-    if (!OidIsValid(oid))
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"public.jobs_archive\" does not exist"),
-                 errhint("The owner of the extension makes the missing tables with: select jobs_ext.install();")));
-    return oid;
-}
-
 std::optional<TimestampTz> month_of(TimestampTz instant)
 {
     if (TIMESTAMP_NOT_FINITE(instant))
@@ -71,7 +61,7 @@ bool is_by_expression(Relation table)
 
 } // namespace
 
-Months::Months(LOCKMODE lock) : table_(table(), lock)
+Months::Months(LOCKMODE lock) : table_(open_table(ApiTable::jobs_archive, lock))
 {
     if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || is_by_expression(table_))
         return;
@@ -141,17 +131,17 @@ bool lock_months() { return ConditionalLockRelationOid(tables().state, ShareUpda
 
 bool make(TimestampTz month)
 {
-    pg::AsOwner owner(table());
+    static constexpr Oid gives[] = {BOOLOID};
+    pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TIMESTAMPTZOID, TimestampTzGetDatum(month)}};
-    pg::run("select jobs_ext.make_archive_month($1)", parameters);
-    bool null;
-    return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+    const pg::Nullable made = pg::query("select jobs_ext.make_archive_month($1)", parameters, gives).get(0, 0);
+    return made && DatumGetBool(made.value);
 }
 
 void drop(Oid partition)
 {
-    pg::AsOwner owner(table());
+    pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{OIDOID, ObjectIdGetDatum(partition)}};
     pg::run("select jobs_ext.drop_archive_month($1)", parameters);

@@ -2,6 +2,7 @@
 
 #include "pg/heap.hpp"
 #include "pg/plan.hpp"
+#include "store/tables.hpp"
 
 namespace store::attempts {
 
@@ -25,9 +26,55 @@ pg::OpenRelation open_index(Relation table, LOCKMODE lock)
     return open_key(table, static_cast<int>(std::size(by_attempt)), lock);
 }
 
+bool is_as_made(Relation table)
+{
+    bool as_made = table->rd_att->natts == static_cast<int>(std::size(attempts_columns));
+    for (std::size_t i = 0; as_made && i < std::size(attempts_columns); ++i) {
+        Form_pg_attribute attribute = pg::attribute(table->rd_att, static_cast<int>(i) + 1);
+        as_made = !attribute->attisdropped && namestrcmp(&attribute->attname, attempts_columns[i].name) == 0 &&
+                  attribute->atttypid == attempts_columns[i].type &&
+                  attribute->attnotnull == attempts_columns[i].not_null && attribute->atttypmod < 0;
+    }
+    return as_made;
+}
+
+// A table that was altered, or that carries anything of the user's, is reached by SQL alone.
+bool needs_statement(Relation table)
+{
+    const TupleConstr *constraints = table->rd_att->constr;
+    return !is_as_made(table) || !pg::has_unique_index(table, by_attempt) || table->rd_rules != nullptr ||
+           (table->trigdesc != nullptr && table->trigdesc->numtriggers > 0) ||
+           (constraints != nullptr && constraints->num_check > 1);
+}
+
+// Open and looked at: until it is closed its columns stay as they are.
+struct Attempts {
+    explicit Attempts(LOCKMODE lock)
+        : table(open_table(ApiTable::job_attempts, lock)), by_statement(is_by_statement(table))
+    {
+    }
+
+    pg::OpenRelation table;
+    bool by_statement;
+
+private:
+    static bool is_by_statement(Relation table)
+    {
+        static bool known = true;
+        static std::uint64_t known_at = 0;
+        const std::uint64_t now = version(ApiTable::job_attempts);
+        if (known_at != now) {
+            known_at = 0;
+            known = needs_statement(table);
+            known_at = now;
+        }
+        return known;
+    }
+};
+
 } // namespace
 
-void record(const Tables &tables, const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
+void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
             pg::Nullable error_details)
 {
     const std::string_view name = outcome_names[static_cast<int>(outcome)];
@@ -41,8 +88,9 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
         {TEXTOID, error_message},
         {JSONBOID, error_details},
     };
-    if (tables.attempts_in_the_way) {
-        pg::AsOwner owner(tables.attempts);
+    const Attempts attempts(RowExclusiveLock);
+    if (attempts.by_statement) {
+        pg::AsOwner owner(RelationGetRelid(attempts.table));
         pg::SpiScope spi;
         pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
                 " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
@@ -51,8 +99,7 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
         return;
     }
 
-    pg::OpenRelation table(tables.attempts, RowExclusiveLock);
-    pg::Slot slot(table);
+    pg::Slot slot(attempts.table);
     pg::start_row(slot);
     for (std::size_t i = 0; i < std::size(row); ++i) {
         slot->tts_values[i] = row[i].value.value;
@@ -60,29 +107,29 @@ void record(const Tables &tables, const Row &running, Outcome outcome, Timestamp
     }
     ExecStoreVirtualTuple(slot);
     // Whoever wrote a row of this attempt by hand must not keep the job from ending.
-    pg::TableWriter(table).insert_unless_taken(slot, by_attempt);
+    pg::TableWriter(attempts.table).insert_unless_taken(slot, by_attempt);
 }
 
-std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt)
+std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
 {
-    if (tables.attempts_in_the_way) {
-        pg::AsOwner owner(tables.attempts);
+    const Attempts attempts(AccessShareLock);
+    if (attempts.by_statement) {
+        static constexpr Oid gives[] = {TEXTOID};
+        pg::AsOwner owner(RelationGetRelid(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
-        if (pg::run("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
-                    " and attempt operator(pg_catalog.=) $2",
-                    parameters) == 0)
-            return std::nullopt;
-        const char *outcome = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-        return outcome != nullptr ? parse(outcome) : std::nullopt;
+        const pg::Rows rows = pg::query("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
+                                        " and attempt operator(pg_catalog.=) $2",
+                                        parameters, gives);
+        const pg::Nullable outcome = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
+        return outcome ? parse(TextDatumGetCString(outcome.value)) : std::nullopt;
     }
 
     static constexpr RegProcedure equal[] = {F_UUID_EQ, F_INT4EQ};
     const Datum keys[] = {UUIDPGetDatum(job), Int32GetDatum(attempt)};
-    pg::OpenRelation table = pg::open_briefly(tables.attempts);
-    pg::OpenRelation index = open_index(table, AccessShareLock);
-    pg::Slot slot(table);
-    pg::IndexLookup lookup(table, index);
+    pg::OpenRelation index = open_index(attempts.table, AccessShareLock);
+    pg::Slot slot(attempts.table);
+    pg::IndexLookup lookup(attempts.table, index);
     if (!lookup.find(keys, equal, slot))
         return std::nullopt;
     bool null;
@@ -90,37 +137,39 @@ std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, st
     return null ? std::nullopt : parse(TextDatumGetCString(outcome));
 }
 
-pg::Nullable as_json(const Tables &tables, const pg_uuid_t *job)
+pg::Nullable as_json(const pg_uuid_t *job)
 {
-    pg::AsOwner owner(tables.attempts);
+    static constexpr Oid gives[] = {JSONBOID};
+    const Attempts attempts(AccessShareLock);
+    pg::AsOwner owner(RelationGetRelid(attempts.table));
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
-    pg::run("select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('attempt', attempt, 'worker', worker,"
-            " 'started_at', started_at, 'ended_at', ended_at, 'outcome', outcome, 'error_message', error_message,"
-            " 'error_details', error_details) order by attempt)"
-            " from public.job_attempts where job operator(pg_catalog.=) $1",
-            parameters);
-    bool null;
-    const Datum all = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
-    return null ? pg::Nullable{} : SPI_datumTransfer(all, false, -1);
+    const pg::Rows rows =
+        pg::query("select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('attempt', attempt, 'worker', worker,"
+                  " 'started_at', started_at, 'ended_at', ended_at, 'outcome', outcome, 'error_message', error_message,"
+                  " 'error_details', error_details) order by attempt)"
+                  " from public.job_attempts where job operator(pg_catalog.=) $1",
+                  parameters, gives);
+    const pg::Nullable all = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
+    return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
 
-void remove(const Tables &tables, const pg_uuid_t *job)
+void remove(const pg_uuid_t *job)
 {
-    if (tables.attempts_in_the_way) {
-        pg::AsOwner owner(tables.attempts);
+    const Attempts attempts(RowExclusiveLock);
+    if (attempts.by_statement) {
+        pg::AsOwner owner(RelationGetRelid(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
         pg::run("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
         return;
     }
-    pg::OpenRelation table(tables.attempts, RowExclusiveLock);
-    pg::OpenRelation index = open_index(table, RowExclusiveLock);
-    pg::Slot slot(table);
-    pg::TableWriter writer(table);
+    pg::OpenRelation index = open_index(attempts.table, RowExclusiveLock);
+    pg::Slot slot(attempts.table);
+    pg::TableWriter writer(attempts.table);
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(job));
-    IndexScanDesc scan = pg::begin_index_scan(table, index, GetActiveSnapshot(), 1);
+    IndexScanDesc scan = pg::begin_index_scan(attempts.table, index, GetActiveSnapshot(), 1);
     index_rescan(scan, &key, 1, nullptr, 0);
     while (index_getnext_slot(scan, ForwardScanDirection, slot))
         writer.remove(&slot->tts_tid);

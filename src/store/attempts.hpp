@@ -1,24 +1,27 @@
 // The table `job_attempts`: a row for each attempt that did not succeed. It comes with what a verb does to its job, so
 // no privilege is asked of the caller; where the table carries something of the user's, that runs as its owner.
+//
+// Each call opens the table and looks at it: between two of them code of the user's may have altered it. All of them raise
+// 42P01 and 42804 as open_table() does.
 #pragma once
 
-#include "store/tables.hpp"
+#include "store/row.hpp"
 
 namespace store::attempts {
 
 enum class Outcome { failed, lease_expired, timed_out, released, cancelled };
 
 // `running` is the job's row while the attempt ran.
-void record(const Tables &tables, const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
+void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
             pg::Nullable error_details);
 
 // How an attempt of the job ended; nothing: it did not end, or succeeded.
-std::optional<Outcome> outcome_of(const Tables &tables, const pg_uuid_t *job, std::int32_t attempt);
+std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 
 // All of a job's, in order, as a JSON array of objects; null when there is none.
-pg::Nullable as_json(const Tables &tables, const pg_uuid_t *job);
+pg::Nullable as_json(const pg_uuid_t *job);
 
 // With their job.
-void remove(const Tables &tables, const pg_uuid_t *job);
+void remove(const pg_uuid_t *job);
 
 } // namespace store::attempts

@@ -146,10 +146,12 @@ std::int64_t schedule(Datum job_name, Datum schedule, Datum command, Datum begin
                  errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", TextDatumGetCString(job_name)),
                  errhint("Choose another name, or remove that job with cron.unschedule().")));
     const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, schedule}, {TEXTOID, command}};
-    if (pg::run("select cron.schedule($1, $2, $3)", parameters) != 1)
+    static constexpr Oid gives[] = {INT8OID};
+    const pg::Rows rows = pg::query("select cron.schedule($1, $2, $3)", parameters, gives);
+    const pg::Nullable number = rows.count() == 1 ? rows.get(0, 0) : pg::Nullable();
+    if (!number)
         elog(ERROR, "pg_cron did not say what it scheduled");
-    bool null;
-    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+    return DatumGetInt64(number.value);
 }
 
 bool unschedule(Datum job_name, Datum begins)

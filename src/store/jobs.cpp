@@ -75,23 +75,20 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
     }
 }
 
-pg::OpenRelation lock_table(Tables &known)
+pg::OpenRelation open_built(Tables &known)
 {
     const std::uint64_t before = lookups();
     for (;;) {
         queue_state::ensure_built();
-        known = tables();
-        Relation table = pg::try_open_relation(known.jobs, RowExclusiveLock);
-        // The lock lets invalidations in: the table may be another one now, or altered.
-        if (table != nullptr && tables().jobs == known.jobs && tables().queue_built) {
-            known = tables();
+        pg::OpenRelation table = open_table(ApiTable::jobs, RowExclusiveLock);
+        known = store::tables();
+        if (known.queue_built && known.jobs == RelationGetRelid(table)) {
             // The statement's own snapshot may be older than the queue that we find.
             if (lookups() != before)
                 pg::renew_snapshot();
-            return pg::OpenRelation(table, NoLock);
+            return table;
         }
-        if (table != nullptr)
-            relation_close(table, RowExclusiveLock);
+        table.unlock_when_closed(RowExclusiveLock);
         forget_tables();
     }
 }
@@ -101,15 +98,28 @@ pg::OpenRelation lock_table(Tables &known)
 Jobs Jobs::open()
 {
     Tables known;
-    pg::OpenRelation table = lock_table(known);
+    pg::OpenRelation table = open_built(known);
     return Jobs(known, std::move(table));
 }
 
-Jobs::Jobs(Tables known, pg::OpenRelation table)
-    : tables_(known), table_(std::move(table)),
+Jobs::Jobs(const Tables &known, pg::OpenRelation table)
+    : tables_(known), described_at_(changes()), table_(std::move(table)),
       by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
       found_(table_), out_(table_), writer_(table_), derived_(tables_)
 {
+}
+
+const Tables &Jobs::current()
+{
+    if (described_at_ == changes())
+        return tables_;
+    const Tables now = store::tables();
+    if (now.jobs != tables_.jobs || now.number != tables_.number ||
+        written_with_jobs(now) != written_with_jobs(tables_))
+        raise_altered("jobs", "A trigger, or other code on it, put another table in its place meanwhile.");
+    tables_ = now;
+    described_at_ = changes();
+    return tables_;
 }
 
 std::optional<Row> Jobs::find(const pg_uuid_t *id)
@@ -192,7 +202,7 @@ Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer q
 Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
 {
     after.set_time(Column::updated_at, settings::now());
-    if (direct(tables_, Operation::update, after.changed))
+    if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
     only_direct_ = false;
     return statement::update(tables_, after);
@@ -200,7 +210,7 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
 
 Written Jobs::remove(const Row &before, bool has_attempts)
 {
-    if (!direct(tables_, Operation::remove, 0)) {
+    if (!direct(current(), Operation::remove, 0)) {
         only_direct_ = false;
         return statement::remove(before.id()); // the trigger does the rest
     }
@@ -210,13 +220,13 @@ Written Jobs::remove(const Row &before, bool has_attempts)
         return Written::changed_meanwhile;
     derived_.follow(&before, nullptr);
     if (has_attempts)
-        attempts::remove(tables_, before.id());
+        attempts::remove(before.id());
     return Written::yes;
 }
 
 bool Jobs::insert(Row &row, bool keyed)
 {
-    if (!direct(tables_, Operation::insert, ~ColumnSet{0})) {
+    if (!direct(current(), Operation::insert, ~ColumnSet{0})) {
         only_direct_ = false;
         return statement::insert(tables_, row, keyed) == statement::Inserted::yes;
     }

@@ -23,7 +23,12 @@ public:
     // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope.
     static Jobs open();
 
+    // As they were described last; current() looks first whether they still are so.
     const Tables &tables() const { return tables_; }
+
+    // After code of the user's may have run, which can do more to `jobs` than alter it: make triggers, rules, policies,
+    // children, drop an index that is not open. 42804 when what is held here does not fit any more.
+    const Tables &current();
 
     // The version that the active snapshot sees, valid until the next find on this object.
     std::optional<Row> find(const pg_uuid_t *id);
@@ -55,7 +60,7 @@ public:
     bool lock_by_statement(const pg_uuid_t *id);
 
     // Whether writing these columns goes straight to the tables.
-    bool direct_update(ColumnSet written) const { return direct(tables_, Operation::update, written); }
+    bool direct_update(ColumnSet written) { return direct(current(), Operation::update, written); }
 
     // Whether every write of this call went straight to the tables.
     bool only_direct() const { return only_direct_; }
@@ -66,11 +71,12 @@ public:
     Derived &derived() { return derived_; }
 
 private:
-    explicit Jobs(Tables known, pg::OpenRelation table);
+    explicit Jobs(const Tables &known, pg::OpenRelation table);
 
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;
+    std::uint64_t described_at_; // changes() at that time
     pg::OpenRelation table_;
     pg::OpenRelation by_id_index_, by_key_index_;
     pg::IndexLookup by_id_;
@@ -88,10 +94,9 @@ enum class Changed { yes, no, missing };
 template <class Compute>
 Changed change(Jobs &jobs, const pg_uuid_t *id, ColumnSet written, Row &result, Compute compute)
 {
-    const bool by_statement = !jobs.direct_update(written);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
-        if (by_statement) {
+        if (!jobs.direct_update(written)) {
             if (!jobs.lock_by_statement(id))
                 return Changed::missing;
             jobs.renew_snapshot();

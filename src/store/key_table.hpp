@@ -27,7 +27,7 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 class KeyTable {
 public:
     explicit KeyTable(const PrivateTable &table, LOCKMODE lock = RowExclusiveLock)
-        : lock_(lock), table_(table.table, lock), index_(open_key(table_, table.key_columns, lock)),
+        : lock_(lock), table_(open_private(table.table, lock)), index_(open_key(table_, table.key_columns, lock)),
           lookup_(table_, index_), slot_(table_), writer_(table_, pg::TableWriter::Keys::change)
     {
     }

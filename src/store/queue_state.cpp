@@ -74,7 +74,7 @@ void require_enabled(const std::array<TriggerMark, trigger_count> &marks)
 // Row by row: readers with an older snapshot go on seeing what was there.
 void remove_all(Oid oid)
 {
-    pg::OpenRelation table(oid, RowExclusiveLock);
+    const pg::OpenRelation table = open_private(oid, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
@@ -89,7 +89,7 @@ void write_marks(Oid state, const std::array<TriggerMark, trigger_count> &marks)
 {
     remove_all(state);
     CommandCounterIncrement();
-    pg::OpenRelation table(state, RowExclusiveLock);
+    const pg::OpenRelation table = open_private(state, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
     for (int i = 0; i < trigger_count; ++i) {
@@ -109,7 +109,10 @@ void truncate(std::span<const Oid> tables)
     List *relations = NIL;
     List *oids = NIL;
     for (Oid oid : tables) {
-        relations = lappend(relations, table_open(oid, AccessExclusiveLock));
+        Relation table = table_open(oid, AccessExclusiveLock);
+        // A cursor of this session may read it, as that of the view jobs_set_aside does: 55006.
+        CheckTableNotInUse(table, "TRUNCATE");
+        relations = lappend(relations, table);
         oids = lappend_oid(oids, oid);
     }
     pg::truncate(relations, oids);
@@ -180,7 +183,8 @@ bool built_since_snapshot(const Tables &known)
 {
     if (!IsolationUsesXactSnapshot())
         return false;
-    pg::OpenRelation table = pg::open_briefly(known.state);
+    pg::OpenRelation table = open_private(known.state, AccessShareLock);
+    table.unlock_when_closed(AccessShareLock);
     pg::Slot slot(table);
     bool newer = false;
     Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
@@ -197,10 +201,9 @@ bool is_readable(const Tables &known) { return known.queue_built && !built_since
 std::int64_t rebuild()
 {
     // The lock comes first: whoever held `jobs` until now may have altered it.
-    lock_jobs(ShareRowExclusiveLock);
+    pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     const Tables known = tables();
-    pg::OpenRelation jobs(known.jobs, ShareRowExclusiveLock);
-    const auto marks = marks_on(known.jobs);
+    const auto marks = marks_on(RelationGetRelid(jobs));
     require_enabled(marks);
 
     CommandCounterIncrement();
@@ -222,7 +225,7 @@ void ensure_built()
     if (tables().queue_built)
         return;
     // Somebody else may be at it: look again once nobody can be.
-    lock_jobs(ShareRowExclusiveLock);
+    const pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     forget_tables();
     if (!tables().queue_built)
         rebuild();

@@ -2,7 +2,7 @@
 
 namespace store {
 
-const std::array<ColumnDefinition, column_count> columns = {{
+constexpr std::array<ColumnDefinition, column_count> columns_made = {{
     {"id", UUIDOID, -1, true},
     {"job_id", VARCHAROID, 100, true},
     {"job_type", VARCHAROID, 50, true},
@@ -38,6 +38,19 @@ const std::array<ColumnDefinition, column_count> columns = {{
     {"progress", JSONBOID},
     {"expires_at", TIMESTAMPTZOID},
 }};
+
+const std::array<ColumnDefinition, column_count> columns = columns_made;
+
+pg::RowType row_type()
+{
+    static constexpr auto types = [] {
+        std::array<Oid, column_count> result = {};
+        for (int i = 0; i < column_count; ++i)
+            result[i] = columns_made[i].type;
+        return result;
+    }();
+    return types;
+}
 
 std::string_view Row::text(Column column) const
 {

@@ -4,7 +4,7 @@
 #include "logic/queue_key.hpp"
 #include "logic/states.hpp"
 #include "pg/function.hpp"
-#include "prelude.hpp"
+#include "store/shape.hpp"
 
 namespace store {
 
@@ -48,14 +48,10 @@ enum class Column : int {
 
 inline constexpr int column_count = static_cast<int>(Column::expires_at) + 1;
 
-struct ColumnDefinition {
-    const char *name;
-    Oid type;
-    int longest = -1;      // characters, of a varchar
-    bool not_null = false; // every verb gives it a value
-};
-
 extern const std::array<ColumnDefinition, column_count> columns;
+
+// The composite type `job`: their types.
+pg::RowType row_type();
 
 constexpr int index(Column column) { return static_cast<int>(column); }
 

@@ -15,8 +15,8 @@ class Schedules {
 public:
     // Opens the table: RowExclusiveLock, inside a StatementScope, to write.
     Schedules(const PrivateTable &table, LOCKMODE mode)
-        : table_(table.table, mode), index_(open_key(table_, table.key_columns, mode)), lookup_(table_, index_),
-          slot_(table_), out_(table_)
+        : table_(open_private(table.table, mode)), index_(open_key(table_, table.key_columns, mode)),
+          lookup_(table_, index_), slot_(table_), out_(table_)
     {
     }
 

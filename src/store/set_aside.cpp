@@ -53,7 +53,7 @@ HTAB *new_entries()
 
 SetAside::SetAside(const Tables &tables) : table_(tables.set_aside)
 {
-    pg::OpenRelation table(table_.table, AccessShareLock);
+    const pg::OpenRelation table = open_private(table_.table, AccessShareLock);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
@@ -93,7 +93,7 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
     if (!lock())
         return Noted::not_now;
     // Another may have noted it since the list was read: only what the table says now counts.
-    pg::OpenRelation table(table_.table, NoLock);
+    const pg::OpenRelation table = open_private(table_.table, NoLock);
     pg::OpenRelation index = open_key(table, table_.key_columns, RowExclusiveLock);
     pg::Slot slot(table), changed(table);
     pg::IndexLookup lookup(table, index);
@@ -129,7 +129,7 @@ bool SetAside::forget(const pg_uuid_t *job) const
         return true;
     if (!lock())
         return false;
-    pg::OpenRelation table(table_.table, NoLock);
+    const pg::OpenRelation table = open_private(table_.table, NoLock);
     pg::OpenRelation index = open_key(table, table_.key_columns, RowExclusiveLock);
     pg::Slot slot(table);
     pg::IndexLookup lookup(table, index);

@@ -10,7 +10,7 @@ namespace {
 struct Intent {
     Intent *outer;  // a trigger of the user's may call a verb inside a verb
     int nest_level; // of the (sub)transaction that set it
-    Oid table;
+    TableId table;
     Operation operation;
     const Row *row;
     bool taken;
@@ -45,7 +45,7 @@ bool finish(Intent *intent, Row &row)
     return is_written;
 }
 
-Intent *find(Oid table, Operation operation, const pg_uuid_t *id, bool taken)
+Intent *find(TableId table, Operation operation, const pg_uuid_t *id, bool taken)
 {
     for (Intent *intent = innermost; intent != nullptr; intent = intent->outer)
         if (intent->table == table && intent->operation == operation && intent->taken == taken &&
@@ -71,7 +71,7 @@ void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId
 // The columns that go into the statement: those that change, or the one that a caller who may only cancel may write.
 ColumnSet columns_to_name(const Tables &tables, ColumnSet changed)
 {
-    if (pg_class_aclcheck(tables.jobs, GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
+    if (pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
         return changed;
     return bit(Column::cancel_requested_at);
 }
@@ -89,7 +89,7 @@ struct Arguments {
 
 } // namespace
 
-const Row *take(Oid table, Operation operation, const pg_uuid_t *id)
+const Row *take(TableId table, Operation operation, const pg_uuid_t *id)
 {
     Intent *intent = find(table, operation, id, false);
     if (intent == nullptr)
@@ -98,7 +98,7 @@ const Row *take(Oid table, Operation operation, const pg_uuid_t *id)
     return intent->row;
 }
 
-bool report(Oid table, Operation operation, const Row &written)
+bool report(TableId table, Operation operation, const Row &written)
 {
     Intent *intent = find(table, operation, written.id(), true);
     if (intent == nullptr)

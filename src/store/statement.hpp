@@ -12,9 +12,9 @@
 namespace store::statement {
 
 // For the BEFORE trigger: the row that a verb wants written in the place of this one, or null.
-const Row *take(Oid table, Operation operation, const pg_uuid_t *id);
+const Row *take(TableId table, Operation operation, const pg_uuid_t *id);
 // For the AFTER trigger: what was written. False: no verb meant it, it is a statement of a client's own.
-bool report(Oid table, Operation operation, const Row &written);
+bool report(TableId table, Operation operation, const Row &written);
 
 // Whether the caller may see and update the row; locks it until the end of the transaction.
 bool lock(const pg_uuid_t *id);

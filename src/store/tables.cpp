@@ -4,6 +4,7 @@
 
 #include "settings.hpp"
 #include "store/queue_state.hpp"
+#include "version.hpp"
 
 namespace store {
 
@@ -11,44 +12,23 @@ namespace {
 
 Tables known;
 bool is_known = false;
-std::uint64_t changes = 0; // invalidations so far that may concern us
+std::uint64_t change_count = 0; // invalidations so far that may concern us
+std::uint64_t relation_changes = 0;
 std::uint64_t looked_up = 0;
 
-[[noreturn]] void missing(const char *schema, const char *table)
+// Open to be looked at: a table of the schema jobs_ext that is as it was made.
+pg::OpenRelation open_as_made(const char *name, std::span<const ColumnDefinition> made)
 {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation \"%s.%s\" does not exist", schema, table),
-                    errhint("The owner of the extension makes the missing tables with: select jobs_ext.install();")));
-}
-
-[[noreturn]] void altered(const char *table, const char *what)
-{
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"%s\" was altered so that it cannot be used", table),
-             errdetail("%s", what), errhint("Undo the change; columns, triggers and indexes of your own may stay.")));
-}
-
-Oid find_table(const char *schema, const char *table)
-{
-    Oid schema_oid = get_namespace_oid(schema, true);
-    Oid oid = OidIsValid(schema_oid) ? get_relname_relid(table, schema_oid) : InvalidOid;
+    const Oid schema = get_namespace_oid("jobs_ext", true);
+    const Oid oid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
     if (!OidIsValid(oid))
-        missing(schema, table);
-    return oid;
-}
-
-Oid find_private(const char *table)
-{
-    Oid oid = find_table("jobs_ext", table);
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-    if (!HeapTupleIsValid(tuple))
-        missing("jobs_ext", table);
-    auto form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    const bool ours =
-        form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID && superuser_arg(form->relowner);
-    ReleaseSysCache(tuple);
-    if (!ours)
-        altered(table, "It is not the extension's own table.");
-    return oid;
+        raise_missing("jobs_ext", name);
+    pg::OpenRelation table = pg::open_briefly(oid);
+    require_fit(table, wrong_kind(table));
+    if (!superuser_arg(table->rd_rel->relowner))
+        raise_altered(name, "It is not the extension's own table.");
+    require_fit(table, wrong_columns(table, made));
+    return table;
 }
 
 } // namespace
@@ -58,7 +38,7 @@ pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
     static constexpr AttrNumber first[] = {1, 2, 3, 4};
     pg::OpenRelation index = pg::open_unique_index(table, std::span(first, columns), lock);
     if (!index)
-        altered(RelationGetRelationName(table), "Its primary key is missing or not valid.");
+        raise_altered(RelationGetRelationName(table), "Its primary key is missing or not valid.");
     return index;
 }
 
@@ -66,8 +46,9 @@ namespace {
 
 [[noreturn]] void key_missing(Column column)
 {
-    altered("jobs", column == Column::id ? "The primary key on (id) is missing, deferrable or not valid."
-                                         : "The unique constraint on (job_id) is missing, deferrable or not valid.");
+    raise_altered("jobs", column == Column::id
+                              ? "The primary key on (id) is missing, deferrable or not valid."
+                              : "The unique constraint on (job_id) is missing, deferrable or not valid.");
 }
 
 } // namespace
@@ -81,41 +62,39 @@ pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column 
     return found;
 }
 
-AttrNumber number_of(Relation table, const char *name)
-{
-    for (int number = 1; number <= table->rd_att->natts; ++number) {
-        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
-        if (!attribute->attisdropped && namestrcmp(&attribute->attname, name) == 0)
-            return static_cast<AttrNumber>(number);
-    }
-    return InvalidAttrNumber;
-}
-
 namespace {
 
-void map_columns(Relation table, Tables &result)
+// The private tables, as 30_private_tables.sql makes them.
+constexpr ColumnDefinition queue_columns[] = {
+    {"lane", INT4OID}, {"rank", INT2OID}, {"due_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
+constexpr ColumnDefinition ended_columns[] = {
+    {"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
+constexpr ColumnDefinition failed_columns[] = {{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
+constexpr ColumnDefinition expiring_columns[] = {{"expires_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
+constexpr ColumnDefinition lanes_columns[] = {{"lane", INT4OID}, {"job_type", TEXTOID}};
+constexpr ColumnDefinition state_columns[] = {
+    {"trigger_name", TEXTOID}, {"trigger_oid", OIDOID}, {"trigger_xmin", XIDOID}};
+constexpr ColumnDefinition schedules_columns[] = {
+    {"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}};
+constexpr ColumnDefinition set_aside_columns[] = {{"job", UUIDOID},
+                                                  {"task", TEXTOID},
+                                                  {"failures", INT4OID},
+                                                  {"since", TIMESTAMPTZOID},
+                                                  {"retry_at", TIMESTAMPTZOID},
+                                                  {"sqlstate", TEXTOID},
+                                                  {"message", TEXTOID}};
+
+Oid find_private(const char *name, std::span<const ColumnDefinition> made)
 {
-    for (int i = 0; i < column_count; ++i) {
-        const AttrNumber number = number_of(table, columns[i].name);
-        if (number == InvalidAttrNumber)
-            altered("jobs", psprintf("Column \"%s\" is missing.", columns[i].name));
-        Form_pg_attribute attribute = pg::attribute(table->rd_att, number);
-        const bool both_text = columns[i].type == VARCHAROID && attribute->atttypid == TEXTOID;
-        if (attribute->atttypid != columns[i].type && !both_text)
-            altered("jobs", psprintf("Column \"%s\" has the type %s, not %s.", columns[i].name,
-                                     format_type_be(attribute->atttypid), format_type_be(columns[i].type)));
-        if (attribute->attgenerated != '\0' || attribute->attidentity != '\0')
-            altered("jobs", psprintf("Column \"%s\" is generated.", columns[i].name));
-        result.number[i] = number;
-    }
+    return RelationGetRelid(open_as_made(name, made));
 }
 
 void describe_jobs(Tables &result)
 {
-    result.jobs = find_table("public", "jobs");
-    pg::OpenRelation jobs = pg::open_briefly(result.jobs);
-    require_ordinary(jobs);
-    map_columns(jobs, result);
+    pg::OpenRelation jobs = open_table_briefly(ApiTable::jobs);
+    result.jobs = TableId(static_cast<Relation>(jobs));
+    for (int i = 0; i < column_count; ++i)
+        result.number[i] = number_of(jobs, columns[i].name);
 
     for (const Column column : {Column::id, Column::job_id}) {
         const AttrNumber key[] = {result.number[index(column)]};
@@ -126,106 +105,79 @@ void describe_jobs(Tables &result)
     result.queue_built = queue_state::matches(jobs, result.state);
 }
 
-void describe_attempts(Tables &result)
-{
-    static constexpr ColumnDefinition wanted[] = {{"job", UUIDOID, -1, true},
-                                                  {"attempt", INT4OID, -1, true},
-                                                  {"worker", TEXTOID},
-                                                  {"started_at", TIMESTAMPTZOID},
-                                                  {"ended_at", TIMESTAMPTZOID, -1, true},
-                                                  {"outcome", TEXTOID, -1, true},
-                                                  {"error_message", TEXTOID},
-                                                  {"error_details", JSONBOID}};
-
-    result.attempts = find_table("public", "job_attempts");
-    pg::OpenRelation attempts = pg::open_briefly(result.attempts);
-    require_ordinary(attempts);
-    const AttrNumber key[] = {number_of(attempts, "job"), number_of(attempts, "attempt")};
-    const bool has_key = pg::has_unique_index(attempts, key);
-    bool as_made = attempts->rd_att->natts == static_cast<int>(std::size(wanted));
-    for (std::size_t i = 0; as_made && i < std::size(wanted); ++i) {
-        Form_pg_attribute attribute = pg::attribute(attempts->rd_att, static_cast<int>(i) + 1);
-        as_made = !attribute->attisdropped && namestrcmp(&attribute->attname, wanted[i].name) == 0 &&
-                  attribute->atttypid == wanted[i].type && attribute->attgenerated == '\0' &&
-                  attribute->attnotnull == wanted[i].not_null && attribute->atttypmod < 0;
-    }
-    // A table that was altered, or that carries anything of the user's, is reached by SQL alone.
-    const bool triggers = attempts->trigdesc != nullptr && attempts->trigdesc->numtriggers > 0;
-    const TupleConstr *constraints = attempts->rd_att->constr;
-    result.attempts_in_the_way = !as_made || !has_key || triggers || attempts->rd_rules != nullptr ||
-                                 (constraints != nullptr && constraints->num_check > 1);
-}
-
 Tables describe()
 {
     Tables result = {};
-    result.queue = {find_private("queue"), 4};
-    result.failed = {find_private("failed"), 2};
-    result.expiring = {find_private("expiring"), 2};
-    result.ended = {find_private("ended"), 4};
-    result.set_aside = {find_private("set_aside"), 1};
-    result.schedules = {find_private("schedules"), 2};
-    result.state = find_private("state");
-    result.lanes = find_private("lanes");
-    result.types = find_table("public", "job_types");
+    result.queue = {find_private("queue", queue_columns), 4};
+    result.failed = {find_private("failed", failed_columns), 2};
+    result.expiring = {find_private("expiring", expiring_columns), 2};
+    result.ended = {find_private("ended", ended_columns), 4};
+    result.set_aside = {find_private("set_aside", set_aside_columns), 1};
+    result.schedules = {find_private("schedules", schedules_columns), 2};
+    result.state = find_private("state", state_columns);
+    result.lanes = find_private("lanes", lanes_columns);
     describe_jobs(result);
-    describe_attempts(result);
     return result;
+}
+
+bool is_part_of(const Tables &tables, Oid relation)
+{
+    const Oid all[] = {tables.jobs.in_catalogs(), tables.queue.table, tables.failed.table,
+                       tables.expiring.table,     tables.ended.table, tables.set_aside.table,
+                       tables.schedules.table,    tables.lanes,       tables.state};
+    return std::find(std::begin(all), std::end(all), relation) != std::end(all);
 }
 
 void relation_changed(Datum, Oid oid)
 {
-    const Oid ours[] = {known.jobs,        known.queue.table,     known.failed.table,    known.expiring.table,
-                        known.ended.table, known.set_aside.table, known.schedules.table, known.lanes,
-                        known.state,       known.attempts,        known.types,           InvalidOid /* everything */};
-    if (!is_known || std::find(std::begin(ours), std::end(ours), oid) != std::end(ours))
+    ++relation_changes;
+    api_table_changed(oid);
+    if (!is_known || !OidIsValid(oid) || is_part_of(known, oid))
         forget_tables();
 }
 
-void schema_changed(Datum, int, uint32) { forget_tables(); }
+void schema_changed(Datum, int, uint32)
+{
+    any_api_table_changed();
+    forget_tables();
+}
 
 } // namespace
-
-void require_ordinary(Relation table)
-{
-    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relam != HEAP_TABLE_AM_OID ||
-        table->rd_rel->relhassubclass)
-        altered(RelationGetRelationName(table), "It is not an ordinary table.");
-}
 
 const Tables &tables()
 {
     // Bounded, since debug_discard_caches makes every look a change.
     for (int tries = 0; !is_known && tries < 10; ++tries) {
-        const std::uint64_t before = changes;
+        const std::uint64_t before = change_count;
         known = describe();
         ++looked_up;
-        is_known = changes == before; // else something changed while they were read
+        is_known = change_count == before; // else something changed while they were read
     }
     return known;
 }
 
+std::uint64_t changes() { return change_count; }
+
+std::uint64_t changes_of_relations() { return relation_changes; }
+
 std::uint64_t lookups() { return looked_up; }
 
-std::array<Oid, 5> written_with_jobs(const Tables &tables)
+std::array<Oid, 4> written_with_jobs(const Tables &tables)
 {
-    return {tables.queue.table, tables.failed.table, tables.expiring.table, tables.ended.table, tables.attempts};
+    return {tables.queue.table, tables.failed.table, tables.expiring.table, tables.ended.table};
 }
 
-Oid lock_jobs(LOCKMODE lock)
+pg::OpenRelation open_private(Oid oid, LOCKMODE lock)
 {
-    for (;;) {
-        const Oid jobs = find_table("public", "jobs");
-        pg::lock_table(jobs, lock);
-        if (get_relname_relid("jobs", get_namespace_oid("public", true)) == jobs)
-            return jobs;
-        UnlockRelationOid(jobs, lock);
-    }
+    pg::OpenRelation relation(oid, lock);
+    if (!is_known && !is_part_of(tables(), oid))
+        raise_altered(RelationGetRelationName(relation), "It was made anew a moment ago.");
+    return relation;
 }
 
 bool direct(const Tables &tables, Operation operation, ColumnSet written)
 {
-    if (settings::force_statement_path || check_enable_rls(tables.jobs, InvalidOid, true) == RLS_ENABLED)
+    if (settings::force_statement_path || check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
         return false;
     switch (operation) {
     case Operation::insert:
@@ -240,8 +192,9 @@ bool direct(const Tables &tables, Operation operation, ColumnSet written)
 
 void forget_tables()
 {
+    version::forget();
     is_known = false;
-    ++changes;
+    ++change_count;
 }
 
 void watch_tables()

@@ -1,8 +1,9 @@
-// Which tables there are, whether they are as the code relies on, and what of the user's is in the way of a direct
+// `jobs` and the private tables: where they are, whether they are as the code relies on, and what of the user's is in the way of a direct
 // write. Looked up by name again after every change to one of them: their owner may alter them at any time.
 #pragma once
 
 #include "pg/heap.hpp"
+#include "store/api_tables.hpp"
 #include "store/row.hpp"
 
 namespace store {
@@ -15,7 +16,7 @@ struct PrivateTable {
 };
 
 struct Tables {
-    Oid jobs;
+    TableId jobs;
     std::array<AttrNumber, column_count> number;
 
     // What a direct write would skip.
@@ -27,31 +28,26 @@ struct Tables {
 
     PrivateTable queue, failed, expiring, ended;
     PrivateTable set_aside, schedules; // not derived
-    Oid lanes, state, types, attempts;
-    bool attempts_in_the_way;
+    Oid lanes, state;
     bool queue_built;
 };
 
-// As they are now. 42P01 when `jobs` or another one is missing, 42804 when it is not as the code relies on.
+// As they are now. 42P01 when `jobs` or a private one is missing, 42804 when it is not as the code relies on. Whoever holds
+// a lock on `jobs` since before it was called may use what it says of `jobs` until code of the user's has run.
 const Tables &tables();
 
-// Finds `jobs` by its name and locks it, without looking at it. 42P01 when it is missing.
-Oid lock_jobs(LOCKMODE lock);
+// Opens a private table: only a superuser alters those, yet maybe while its lock was waited for. 42804
+// when that is so.
+pg::OpenRelation open_private(Oid table, LOCKMODE lock);
 
-// What a write to `jobs` may write besides: the derived tables and the attempts.
-std::array<Oid, 5> written_with_jobs(const Tables &tables);
-
-// 42804 unless it is a plain heap table.
-void require_ordinary(Relation table);
+// The derived tables, which a write to `jobs` may write besides.
+std::array<Oid, 4> written_with_jobs(const Tables &tables);
 
 // The primary key of a private table that is open, so locked. 42804 when it is missing.
 pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock);
 
 // The index on `id` or on `job_id` of `jobs`, which is open, so locked. 42804 when it is missing.
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock);
-
-// The number of a column, or InvalidAttrNumber.
-AttrNumber number_of(Relation table, const char *name);
 
 // Whether a trigger of the user's fires on it, apart from ours on `jobs` and those of foreign keys.
 enum class Operation { insert, update, remove };
@@ -66,6 +62,12 @@ void find_in_the_way(Relation jobs, Tables &result);
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.
 bool direct(const Tables &tables, Operation operation, ColumnSet written);
+
+// Another number after each change that may concern what tables() says.
+std::uint64_t changes();
+
+// Another number after each change of any relation at all: what is known of a partition counts until then.
+std::uint64_t changes_of_relations();
 
 // How often they were looked up. A call during which they were may have waited for a lock, and the queue may have been
 // built anew, or emptied, meanwhile.

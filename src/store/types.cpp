@@ -56,19 +56,19 @@ struct Cache {
                                                 [](const Element &a, Key b) { return key(a) < b; });
         return found != end && key(*found) == wanted ? found : nullptr;
     }
+    // `read()` adds the rows and returns which table they are of.
     template <class Read>
-    void load(Oid Tables::*which, Read read)
+    void load(Read read)
     {
         // Bounded, since debug_discard_caches makes every look a change.
         for (int tries = 0; !valid && tries < 10; ++tries) {
-            table = tables().*which;
             if (memory == nullptr)
                 memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext types", ALLOCSET_SMALL_SIZES);
             MemoryContextReset(memory);
             list = nullptr;
             count = 0;
             const std::uint64_t before = changes;
-            read(table);
+            table = read();
             std::sort(list, list + count, [](const Element &a, const Element &b) { return key(a) < key(b); });
             valid = changes == before;
         }
@@ -116,7 +116,11 @@ std::optional<Microseconds> optional_span(pg::Nullable value)
 // Reads the columns of job_types by name: its owner may have added some.
 class TypeReader {
 public:
-    explicit TypeReader(Relation table) : table_(table) {}
+    explicit TypeReader(Relation table)
+    {
+        for (std::size_t i = 0; i < std::size(types_columns); ++i)
+            numbers_[i] = number_of(table, types_columns[i].name);
+    }
 
     Type read(TupleTableSlot *slot)
     {
@@ -148,14 +152,11 @@ public:
 private:
     pg::Nullable column(TupleTableSlot *slot, const char *name)
     {
-        const AttrNumber number = get_attnum(RelationGetRelid(table_), name);
-        if (number <= 0)
-            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                            errmsg("table \"job_types\" was altered so that it cannot be used"),
-                            errdetail("Column \"%s\" is missing.", name)));
-        require_type(name, number);
+        std::size_t i = 0;
+        while (std::strcmp(types_columns[i].name, name) != 0)
+            ++i;
         bool null;
-        const Datum value = slot_getattr(slot, number, &null);
+        const Datum value = slot_getattr(slot, numbers_[i], &null);
         return {value, null};
     }
 
@@ -168,25 +169,7 @@ private:
         return value.value;
     }
 
-    void require_type(const char *name, AttrNumber number)
-    {
-        static constexpr ColumnDefinition expected[] = {
-            {"job_type", VARCHAROID}, {"job_category", VARCHAROID}, {"backoff", TEXTOID},
-            {"max_retries", INT4OID}, {"retry_delay_ms", INT4OID},  {"retry_delay_max", INTERVALOID},
-            {"lease", INTERVALOID},   {"timeout", INTERVALOID},     {"keep_completed", INTERVALOID},
-            {"paused", BOOLOID},      {"keep_failed", INTERVALOID}};
-        const Oid actual = pg::attribute(table_->rd_att, number)->atttypid;
-        for (const ColumnDefinition &definition : expected)
-            if (std::strcmp(definition.name, name) == 0 && definition.type != actual &&
-                !(definition.type == VARCHAROID && actual == TEXTOID) &&
-                !(definition.type == TEXTOID && actual == VARCHAROID))
-                ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                                errmsg("table \"job_types\" was altered so that it cannot be used"),
-                                errdetail("Column \"%s\" has the type %s, not %s.", name, format_type_be(actual),
-                                          format_type_be(definition.type))));
-    }
-
-    Relation table_;
+    AttrNumber numbers_[std::size(types_columns)]; // by position in there
 };
 
 // Calls `each` with a slot for every row that is committed now, whatever the transaction's isolation.
@@ -202,10 +185,9 @@ void scan_all(Relation table, Each each)
     UnregisterSnapshot(snapshot);
 }
 
-void read_types(Oid oid)
+Oid read_types()
 {
-    pg::OpenRelation table = pg::open_briefly(oid);
-    require_ordinary(table);
+    pg::OpenRelation table = open_table_briefly(ApiTable::job_types);
     TypeReader reader(table);
     scan_all(table, [&](TupleTableSlot *slot) {
         // An owner may have made the column wider than the name of a job's type can be.
@@ -214,22 +196,25 @@ void read_types(Oid oid)
         const Type type = reader.read(slot);
         known_types.add() = type;
     });
+    return RelationGetRelid(table);
 }
 
-void read_lanes(Oid oid)
+Oid read_lanes()
 {
-    pg::OpenRelation table = pg::open_briefly(oid);
+    pg::OpenRelation table = open_private(tables().lanes, AccessShareLock);
+    table.unlock_when_closed(AccessShareLock);
     scan_all(table, [&](TupleTableSlot *slot) {
         bool null;
         Lane &lane = known_lanes.add();
         lane.number = DatumGetInt32(slot_getattr(slot, 1, &null));
         copy_name(lane.type, slot_getattr(slot, 2, &null));
     });
+    return RelationGetRelid(table);
 }
 
-void load_types() { known_types.load(&Tables::types, read_types); }
+void load_types() { known_types.load(read_types); }
 
-void load_lanes() { known_lanes.load(&Tables::lanes, read_lanes); }
+void load_lanes() { known_lanes.load(read_lanes); }
 
 const Type *find(std::string_view name)
 {
@@ -347,7 +332,7 @@ namespace {
 // Under a lock that lets one transaction at a time make lanes; new types are rare.
 std::int32_t make(std::string_view type)
 {
-    pg::OpenRelation table(tables().lanes, ShareRowExclusiveLock);
+    pg::OpenRelation table = open_private(tables().lanes, ShareRowExclusiveLock);
     known_lanes.forget();
     if (auto lane = find_lane(type))
         return *lane;

@@ -23,7 +23,7 @@ JobState state_of(const store::Row &row, pg::Nullable created)
 Datum answer(FunctionCallInfo fcinfo, const store::Row &row, pg::Nullable created)
 {
     JobState state = state_of(row, created);
-    return pg::row_result(fcinfo, state.values, state.nulls);
+    return pg::row_result(fcinfo, job_state_type, state.values, state.nulls);
 }
 
 } // namespace verbs

@@ -7,7 +7,10 @@
 namespace verbs {
 
 // The row type `job_state`. `created` is null but for an enqueue.
-constexpr int job_state_columns = 12;
+inline constexpr Oid job_state_type[] = {UUIDOID,        TEXTOID,        TEXTOID,        TEXTOID,
+                                         INT4OID,        INT4OID,        UUIDOID,        TIMESTAMPTZOID,
+                                         TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID};
+constexpr int job_state_columns = std::size(job_state_type);
 struct JobState {
     Datum values[job_state_columns];
     bool nulls[job_state_columns];

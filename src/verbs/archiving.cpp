@@ -82,8 +82,7 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
     }
     const bool has_attempts = may_have_attempts(*job);
     if (keeps)
-        batch.archive->add(jobs, *job, batch.now,
-                           has_attempts ? store::attempts::as_json(jobs.tables(), job->id()) : pg::Nullable{});
+        batch.archive->add(jobs, *job, batch.now, has_attempts ? store::attempts::as_json(job->id()) : pg::Nullable{});
     switch (jobs.remove(*job, has_attempts)) {
     case store::Written::yes:
         break;

@@ -299,7 +299,7 @@ JOBS_FUNCTION(job_claim)
     check_options(pg::argument(fcinfo, 6));
     check(request);
 
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, store::row_type());
     Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }

@@ -28,7 +28,7 @@ std::optional<Row> find_by_key(Jobs &jobs, Datum key)
 // Whether the caller may see the job: by a statement of the caller's, under row security.
 bool may_see(const Jobs &jobs, const pg_uuid_t *id)
 {
-    if (check_enable_rls(jobs.tables().jobs, InvalidOid, true) != RLS_ENABLED)
+    if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
         return true;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
@@ -155,7 +155,7 @@ JOBS_FUNCTION(job_enqueue_many)
     if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("jobs must be a JSON array")));
 
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, job_state_type);
     pg::StatementScope scope("job_enqueue_many()");
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);

@@ -18,14 +18,14 @@ using store::Row;
 namespace attempts = store::attempts;
 
 // Whether this very call took effect before: a reply got lost, and the worker asks again.
-bool is_repeated(const Jobs &jobs, const Row &job, const Outcome &outcome)
+bool is_repeated(const Row &job, const Outcome &outcome)
 {
     const Status status = job.status();
     if (!was_last(job, outcome.lease) || status == Status::in_progress)
         return false;
     if (outcome.ending == Ending::complete)
         return status == Status::completed;
-    auto ended = attempts::outcome_of(jobs.tables(), &outcome.lease.job, job.number(Column::attempt));
+    auto ended = attempts::outcome_of(&outcome.lease.job, job.number(Column::attempt));
     return ended == (outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released);
 }
 
@@ -83,7 +83,7 @@ std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
         store::change(jobs, &outcome.lease.job, moves::written, row, [&](const Row &before, Row &after) {
             refusal.reset();
             if (!is_held(before, outcome.lease)) {
-                if (!is_repeated(jobs, before, outcome))
+                if (!is_repeated(before, outcome))
                     refusal = lost_lease(before);
                 return false;
             }
@@ -95,7 +95,7 @@ std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
     if (changed == store::Changed::missing)
         return missing(&outcome.lease.job);
     if (changed == store::Changed::yes && outcome.ending != Ending::complete)
-        attempts::record(jobs.tables(), running,
+        attempts::record(running,
                          outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released, now,
                          outcome.error_message, outcome.error_details);
     return refusal;

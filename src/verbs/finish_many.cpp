@@ -97,7 +97,8 @@ constexpr const char *ending_names[] = {"complete", "fail", "release"};
 JOBS_FUNCTION(job_finish_many)
 {
     JsonbContainer *list = array_argument(fcinfo, 0, "outcomes");
-    pg::RowSink sink(fcinfo);
+    static constexpr Oid gives[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
+    pg::RowSink sink(fcinfo, gives);
     pg::StatementScope scope("job_finish_many()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());

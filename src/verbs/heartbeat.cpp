@@ -122,7 +122,7 @@ JOBS_FUNCTION(job_heartbeat_many)
     JsonbContainer *list = array_argument(fcinfo, 0, "leases");
     const std::optional<Microseconds> extension = positive_span(pg::argument(fcinfo, 1), "lease");
 
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, job_state_type);
     pg::StatementScope scope("job_heartbeat_many()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());

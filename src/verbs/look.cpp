@@ -24,13 +24,13 @@ const char *column_list()
     return list.data;
 }
 
-// A statement that grows by conditions and their parameters.
+// A statement that grows by conditions and their parameters, over a table that stays open as it was looked at.
 class Select {
 public:
-    explicit Select(const char *table)
+    explicit Select(store::ApiTable table) : table_(store::open_table(table, AccessShareLock))
     {
         initStringInfo(&text_);
-        appendStringInfo(&text_, "select %s from %s where true", column_list(), table);
+        appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name(table));
     }
 
     // `condition` has one %d for the parameter's number.
@@ -57,15 +57,15 @@ public:
     std::uint64_t run(Each each)
     {
         pg::SpiScope spi;
-        const std::uint64_t rows = pg::run(text_.data, std::span(parameters_, count_), 0, true);
-        for (std::uint64_t i = 0; i < rows; ++i) {
+        const pg::Rows rows = pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
+        for (std::uint64_t i = 0; i < rows.count(); ++i) {
             Datum values[store::column_count];
             bool nulls[store::column_count];
-            heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+            rows.get(i, values, nulls);
             if (!each(values, nulls))
                 break;
         }
-        return rows;
+        return rows.count();
     }
 
     std::uint64_t run(pg::RowSink &sink)
@@ -77,6 +77,7 @@ public:
     }
 
 private:
+    pg::OpenRelation table_;
     StringInfoData text_;
     pg::Parameter parameters_[16];
     int count_ = 0;
@@ -177,12 +178,13 @@ Datum text_array(std::span<const char *const> texts)
 }
 
 // All jobs that a derived table names; while it is not built, all of those states.
-Datum show(FunctionCallInfo fcinfo, Walk walk, std::span<const char *const> states)
+Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<const char *const> states)
 {
-    pg::RowSink sink(fcinfo);
+    PreventCommandIfParallelMode(function);
+    pg::RowSink sink(fcinfo, store::row_type());
     const Tables tables = store::tables();
     if (!store::queue_state::is_readable(tables)) {
-        Select select("public.jobs");
+        Select select(store::ApiTable::jobs);
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.run(sink);
         return Datum{0};
@@ -194,7 +196,7 @@ Datum show(FunctionCallInfo fcinfo, Walk walk, std::span<const char *const> stat
         const Ids ids = walker.next(false);
         if (ids.empty())
             return Datum{0};
-        Select select("public.jobs");
+        Select select(store::ApiTable::jobs);
         select.where(among_ids, UUIDARRAYOID, ids.array());
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.newest_first();
@@ -230,7 +232,7 @@ void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
         const Ids ids = walker.next(false);
         if (ids.empty())
             return;
-        Select select("public.jobs");
+        Select select(store::ApiTable::jobs);
         select.where(among_ids, UUIDARRAYOID, ids.array());
         filter.apply(select);
         select.run([&](Datum *values, bool *nulls) {
@@ -253,7 +255,7 @@ void list(const Filter &filter, pg::RowSink &sink)
         list_failed(tables, filter, sink);
         return;
     }
-    Select select("public.jobs");
+    Select select(store::ApiTable::jobs);
     if (status == logic::Status::in_progress && store::queue_state::is_readable(tables)) {
         Walker walker(tables, Walk::running, {});
         const Ids ids = walker.next(true);
@@ -267,7 +269,7 @@ void list(const Filter &filter, pg::RowSink &sink)
 }
 
 // From a table that has the columns of a job; null if it is not there.
-HeapTuple find_in(const char *table, pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+HeapTuple find_in(store::ApiTable table, pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
 {
     HeapTuple found = nullptr;
     MemoryContext caller = CurrentMemoryContext;
@@ -288,16 +290,17 @@ HeapTuple find_in(const char *table, pg::Nullable id, pg::Nullable job_id, const
 
 HeapTuple find_job(pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
 {
-    HeapTuple found = find_in("public.jobs", id, job_id, sink);
-    return found != nullptr ? found : find_in("public.jobs_archive", id, job_id, sink);
+    HeapTuple found = find_in(store::ApiTable::jobs, id, job_id, sink);
+    return found != nullptr ? found : find_in(store::ApiTable::jobs_archive, id, job_id, sink);
 }
 
 JOBS_FUNCTION(job_get)
 {
+    PreventCommandIfParallelMode("job_get()");
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     require_one(id, job_id);
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, store::row_type());
     if (HeapTuple job = find_job(id, job_id, sink))
         sink.put(job);
     return Datum{0};
@@ -305,6 +308,7 @@ JOBS_FUNCTION(job_get)
 
 JOBS_FUNCTION(job_list)
 {
+    PreventCommandIfParallelMode("job_list()");
     Filter filter;
     filter.status = pg::argument(fcinfo, 0);
     filter.job_type = pg::argument(fcinfo, 1);
@@ -319,7 +323,7 @@ JOBS_FUNCTION(job_list)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("unknown status \"%s\"", TextDatumGetCString(filter.status.value)),
                         errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, store::row_type());
     list(filter, sink);
     return Datum{0};
 }
@@ -327,19 +331,19 @@ JOBS_FUNCTION(job_list)
 JOBS_FUNCTION(active_jobs)
 {
     static constexpr const char *states[] = {"pending", "queued", "in_progress"};
-    return show(fcinfo, Walk::waiting_and_running, states);
+    return show(fcinfo, "jobs_ext.active_jobs()", Walk::waiting_and_running, states);
 }
 
 JOBS_FUNCTION(running_jobs)
 {
     static constexpr const char *states[] = {"in_progress"};
-    return show(fcinfo, Walk::running, states);
+    return show(fcinfo, "jobs_ext.running_jobs()", Walk::running, states);
 }
 
 JOBS_FUNCTION(failed_jobs)
 {
     static constexpr const char *states[] = {"failed"};
-    return show(fcinfo, Walk::failed, states);
+    return show(fcinfo, "jobs_ext.failed_jobs()", Walk::failed, states);
 }
 
 } // namespace verbs

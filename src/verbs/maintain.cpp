@@ -200,14 +200,15 @@ Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
     const Skip skip(store::tables(), now);
     {
         Jobs jobs = Jobs::open();
-        // Here, so that a table that is locked is no fault of a job.
+        // Here, so that a table that is locked, or was altered, is no fault of a job.
         for (const Oid table : store::written_with_jobs(jobs.tables()))
             pg::lock_table(table, RowExclusiveLock);
+        (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
         work.find(jobs, skip, now, candidates);
     }
     counts.more = candidates.full();
     if (work.task == Task::archive && !candidates.all().empty()) {
-        store::archive::require_usable();
+        (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock); // as it is going to be written
         if (prepare_months(candidates, may_alter, now, counts)) {
             counts.more = true;
             return counts;

@@ -44,7 +44,7 @@ void check(const NewJob &wanted)
 
 bool may_see(const store::Jobs &jobs, const pg_uuid_t *id)
 {
-    if (check_enable_rls(jobs.tables().jobs, InvalidOid, true) != RLS_ENABLED)
+    if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
         return true;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};

@@ -18,7 +18,7 @@ JOBS_FUNCTION(job_next)
     request.category = pg::argument(fcinfo, 6);
     check(request);
 
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, store::row_type());
     pg::StatementScope scope("job_next()");
     store::Jobs jobs = store::Jobs::open();
     require_claim(jobs.tables());

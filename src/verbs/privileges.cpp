@@ -6,7 +6,7 @@ namespace {
 
 void require(const store::Tables &tables, AclMode mode)
 {
-    const AclResult result = pg_class_aclcheck(tables.jobs, GetUserId(), mode);
+    const AclResult result = pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), mode);
     if (result != ACLCHECK_OK)
         aclcheck_error(result, OBJECT_TABLE, "jobs");
 }
@@ -26,7 +26,7 @@ void require_update(const store::Tables &tables)
 void require_cancel(const store::Tables &tables)
 {
     const AttrNumber column = tables.number[store::index(store::Column::cancel_requested_at)];
-    if (pg_attribute_aclcheck(tables.jobs, column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+    if (pg_attribute_aclcheck(tables.jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
         require(tables, ACL_UPDATE);
     require(tables, ACL_SELECT);
 }
@@ -34,7 +34,7 @@ void require_cancel(const store::Tables &tables)
 void require_claim(const store::Tables &tables)
 {
     require_update(tables);
-    if (check_enable_rls(tables.jobs, InvalidOid, true) == RLS_ENABLED)
+    if (check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                         errmsg("role \"%s\" is under row security on jobs and cannot claim",
                                GetUserNameFromId(GetUserId(), false)),

@@ -68,9 +68,8 @@ bool reap(Batch &batch, const Candidate &candidate)
     ItemPointerData queue_row = candidate.tid;
     if (!update(jobs, *before, after, &queue_row))
         return false;
-    attempts::record(jobs.tables(), running,
-                     timed_out ? attempts::Outcome::timed_out : attempts::Outcome::lease_expired, batch.now, message,
-                     {});
+    attempts::record(running, timed_out ? attempts::Outcome::timed_out : attempts::Outcome::lease_expired, batch.now,
+                     message, {});
     Counts &counts = batch.counts;
     ++(timed_out ? counts.timeouts : counts.leases);
     const Status status = after.status();

@@ -28,10 +28,11 @@ const char *detail(const char *reason, const Row *job)
     return json.data;
 }
 
+// Where the archive is missing or can't be used, it holds nothing: whoever asked learns that there is no such job.
 bool in_archive(const char *statement, pg::Parameter parameter)
 {
-    const Oid archive = get_relname_relid("jobs_archive", get_namespace_oid("public", false));
-    if (!OidIsValid(archive) || pg_class_aclcheck(archive, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+    const pg::OpenRelation archive = store::open_if_usable(store::ApiTable::jobs_archive, AccessShareLock);
+    if (!archive || pg_class_aclcheck(RelationGetRelid(archive), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
         return false;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {parameter};

@@ -11,6 +11,9 @@ namespace {
 
 enum Found { schedule, command, active, database, username, last_run_at, last_status, last_message, found_columns };
 
+constexpr Oid found_types[] = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
+static_assert(std::size(found_types) == found_columns);
+
 // pg_cron writes a row of cron.job_run_details for each run, unless cron.log_run is off.
 constexpr char statement[] =
     "select j.schedule, j.command, j.active, j.database, j.username, r.at, r.status, r.return_message"
@@ -69,23 +72,24 @@ void put_row(pg::RowSink &sink, store::Schedules &memory, const pg::Nullable *fo
 
 JOBS_FUNCTION(scheduled_jobs)
 {
-    pg::RowSink sink(fcinfo);
+    static constexpr Oid gives[] = {TEXTOID,  TEXTOID, TEXTOID, JSONBOID, INT4OID,
+                                    JSONBOID, BOOLOID, TEXTOID, TEXTOID,  TIMESTAMPTZOID,
+                                    TEXTOID,  TEXTOID, UUIDOID, INT8OID,  TIMESTAMPTZOID};
+    PreventCommandIfParallelMode("jobs_ext.scheduled_jobs()");
+    pg::RowSink sink(fcinfo, gives);
     if (!store::cron::installed())
         return Datum{0};
     store::Schedules memory(store::tables().schedules, AccessShareLock);
     pg::RowMemory memory_of_row;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TEXTOID, CStringGetTextDatum(cron_command_begin)}};
-    const std::uint64_t rows = pg::run(statement, parameters, 0, true);
-    for (std::uint64_t i = 0; i < rows; ++i) {
+    const pg::Rows rows = pg::query(statement, parameters, found_types, 0, true);
+    for (std::uint64_t i = 0; i < rows.count(); ++i) {
         CHECK_FOR_INTERRUPTS();
         pg::RowMemory::Use use(memory_of_row);
         pg::Nullable found[found_columns];
-        for (int column = 0; column < found_columns; ++column) {
-            bool null;
-            const Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1, &null);
-            found[column] = {value, null};
-        }
+        for (int column = 0; column < found_columns; ++column)
+            found[column] = rows.get(i, column);
         put_row(sink, memory, found);
     }
     return Datum{0};

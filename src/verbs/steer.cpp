@@ -119,7 +119,7 @@ JOBS_FUNCTION(job_cancel)
     Row row =
         steer(jobs, id, job_id, [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
     if (request.ended_attempt)
-        attempts::record(jobs.tables(), request.running, attempts::Outcome::cancelled, now, request.reason, {});
+        attempts::record(request.running, attempts::Outcome::cancelled, now, request.reason, {});
     return answer(fcinfo, row);
 }
 

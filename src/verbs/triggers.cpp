@@ -29,16 +29,16 @@ constexpr TriggerEvent when_bits = TRIGGER_EVENT_TIMINGMASK | TRIGGER_EVENT_ROW;
 
 // The trigger's context, once it is sure that the right table fires it at the right moment: anybody may name our
 // functions in a trigger on a table of his own, and an owner in one more on ours.
-TriggerData *context_of(FunctionCallInfo fcinfo, Oid expected, const char *table, bool fits_event(TriggerEvent))
+TriggerData *context_of(FunctionCallInfo fcinfo, store::ApiTable table, bool fits_event(TriggerEvent))
 {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("this function is a trigger of the table \"%s\"", table)));
+                        errmsg("this function is a trigger of the table \"%s\"", name(table))));
     auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
-    if (RelationGetRelid(trigger->tg_relation) != expected || !fits_event(trigger->tg_event))
+    if (store::find_table(table) != store::TableId(trigger->tg_relation) || !fits_event(trigger->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("trigger \"%s\" on \"%s\" uses a function that serves one trigger of the table \"%s\"",
-                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), table),
+                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), name(table)),
                         errhint("Drop the trigger; select jobs_ext.install() makes those that are needed.")));
     return trigger;
 }
@@ -73,7 +73,7 @@ HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, cons
     return heap_modify_tuple_by_cols(tuple, descriptor, count, numbers, values, nulls);
 }
 
-bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs, GetUserId()); }
+bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs.in_catalogs(), GetUserId()); }
 
 Datum json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
 
@@ -335,7 +335,7 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
 }
 
 // Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
-void record_attempt(const Tables &tables, const Row &before, const Row &after)
+void record_attempt(const Row &before, const Row &after)
 {
     using store::attempts::Outcome;
     const Status to = after.status();
@@ -343,7 +343,7 @@ void record_attempt(const Tables &tables, const Row &before, const Row &after)
         return;
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
-    store::attempts::record(tables, before, outcome, *after.time(Column::updated_at),
+    store::attempts::record(before, outcome, *after.time(Column::updated_at),
                             outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {});
 }
 
@@ -360,8 +360,9 @@ std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t 
     return store::read_row(tables, slot);
 }
 
-void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const Row *after)
+void keep_in_step(Relation jobs, const Row *before, const Row *after)
 {
+    const Tables tables = store::tables(); // as they are after what recording the attempt has run
     pg::Slot slot(jobs);
     store::Derived derived(tables);
     const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
@@ -371,7 +372,7 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
     if (after != nullptr)
         derived.follow(after, latest);
     if (latest == nullptr && before != nullptr)
-        store::attempts::remove(tables, before->id());
+        store::attempts::remove(before->id());
 }
 
 } // namespace
@@ -379,7 +380,7 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
 JOBS_FUNCTION(jobs_before_row)
 {
     const Tables tables = store::tables();
-    TriggerData *trigger = context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) {
+    TriggerData *trigger = context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & when_bits) == before_row && !TRIGGER_FIRED_BY_DELETE(event);
     });
     const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
@@ -392,7 +393,7 @@ JOBS_FUNCTION(jobs_after_row)
 {
     const Tables tables = store::tables();
     TriggerData *trigger =
-        context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) { return (event & when_bits) == after_row; });
+        context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) { return (event & when_bits) == after_row; });
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
     const bool updated = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
@@ -404,15 +405,15 @@ JOBS_FUNCTION(jobs_after_row)
     if (inserted) {
         store::require_complete(first);
         store::statement::report(tables.jobs, Operation::insert, first);
-        keep_in_step(tables, trigger->tg_relation, nullptr, &first);
+        keep_in_step(trigger->tg_relation, nullptr, &first);
     } else if (updated) {
         const Row after = read(tables, trigger->tg_newtuple, descriptor);
         store::require_complete(after);
         if (!store::statement::report(tables.jobs, Operation::update, after) && known && !is_replica())
-            record_attempt(tables, first, after);
-        keep_in_step(tables, trigger->tg_relation, known ? &first : nullptr, &after);
+            record_attempt(first, after);
+        keep_in_step(trigger->tg_relation, known ? &first : nullptr, &after);
     } else if (known) {
-        keep_in_step(tables, trigger->tg_relation, &first, nullptr);
+        keep_in_step(trigger->tg_relation, &first, nullptr);
     }
     PopActiveSnapshot();
     CommandCounterIncrement();
@@ -422,7 +423,7 @@ JOBS_FUNCTION(jobs_after_row)
 JOBS_FUNCTION(jobs_after_truncate)
 {
     const Tables tables = store::tables();
-    context_of(fcinfo, tables.jobs, "jobs", [](TriggerEvent event) {
+    context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & when_bits) == after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
     store::queue_state::forget_rows(tables);
@@ -432,8 +433,7 @@ JOBS_FUNCTION(jobs_after_truncate)
 // Tells every backend that what it knows of the types is stale.
 JOBS_FUNCTION(job_types_changed)
 {
-    const Tables tables = store::tables();
-    TriggerData *trigger = context_of(fcinfo, tables.types, "job_types", [](TriggerEvent) { return true; });
+    TriggerData *trigger = context_of(fcinfo, store::ApiTable::job_types, [](TriggerEvent) { return true; });
     CacheInvalidateRelcache(trigger->tg_relation);
     shared::notes::anything_changed();
     return PointerGetDatum(nullptr);

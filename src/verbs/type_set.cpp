@@ -61,18 +61,21 @@ JOBS_FUNCTION(job_type_set)
     check_not_negative(given(10), "keep_failed");
 
     PreventCommandIfReadOnly("job_type_set()");
+    PreventCommandIfParallelMode("job_type_set()");
     MemoryContext caller = CurrentMemoryContext;
+    const pg::OpenRelation types = store::open_table(store::ApiTable::job_types, RowExclusiveLock);
     pg::SpiScope spi;
-    if (pg::run(statement, parameters) != 1)
+    const pg::Rows rows = pg::query(statement, parameters, parameter_types);
+    if (rows.count() != 1)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
                                TextDatumGetCString(given(0).value))));
     store::lanes::of(TextDatumGetCString(given(0).value));
     Datum values[std::size(parameter_types)];
     bool nulls[std::size(parameter_types)];
-    heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+    rows.get(0, values, nulls);
     MemoryContextSwitchTo(caller);
-    return pg::row_result(fcinfo, values, nulls);
+    return pg::row_result(fcinfo, parameter_types, values, nulls);
 }
 
 } // namespace verbs

@@ -1,5 +1,6 @@
 // job_wait: until a job has ended.
 #include "pg/scope.hpp"
+#include "store/api_tables.hpp"
 #include "store/row.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/look.hpp"
@@ -19,12 +20,23 @@ struct Found {
 // Under row security, functions of the user's policies run: whatever they lock stays locked.
 bool runs_code_of_theirs()
 {
-    for (const char *table : {"jobs", "jobs_archive"}) {
-        const Oid oid = get_relname_relid(table, get_namespace_oid("public", false));
-        if (OidIsValid(oid) && check_enable_rls(oid, InvalidOid, true) == RLS_ENABLED)
+    for (const store::ApiTable which : {store::ApiTable::jobs, store::ApiTable::jobs_archive}) {
+        const std::optional<store::TableId> table = store::find_table(which);
+        if (table && check_enable_rls(table->in_catalogs(), InvalidOid, true) == RLS_ENABLED)
             return true;
     }
     return TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+// A column of it that has to be there: a row put into the archive by hand may lack any.
+Datum required(const pg::RowSink &sink, HeapTuple row, store::Column column)
+{
+    const pg::Nullable value = sink.column(row, store::index(column));
+    if (!value)
+        ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                        errmsg("column \"%s\" of the job is null", store::columns[store::index(column)].name),
+                        errhint("Somebody wrote it so, in jobs without its constraint or in jobs_archive.")));
+    return value.value;
 }
 
 // With a snapshot of its own; keeps no lock if it can, since the caller may go to sleep.
@@ -39,8 +51,8 @@ Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
     }
     PopActiveSnapshot();
     if (found.row != nullptr) {
-        found.id = *DatumGetUUIDP(sink.column(found.row, store::index(store::Column::id)));
-        char *status = TextDatumGetCString(sink.column(found.row, store::index(store::Column::status)));
+        found.id = *DatumGetUUIDP(required(sink, found.row, store::Column::id));
+        char *status = TextDatumGetCString(required(sink, found.row, store::Column::status));
         const std::optional<logic::Status> parsed = logic::parse_status(status);
         found.ended = parsed && logic::ended(*parsed);
     }
@@ -59,7 +71,8 @@ JOBS_FUNCTION(job_wait)
     pg::Nullable id = pg::argument(fcinfo, 0);
     pg::Nullable job_id = pg::argument(fcinfo, 1);
     require_one(id, job_id);
-    pg::RowSink sink(fcinfo);
+    PreventCommandIfParallelMode("job_wait()");
+    pg::RowSink sink(fcinfo, store::row_type());
     Waiting waiting(pg::argument(fcinfo, 2), shared::Purpose::end);
     pg_uuid_t job;
     for (bool known = false;;) {

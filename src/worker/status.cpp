@@ -89,11 +89,17 @@ void send(pg::RowSink &sink, const Database &database)
     line.send(sink);
 }
 
+// What a line is made of: the counters come last.
+constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+                              TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID,        INT8OID,
+                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
+                              INT8OID, INT8OID, INT8OID,        INT8OID};
+
 } // namespace
 
 JOBS_FUNCTION(maintenance_status)
 {
-    pg::RowSink sink(fcinfo);
+    pg::RowSink sink(fcinfo, line_types);
     shared::Board *board = shared::board();
     if (board == nullptr) {
         Line line;

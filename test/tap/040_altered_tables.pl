@@ -394,7 +394,7 @@ try_alteration('NOT NULL of job_types dropped',
 try_alteration('column added to job_types', 'alter table job_types add column mine text', \@right);
 try_alteration('primary key of job_types dropped', 'alter table job_types drop constraint job_types_pkey', \@right);
 try_alteration('job_types emptied', 'truncate job_types', [ '22023', ($fine) x 4 ]);
-try_alteration('job_types dropped', 'drop table job_types', \@missing, undo => 'select jobs_ext.install()');
+try_alteration('job_types dropped', 'drop table job_types', [ '42P01', '42P01', $fine, '42P01', $fine ], undo => 'select jobs_ext.install()');
 try_alteration('job_types a view',
 	'alter table job_types rename to types2; create view job_types as table types2', \@types_altered,
 	undo => 'drop view job_types; alter table types2 rename to job_types');
@@ -406,12 +406,12 @@ try_alteration('a type of a very long name', "alter table job_types alter job_ty
 	more => [ "select job_enqueue(repeat('x', 10000))", "select job_enqueue(repeat('x', 200))" ], more_states => [ '22023', '22023' ], query => 'select count(*) from jobs where length(job_type) > 50', answer => 0);
 try_alteration('trigger of job_types disabled', 'alter table job_types disable trigger user', \@right);
 
-# job_attempts.
+# job_attempts, of which only what does not complete has a need.
 try_alteration('column added to job_attempts',
 	'alter table job_attempts add column mine text default 1', \@right,
 	query => 'select count(*), count(mine) from job_attempts', answer => '3|3');
 try_alteration('column of job_attempts dropped',
-	'alter table job_attempts drop column worker', [ $fine, $fine, $fine, '42703', $fine ],
+	'alter table job_attempts drop column worker', [ $fine, $fine, $fine, '42804', $fine ],
 	undo => 'alter table job_attempts add column worker text');
 try_alteration('column of job_attempts of another type',
 	'alter table job_attempts alter attempt type bigint, alter outcome type varchar(20)', \@right,
@@ -428,10 +428,10 @@ try_alteration('NOT NULL on job_attempts',
 try_alteration('primary key of job_attempts dropped',
 	'alter table job_attempts drop constraint job_attempts_pkey', \@right);
 try_alteration('job_attempts a view',
-	'alter table job_attempts rename to attempts2; create view job_attempts as table attempts2', \@altered,
+	'alter table job_attempts rename to attempts2; create view job_attempts as table attempts2', [ $fine, $fine, $fine, '42804', $fine ],
 	undo => 'drop view job_attempts; alter table attempts2 rename to job_attempts');
 try_alteration('job_attempts dropped',
-	'drop table job_attempts cascade', \@missing, undo => 'select jobs_ext.install()');
+	'drop table job_attempts cascade', [ $fine, $fine, $fine, '42P01', $fine ], undo => 'select jobs_ext.install()');
 try_alteration('foreign key on job_attempts',
 	'alter table job_attempts add foreign key (job) references jobs', \@right);
 
@@ -440,7 +440,7 @@ my $unknown = "'00000000-0000-0000-0000-00000000ffff'";
 try_alteration('column of jobs_archive dropped',
 	'alter table jobs_archive drop column worker', \@right,
 	more => [ "select job_get($unknown)", "select job_complete($unknown, $unknown)" ],
-	more_states => [ '42703', 'PT404' ]);
+	more_states => [ '42804', 'PT404' ]);
 try_alteration('jobs_archive dropped',
 	'drop table jobs_archive', \@right,
 	more => [ "select job_get($unknown)", "select job_complete($unknown, $unknown)" ],
