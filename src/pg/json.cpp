@@ -28,6 +28,17 @@ bool is_object(const JsonbValue &value)
     return value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data);
 }
 
+Datum from_text(const char *text, Oid type, const char *key)
+{
+    // The types' own messages repeat the whole; nothing that is valid is longer.
+    if (std::strlen(text) > excerpt_characters)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                        errmsg("\"%s\" is not of type %s: \"%s\"", key, format_type_be(type), excerpt(text))));
+    Oid input, parameter;
+    getTypeInputInfo(type, &input, &parameter);
+    return OidInputFunctionCall(input, const_cast<char *>(text), parameter, -1);
+}
+
 Nullable sql_value(const JsonbValue &value, Oid type, const char *key)
 {
     if (type == JSONBOID)
@@ -35,11 +46,7 @@ Nullable sql_value(const JsonbValue &value, Oid type, const char *key)
     if (value.type == jbvNull)
         return {};
     char *text = scalar_text(value, key);
-    if (type == TEXTOID)
-        return CStringGetTextDatum(text);
-    Oid input, parameter;
-    getTypeInputInfo(type, &input, &parameter);
-    return OidInputFunctionCall(input, text, parameter, -1);
+    return type == TEXTOID ? CStringGetTextDatum(text) : from_text(text, type, key);
 }
 
 } // namespace pg

@@ -1,6 +1,7 @@
 // Reading jsonb arguments.
 #pragma once
 
+#include "pg/excerpt.hpp"
 #include "pg/function.hpp"
 #include "pg/sqlstate.hpp"
 #include "prelude.hpp"
@@ -48,6 +49,10 @@ Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 
 bool is_object(const JsonbValue &value);
 
+// What the type's input function makes of the text; 22P02, or the SQLSTATE of that function, for what it is not. Not for
+// types whose values can be long.
+Datum from_text(const char *text, Oid type, const char *key);
+
 // While it lives, errors say which element of an array argument they are about.
 class ElementContext {
 public:
@@ -78,7 +83,7 @@ private:
         MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
         const ErrorData *error = CopyErrorData();
         MemoryContextSwitchTo(before);
-        errmsg_internal("element %d of %s: %s", context->position, context->argument_, error->message);
+        errmsg_internal("element %d of %s: %s", context->position, context->argument_, message_excerpt(error->message));
     }
 
     const char *argument_;

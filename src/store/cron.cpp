@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 
 namespace store::cron {
@@ -112,7 +113,7 @@ void require_known(const logic::Cron &cron, const char *schedule)
                          (cron.last_day && setting("cron.launch_active_jobs") == nullptr);
     if (too_new)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("this pg_cron is too old for the schedule \"%s\"", schedule),
+                        errmsg("this pg_cron is too old for the schedule \"%s\"", pg::excerpt(schedule)),
                         errhint("Intervals of seconds need pg_cron 1.5, and $ for the last day of the month needs 1.6;"
                                 " the finest schedule before is every minute: * * * * *")));
 }
@@ -141,10 +142,9 @@ std::int64_t schedule(Datum job_name, Datum schedule, Datum command, Datum begin
     if (pg::run("select 1 from cron.job where jobname::pg_catalog.text operator(pg_catalog.=) $1"
                 " and username operator(pg_catalog.=) current_user and not pg_catalog.starts_with(command, $2)",
                 ours) > 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_DUPLICATE_OBJECT),
-                 errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", TextDatumGetCString(job_name)),
-                 errhint("Choose another name, or remove that job with cron.unschedule().")));
+        ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+                        errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", pg::text_excerpt(job_name)),
+                        errhint("Choose another name, or remove that job with cron.unschedule().")));
     const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, schedule}, {TEXTOID, command}};
     static constexpr Oid gives[] = {INT8OID};
     const pg::Rows rows = pg::query("select cron.schedule($1, $2, $3)", parameters, gives);

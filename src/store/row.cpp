@@ -1,5 +1,7 @@
 #include "store/row.hpp"
 
+#include "pg/excerpt.hpp"
+
 namespace store {
 
 constexpr std::array<ColumnDefinition, column_count> columns_made = {{
@@ -69,8 +71,7 @@ logic::Status Row::status() const
     auto status = logic::parse_status(name);
     if (!status)
         ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("job %s has the unknown status \"%.*s\"", to_text(id()), static_cast<int>(name.size()),
-                               name.data()),
+                        errmsg("job %s has the unknown status \"%s\"", to_text(id()), pg::excerpt(name)),
                         errhint("The constraint check_status of jobs was dropped or altered.")));
     return *status;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/excerpt.hpp"
 #include "pg/heap.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -87,7 +88,8 @@ void relation_changed(Datum, Oid oid)
 void copy_name(char *to, Datum text)
 {
     auto packed = PG_DETOAST_DATUM_PACKED(text);
-    const auto size = std::min<std::size_t>(VARSIZE_ANY_EXHDR(packed), type_name_bytes - 1);
+    const int size =
+        pg_mbcliplen(VARDATA_ANY(packed), static_cast<int>(VARSIZE_ANY_EXHDR(packed)), type_name_bytes - 1);
     std::memcpy(to, VARDATA_ANY(packed), size);
     to[size] = '\0';
 }
@@ -265,10 +267,10 @@ Type defaults()
     initStringInfo(&hint);
     for (const Near &near : nearest)
         if (near.name != nullptr)
-            appendStringInfo(&hint, "%s\"%s\"", hint.len == 0 ? "The nearest known types are " : ", ", near.name);
-    appendStringInfo(&hint, "%sjob_type_set(job_type => …) registers a type.", hint.len == 0 ? "" : ". ");
-    ereport(ERROR, (errcode(sqlstate::bad_argument),
-                    errmsg("unknown job type \"%.*s\"", static_cast<int>(name.size()), name.data()),
+            appendStringInfo(&hint, "%s\"%s\"", hint.len == 0 ? "The nearest known types are " : ", ",
+                             pg::excerpt(near.name));
+    appendStringInfo(&hint, "%sjob_type_set(job_type => ...) registers a type.", hint.len == 0 ? "" : ". ");
+    ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown job type \"%s\"", pg::excerpt(name)),
                     errhint("%s", hint.data)));
 }
 

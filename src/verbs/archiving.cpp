@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "pg/attempt.hpp"
+#include "pg/excerpt.hpp"
 #include "settings.hpp"
 #include "store/attempts.hpp"
 #include "store/run_scan.hpp"
@@ -121,8 +122,9 @@ void warn_of_months(const ErrorData *error, TimestampTz now)
     if (warned_at > now - USECS_PER_HOUR && warned_at <= now)
         return;
     warned_at = now;
-    ereport(WARNING, (errcode(error->sqlerrcode),
-                      errmsg("the partitions of jobs_archive could not be brought up to date: %s", error->message)));
+    ereport(WARNING,
+            (errcode(error->sqlerrcode), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
+                                                pg::message_excerpt(error->message))));
 }
 
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }

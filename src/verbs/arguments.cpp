@@ -1,5 +1,6 @@
 #include "verbs/arguments.hpp"
 
+#include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 
@@ -9,7 +10,7 @@ namespace {
 
 constexpr std::size_t longest_row = 900 * 1024; // Realtime drops records over 1 MiB
 constexpr int longest_message = 64 * 1024;
-constexpr std::string_view cut_mark = " … [cut]";
+constexpr std::string_view cut_mark = " ... [cut]"; // valid in every encoding
 
 Jsonb *json_of(Datum value) { return DatumGetJsonbP(value); }
 
@@ -78,9 +79,8 @@ void check_object(pg::Nullable json, const char *argument)
     if (!json)
         return;
     if (!JB_ROOT_IS_OBJECT(json_of(json.value)))
-        ereport(ERROR,
-                (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON object: %.100s", argument,
-                                                         JsonbToCString(nullptr, &json_of(json.value)->root, 0))));
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("%s must be a JSON object: %s", argument, pg::json_excerpt(json.value))));
     check_size(json, argument);
 }
 
@@ -93,8 +93,10 @@ void check_options(pg::Nullable options)
     JsonbValue value;
     while (JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true))
         if (token == WJB_KEY)
-            ereport(ERROR, (errcode(sqlstate::bad_argument),
-                            errmsg("unknown option \"%.*s\"", value.val.string.len, value.val.string.val)));
+            ereport(ERROR,
+                    (errcode(sqlstate::bad_argument),
+                     errmsg("unknown option \"%s\"",
+                            pg::excerpt({value.val.string.val, static_cast<std::size_t>(value.val.string.len)}))));
 }
 
 void check_row_size(const store::Row &row)

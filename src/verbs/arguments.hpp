@@ -7,6 +7,8 @@
 
 namespace verbs {
 
+constexpr int longest_worker = 200; // characters
+
 // 22023 when the argument is null.
 Datum require(pg::Nullable value, const char *argument);
 

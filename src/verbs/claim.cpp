@@ -261,7 +261,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 void check(const ClaimRequest &request)
 {
     check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
-    check_length(request.worker, 200, "worker");
+    check_length(request.worker, longest_worker, "worker");
     if (!request.job_types)
         return;
     ArrayType *names = DatumGetArrayTypeP(request.job_types.value);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "pg/attempt.hpp"
+#include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -46,7 +47,7 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
         // Only an older snapshot can miss a row that our insert has run into.
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent insert of job_id \"%s\"",
-                               TextDatumGetCString(key))));
+                               pg::text_excerpt(key))));
     if (!found)
         return std::nullopt;
     const Row seen = store::copy(*found);
@@ -55,11 +56,11 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
         found = find_by_key(jobs, key);
         if (!found || !store::same(found->id(), seen.id()))
             return std::nullopt;
-        raise(key_taken(TextDatumGetCString(key)));
+        raise(key_taken(pg::text_excerpt(key)));
     }
     if (seen.text(Column::job_type) != wanted.text(Column::job_type) ||
         !store::same(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
-        raise(key_taken(TextDatumGetCString(key)));
+        raise(key_taken(pg::text_excerpt(key)));
     return seen;
 }
 
@@ -106,8 +107,7 @@ NewJob from_object(const JsonbValue &element)
     NewJob job;
     pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
         if (!set_field(job, member))
-            ereport(ERROR, (errcode(sqlstate::bad_argument),
-                            errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
+            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
     });
     return job;
 }

@@ -1,4 +1,5 @@
 // job_finish_many, job_release_worker.
+#include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
@@ -17,8 +18,7 @@ using store::Row;
 [[noreturn]] void unknown_key(const char *of, const pg::JsonMember &member)
 {
     ereport(ERROR,
-            (errcode(sqlstate::bad_argument),
-             errmsg("unknown key \"%.*s\" in \"%s\"", static_cast<int>(member.key.size()), member.key.data(), of)));
+            (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\" in \"%s\"", pg::excerpt(member.key), of)));
 }
 
 std::optional<TimestampTz> read_time(const pg::JsonMember &member)

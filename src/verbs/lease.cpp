@@ -1,5 +1,6 @@
 #include "verbs/lease.hpp"
 
+#include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 
 namespace verbs {
@@ -51,8 +52,7 @@ bool LeaseReader::take(const pg::JsonMember &member)
 
 void LeaseReader::unknown_key(const pg::JsonMember &member) const
 {
-    ereport(ERROR, (errcode(sqlstate::bad_argument),
-                    errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
+    ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
 }
 
 Lease LeaseReader::get() const

@@ -2,6 +2,7 @@
 // from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
 // which ids to ask for.
 #include "verbs/look.hpp"
+#include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
@@ -321,7 +322,7 @@ JOBS_FUNCTION(job_list)
     filter.before = pg::argument(fcinfo, 6);
     if (filter.status && !logic::parse_status(TextDatumGetCString(filter.status.value)))
         ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown status \"%s\"", TextDatumGetCString(filter.status.value)),
+                        errmsg("unknown status \"%s\"", pg::text_excerpt(filter.status.value)),
                         errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
     pg::RowSink sink(fcinfo, store::row_type());
     list(filter, sink);

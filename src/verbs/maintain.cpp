@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "pg/attempt.hpp"
+#include "pg/excerpt.hpp"
 #include "settings.hpp"
 #include "store/owner.hpp"
 #include "verbs/maintain_work.hpp"
@@ -100,9 +101,10 @@ public:
             ++counts_.set_aside;
             if (++told_ > warnings_per_piece)
                 return;
-            ereport(WARNING, (errcode(error->sqlerrcode),
-                              errmsg("job %s was left as it is: %s", store::to_text(job), error->message),
-                              error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+            ereport(WARNING,
+                    (errcode(error->sqlerrcode),
+                     errmsg("job %s was left as it is: %s", store::to_text(job), pg::message_excerpt(error->message)),
+                     error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0));
         }
     }
 
@@ -263,8 +265,9 @@ void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
         if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, now, may_alter); }, pg::ends_the_call)) {
             ++round.errors;
             ereport(WARNING,
-                    (errcode(error->sqlerrcode), errmsg("maintenance failed at \"%s\": %s", name(task), error->message),
-                     error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+                    (errcode(error->sqlerrcode),
+                     errmsg("maintenance failed at \"%s\": %s", name(task), pg::message_excerpt(error->message)),
+                     error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0));
             return;
         }
         round.counts += piece;

@@ -70,7 +70,7 @@ pg::Nullable to_uuid(pg::Nullable claim)
 {
     if (!claim)
         return {};
-    return DirectFunctionCall1(uuid_in, CStringGetDatum(TextDatumGetCString(claim.value)));
+    return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
 }
 
 // The user of the request, where users are named by UUIDs; other identity providers name them otherwise.

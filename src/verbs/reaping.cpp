@@ -1,5 +1,7 @@
 // Leases and run-time limits that ran out, jobs that had to be started by now.
+#include "pg/excerpt.hpp"
 #include "store/run_scan.hpp"
+#include "verbs/arguments.hpp"
 #include "verbs/maintain_work.hpp"
 #include "verbs/moves.hpp"
 
@@ -26,7 +28,7 @@ bool update(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = n
 
 pg::Nullable why(const Row &job, bool timed_out)
 {
-    const char *worker = job.has(Column::worker) ? TextDatumGetCString(job[Column::worker]) : "(unnamed)";
+    const char *worker = job.has(Column::worker) ? pg::excerpt(job.text(Column::worker), longest_worker) : "(unnamed)";
     const int attempt = job.number(Column::attempt);
     return CStringGetTextDatum(
         timed_out ? psprintf("attempt %d by worker %s ran longer than its type allows", attempt, worker)

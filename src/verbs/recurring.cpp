@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/attempt.hpp"
+#include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "verbs/arguments.hpp"
@@ -54,8 +55,7 @@ void read_option(Recurring &schedule, const pg::JsonMember &option)
         schedule.expires_in = positive_span(pg::sql_value(option.value, INTERVALOID, "expires_in"), "expires_in");
     else if (std::find(std::begin(job_options), std::end(job_options), option.key) == std::end(job_options) ||
              !set_field(schedule.job, option))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown option \"%.*s\"", static_cast<int>(option.key.size()), option.key.data()),
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown option \"%s\"", pg::excerpt(option.key)),
                         errhint("%s", known_options)));
 }
 
@@ -166,8 +166,7 @@ Definition read_definition(Jsonb *definition)
                 result.*part.member = pg::sql_value(member.value, part.type, part.name);
                 return;
             }
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown key \"%.*s\"", static_cast<int>(member.key.size()), member.key.data())));
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
     });
     return result;
 }

@@ -1,6 +1,8 @@
 #include "verbs/refusal.hpp"
 
+#include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
+#include "verbs/arguments.hpp"
 
 namespace verbs {
 
@@ -16,11 +18,10 @@ const char *detail(const char *reason, const Row *job)
     appendStringInfo(&json, "{\"reason\": \"%s\"", reason);
     if (job != nullptr) {
         const std::string_view status = job->text(Column::status);
-        appendStringInfo(&json,
-                         ", \"status\": \"%.*s\", \"attempt\": %d, \"worker\": ", static_cast<int>(status.size()),
-                         status.data(), job->number(Column::attempt));
+        appendStringInfo(&json, ", \"status\": \"%s\", \"attempt\": %d, \"worker\": ", pg::excerpt(status),
+                         job->number(Column::attempt));
         if (job->has(Column::worker))
-            escape_json(&json, TextDatumGetCString((*job)[Column::worker]));
+            escape_json(&json, pg::excerpt(job->text(Column::worker), longest_worker));
         else
             appendStringInfoString(&json, "null");
     }
@@ -64,8 +65,8 @@ Refusal illegal_transition(const Row &job, logic::Status to, const char *hint)
 {
     const std::string_view from = job.text(Column::status);
     return {sqlstate::conflict,
-            psprintf("job %s is %.*s and cannot become %s", store::to_text(job.id()), static_cast<int>(from.size()),
-                     from.data(), logic::name(to).data()),
+            psprintf("job %s is %s and cannot become %s", store::to_text(job.id()), pg::excerpt(from),
+                     logic::name(to).data()),
             detail("illegal_transition", &job), hint};
 }
 
@@ -97,7 +98,7 @@ Refusal missing(const pg_uuid_t *id)
 Refusal missing_key(const text *job_id)
 {
     const Datum key = PointerGetDatum(job_id);
-    const char *which = TextDatumGetCString(key);
+    const char *which = pg::text_excerpt(key);
     const bool there = in_archive("select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
                                   {VARCHAROID, key});
     return there ? archived(which) : no_such_job(which);

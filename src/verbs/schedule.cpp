@@ -1,4 +1,5 @@
 // job_schedule, job_unschedule, and the run of a schedule that pg_cron calls.
+#include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "store/cron.hpp"
@@ -26,15 +27,16 @@ using store::Schedules;
     append(problem.field);
     if (!problem.part.empty()) {
         append(problem.field.empty() ? "\"" : " \"");
-        append(problem.part);
+        appendStringInfoString(&why, pg::excerpt(problem.part));
         append("\"");
     }
     append(why.len == 0 ? "" : " ");
     append(problem.what);
-    ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("malformed schedule \"%s\": %s", schedule, why.data),
-                    errhint("Five fields: minute, hour, day of the month, month, day of the week, as in"
-                            " \"*/5 8-18 * * mon-fri\"; or \"10 seconds\", @hourly, @daily, @weekly, @monthly, @yearly,"
-                            " @reboot.")));
+    ereport(ERROR,
+            (errcode(sqlstate::bad_argument), errmsg("malformed schedule \"%s\": %s", pg::excerpt(schedule), why.data),
+             errhint("Five fields: minute, hour, day of the month, month, day of the week, as in"
+                     " \"*/5 8-18 * * mon-fri\"; or \"10 seconds\", @hourly, @daily, @weekly, @monthly, @yearly,"
+                     " @reboot.")));
 }
 
 logic::Cron checked_schedule(pg::Nullable schedule)

@@ -269,6 +269,8 @@ Row guard(const Update &update)
         request_cancel(after, from, update.now);
     if (!equal(before, after, Column::job_type))
         store::types::require(after.text(Column::job_type));
+    if (!equal(before, after, Column::worker))
+        check_length(after.get(Column::worker), longest_worker, "worker");
     check_client_values(after);
     return after;
 }

@@ -1,5 +1,6 @@
 // job_type_set.
 #include "logic/backoff.hpp"
+#include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "verbs/arguments.hpp"
@@ -12,7 +13,7 @@ void check_backoff(pg::Nullable backoff)
 {
     if (backoff && !logic::parse_backoff(TextDatumGetCString(backoff.value)))
         ereport(ERROR,
-                (errcode(sqlstate::bad_argument), errmsg("unknown backoff \"%s\"", TextDatumGetCString(backoff.value)),
+                (errcode(sqlstate::bad_argument), errmsg("unknown backoff \"%s\"", pg::text_excerpt(backoff.value)),
                  errhint("It is one of exponential, linear, fixed.")));
 }
 
@@ -69,7 +70,7 @@ JOBS_FUNCTION(job_type_set)
     if (rows.count() != 1)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
-                               TextDatumGetCString(given(0).value))));
+                               pg::text_excerpt(given(0).value))));
     store::lanes::of(TextDatumGetCString(given(0).value));
     Datum values[std::size(parameter_types)];
     bool nulls[std::size(parameter_types)];

@@ -1,4 +1,5 @@
 // job_wait: until a job has ended.
+#include "pg/excerpt.hpp"
 #include "pg/scope.hpp"
 #include "store/api_tables.hpp"
 #include "store/row.hpp"
@@ -61,7 +62,7 @@ Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
 
 [[noreturn]] void raise_missing(pg::Nullable id, pg::Nullable job_id)
 {
-    raise(no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : TextDatumGetCString(job_id.value)));
+    raise(no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : pg::text_excerpt(job_id.value)));
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "worker/report.hpp"
 
+#include "pg/excerpt.hpp"
 #include "pg/time.hpp"
 #include "shared/board.hpp"
 
@@ -103,10 +104,11 @@ void Report::failed(const char *while_doing, const ErrorData *error)
         strlcpy(database_.failure.message, message, sizeof(message));
     }
     if (is_news(message))
-        ereport(WARNING, (errcode(error->sqlerrcode), errmsg("jobs_ext: %s failed: %s", while_doing, error->message),
-                          error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0,
-                          error->hint != nullptr ? errhint("%s", error->hint) : 0,
-                          error->context != nullptr ? errcontext("%s", error->context) : 0));
+        ereport(WARNING, (errcode(error->sqlerrcode),
+                          errmsg("jobs_ext: %s failed: %s", while_doing, pg::message_excerpt(error->message)),
+                          error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0,
+                          error->hint != nullptr ? errhint("%s", pg::message_excerpt(error->hint)) : 0,
+                          error->context != nullptr ? errcontext("%s", pg::message_excerpt(error->context)) : 0));
 }
 
 long Report::until_log() const
