@@ -6,6 +6,7 @@ namespace settings {
 
 int default_lease = 600;
 int max_payload = 256;
+int max_batch = 100000;
 int max_wait = 60000;
 int max_waiters = 200;
 int maintenance_interval = 1000;
@@ -107,6 +108,9 @@ void define()
     DefineCustomIntVariable("jobs_ext.max_payload",
                             "The largest input payload, result, progress, metadata or error details of a job.", nullptr,
                             &max_payload, 256, 1, 900, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_batch", "The most elements that one call takes in an array.",
+                            "A call's memory and its transaction grow with them.", &max_batch, max_batch, 1, INT_MAX,
+                            PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.",
                             nullptr, &max_wait, 60000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_waiters",

@@ -7,6 +7,7 @@ namespace settings {
 
 extern int default_lease; // seconds
 extern int max_payload;   // kilobytes
+extern int max_batch;     // elements
 extern int max_wait;      // milliseconds
 extern int max_waiters;
 extern int maintenance_interval; // milliseconds

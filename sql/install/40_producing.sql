@@ -37,6 +37,6 @@ language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_enqueue_many is
 'Creates many jobs in one call: all of them or none.
 
-jobs: an array of objects, whose keys are the parameters of job_enqueue.
+jobs: an array of at most jobs_ext.max_batch objects, whose keys are the parameters of job_enqueue. A JSON null means the default, as a key that is left out.
 
-Returns their states in the same order. Raises what job_enqueue raises, with the number of the element in the message; 22023 also for an unknown key.';
+Returns their states in the same order. Raises what job_enqueue raises, with the number of the element in the message; 22023 also for an unknown key, PT413 also for too many elements.';

@@ -39,10 +39,10 @@ language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_heartbeat_many is
 'job_heartbeat for many jobs in one call.
 
-leases: an array of objects {"id", "lease_id", "progress"}, of which progress may be left out. lease: as in job_heartbeat.
+leases: an array of at most jobs_ext.max_batch objects {"id", "lease_id", "progress"}, of which progress may be left out. lease: as in job_heartbeat.
 
 Returns one state for each lease, in order. One without lease_id is lost: the job ended or is another worker''s (without
-status as well: it is not there any more). Raises 22023 for a bad argument, PT413 when progress is too large, 42501 when not allowed.';
+status as well: it is not there any more, or the element is malformed). A progress that is too large is dropped, and the lease renewed. A NOTICE says so, and what is wrong with a malformed element. Raises 22023 when leases is no array, PT413 when it has too many elements, 42501 when not allowed.';
 
 create function public.job_complete(
   id uuid,
@@ -109,9 +109,9 @@ language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_finish_many is
 'Completes, fails and releases many jobs in one call.
 
-outcomes: an array of objects {"id", "lease_id"} with one of the keys "complete" (the result), "fail" (an object with the other parameters of job_fail) and "release" (an object with those of job_release).
+outcomes: an array of at most jobs_ext.max_batch objects {"id", "lease_id"} with one of the keys "complete" (the result), "fail" (an object with the other parameters of job_fail) and "release" (an object with those of job_release).
 
-Returns one row for each, in order: what was asked for (outcome), the SQLSTATE that the single call would have raised or null when it took effect, and the job''s status now. What was stale says so, the others take effect. Raises 22023 when the array itself is malformed, 42501 when not allowed.';
+Returns one row for each, in order: what was asked for (outcome), the SQLSTATE that the single call would have raised or null when it took effect, and the job''s status now. What was stale, malformed or too large says so, the others take effect; a NOTICE says what is wrong with a malformed element, whose id is null where it cannot be read. Raises 22023 when outcomes is no array, PT413 when it has too many elements, 42501 when not allowed; what a trigger on jobs raises is raised, and then nothing took effect.';
 
 create function public.job_release_worker(worker text) returns integer
 language c volatile parallel unsafe as 'MODULE_PATHNAME';

@@ -46,7 +46,9 @@ Nullable sql_value(const JsonbValue &value, Oid type, const char *key)
     if (value.type == jbvNull)
         return {};
     char *text = scalar_text(value, key);
-    return type == TEXTOID ? CStringGetTextDatum(text) : from_text(text, type, key);
+    const Datum result = type == TEXTOID ? CStringGetTextDatum(text) : from_text(text, type, key);
+    pfree(text);
+    return result;
 }
 
 } // namespace pg

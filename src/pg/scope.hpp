@@ -161,4 +161,19 @@ private:
     MemoryContext context_;
 };
 
+// Memory of many values that live together, where each takes no more than it needs: in other memory the next power of
+// two.
+class DenseMemory {
+public:
+    DenseMemory() : context_(GenerationContextCreate(CurrentMemoryContext, "jobs_ext many", ALLOCSET_DEFAULT_SIZES)) {}
+    ~DenseMemory() { MemoryContextDelete(context_); }
+    DenseMemory(const DenseMemory &) = delete;
+    DenseMemory &operator=(const DenseMemory &) = delete;
+
+    operator MemoryContext() const { return context_; }
+
+private:
+    MemoryContext context_;
+};
+
 } // namespace pg

@@ -3,12 +3,12 @@
 #include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
+#include "verbs/refusal.hpp"
 
 namespace verbs {
 
 namespace {
 
-constexpr std::size_t longest_row = 900 * 1024; // Realtime drops records over 1 MiB
 constexpr int longest_message = 64 * 1024;
 constexpr std::string_view cut_mark = " ... [cut]"; // valid in every encoding
 
@@ -63,15 +63,8 @@ void check_length(pg::Nullable text, int longest, const char *argument)
 
 void check_size(pg::Nullable json, const char *argument)
 {
-    if (!json)
-        return;
-    const std::size_t size = VARSIZE_ANY_EXHDR(json_of(json.value));
-    const std::size_t limit = static_cast<std::size_t>(settings::max_payload) * 1024;
-    if (size > limit)
-        ereport(ERROR, (errcode(sqlstate::too_large),
-                        errmsg("%s is too large: %zu bytes, and jobs_ext.max_payload is %d kB", argument, size,
-                               settings::max_payload),
-                        errhint("Keep the data in a table or a bucket and put a reference to it here.")));
+    if (auto refusal = too_large(json, argument))
+        raise(*refusal);
 }
 
 void check_object(pg::Nullable json, const char *argument)
@@ -99,19 +92,23 @@ void check_options(pg::Nullable options)
                             pg::excerpt({value.val.string.val, static_cast<std::size_t>(value.val.string.len)}))));
 }
 
+JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument)
+{
+    Jsonb *list = json_of(require(pg::argument(fcinfo, number), argument));
+    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON array", argument)));
+    if (JB_ROOT_COUNT(list) > static_cast<std::uint32_t>(settings::max_batch))
+        ereport(ERROR, (errcode(sqlstate::too_large),
+                        errmsg("%s has too many elements: %u, and jobs_ext.max_batch is %d", argument,
+                               JB_ROOT_COUNT(list), settings::max_batch),
+                        errhint("Send them in several calls.")));
+    return &list->root;
+}
+
 void check_row_size(const store::Row &row)
 {
-    using store::Column;
-    std::size_t size = 0;
-    for (Column column :
-         {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})
-        if (row.has(column))
-            size += toast_raw_datum_size(row[column]);
-    if (size > longest_row)
-        ereport(ERROR, (errcode(sqlstate::too_large),
-                        errmsg("job %s would be too large: %zu bytes, and a row may have %zu", store::to_text(row.id()),
-                               size, longest_row),
-                        errhint("Keep the data in a table or a bucket and put a reference to it here.")));
+    if (auto refusal = too_large(row))
+        raise(*refusal);
 }
 
 std::optional<store::Microseconds> positive_span(pg::Nullable interval, const char *argument)

@@ -25,6 +25,8 @@ void check_object(pg::Nullable json, const char *argument);
 void check_size(pg::Nullable json, const char *argument);
 // `options jsonb`: no key is known yet.
 void check_options(pg::Nullable options);
+// A JSON array of at most jobs_ext.max_batch elements; 22023 for anything else, PT413 for a longer one.
+JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument);
 // PT413 when what a row carries comes near to what Realtime can send.
 void check_row_size(const store::Row &row);
 

@@ -6,6 +6,8 @@
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
 #include "verbs/answer.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/new_job.hpp"
@@ -100,12 +102,10 @@ bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
     }
 }
 
-NewJob from_object(const JsonbValue &element)
+NewJob from_object(JsonbContainer *object)
 {
-    if (!pg::is_object(element))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("a job must be a JSON object")));
     NewJob job;
-    pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
+    pg::each_member(object, [&](const pg::JsonMember &member) {
         if (!set_field(job, member))
             ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
     });
@@ -123,65 +123,142 @@ JOBS_FUNCTION(job_enqueue)
     pg::StatementScope scope("job_enqueue()");
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);
-    Row row = make_row(jobs, wanted);
+    const TimestampTz now = settings::now();
+    Row row = make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
     const bool created = insert_or_find(jobs, row, static_cast<bool>(wanted.job_id));
     return answer(fcinfo, row, BoolGetDatum(created));
 }
 
 namespace {
 
-struct Element {
-    Row row;
-    bool keyed;
+// An element that names its job. The others are made when their turn comes and leave nothing behind: what a call holds
+// in memory must not be a multiple of what it was given, nor grow with it where there are no names.
+struct Keyed {
+    std::string_view key;
+    JsonbContainer *object;
+    HeapTuple answer;
     int position;
 };
 
-// Two calls with the same keys in another order would wait for each other: keys are taken in their own order, whatever
-// the order of the array, which is that of the ids and of the answer.
-bool takes_key_before(const Element *a, const Element *b)
+struct Keys {
+    std::span<Keyed> list;          // in the order of the array
+    std::span<const pg_uuid_t> ids; // of all elements, by position from 0
+};
+
+std::optional<std::string_view> key_of(const JsonbValue &element)
 {
-    if (a->keyed != b->keyed)
-        return a->keyed;
-    if (a->keyed && a->row.text(Column::job_id) != b->row.text(Column::job_id))
-        return a->row.text(Column::job_id) < b->row.text(Column::job_id);
-    return a->position < b->position;
+    JsonbValue key;
+    if (!pg::is_object(element) ||
+        getKeyJsonValueFromContainer(element.val.binary.data, "job_id", sizeof("job_id") - 1, &key) == nullptr ||
+        key.type == jbvNull)
+        return std::nullopt;
+    return key.type == jbvString ? std::string_view(key.val.string.val, static_cast<std::size_t>(key.val.string.len))
+                                 : std::string_view();
 }
+
+Keys read_keys(JsonbContainer *list, TimestampTz now)
+{
+    std::size_t count = 0;
+    pg::each_element(list, [&](const JsonbValue &element, int) { count += key_of(element).has_value(); });
+    if (count == 0)
+        return {};
+    Keys keys;
+    keys.list = {static_cast<Keyed *>(pg::allocate(sizeof(Keyed) * count)), count};
+    std::size_t next = 0;
+    pg::each_element(list, [&](const JsonbValue &element, int position) {
+        if (const auto key = key_of(element))
+            keys.list[next++] = {*key, element.val.binary.data, nullptr, position};
+    });
+    // Given in the order of the array, though they are used in another.
+    const std::size_t elements = JsonContainerSize(list);
+    auto ids = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * elements));
+    for (std::size_t i = 0; i < elements; ++i)
+        ids[i] = *pg::time_ordered_uuid(now);
+    keys.ids = {ids, elements};
+    return keys;
+}
+
+// Inserts the jobs of an array, all with the same time.
+class Batch {
+public:
+    Batch(Jobs &jobs, JsonbContainer *list, pg::RowSink &sink)
+        : jobs_(jobs), list_(list), sink_(sink), now_(settings::now()), keys_(read_keys(list, now_))
+    {
+    }
+
+    void insert()
+    {
+        insert_keyed();
+        std::size_t next = 0;
+        pg::each_element(list_, [&](const JsonbValue &element, int position) {
+            if (next < keys_.list.size() && keys_.list[next].position == position)
+                sink_.put(keys_.list[next++].answer);
+            else
+                insert(object_of(element, position), position,
+                       [&](const JobState &state) { sink_.put(state.values, state.nulls); });
+        });
+    }
+
+private:
+    // Two calls with the same keys in another order would wait for each other: keys are taken in their own order, and
+    // before a row without one, whatever the order of the array, which is that of the ids and of the answer.
+    void insert_keyed()
+    {
+        auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));
+        Keyed **end = order;
+        for (Keyed &keyed : keys_.list)
+            *end++ = &keyed;
+        std::sort(order, end, [](const Keyed *a, const Keyed *b) {
+            return a->key != b->key ? a->key < b->key : a->position < b->position;
+        });
+        for (Keyed **keyed = order; keyed != end; ++keyed)
+            insert((*keyed)->object, (*keyed)->position, [&](const JobState &state) {
+                pg::InMemory lasting(answers_);
+                (*keyed)->answer = sink_.form(state.values, state.nulls);
+            });
+    }
+
+    JsonbContainer *object_of(const JsonbValue &element, int position)
+    {
+        context_.position = position;
+        if (!pg::is_object(element))
+            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("a job must be a JSON object")));
+        return element.val.binary.data;
+    }
+
+    template <class Answer>
+    void insert(JsonbContainer *object, int position, Answer answer)
+    {
+        CHECK_FOR_INTERRUPTS();
+        context_.position = position;
+        pg::RowMemory::Use use(memory_);
+        const NewJob wanted = from_object(object);
+        const pg_uuid_t *id = keys_.ids.empty() ? pg::time_ordered_uuid(now_) : &keys_.ids[position - 1];
+        Row row = make_row(jobs_, wanted, now_, id);
+        const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
+        answer(state_of(row, BoolGetDatum(created)));
+    }
+
+    Jobs &jobs_;
+    JsonbContainer *list_;
+    pg::RowSink &sink_;
+    const TimestampTz now_;
+    const Keys keys_;
+    pg::DenseMemory answers_;
+    pg::RowMemory memory_;
+    pg::ElementContext context_{"jobs"};
+};
 
 } // namespace
 
 JOBS_FUNCTION(job_enqueue_many)
 {
-    Jsonb *list = DatumGetJsonbP(require(pg::argument(fcinfo, 0), "jobs"));
-    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("jobs must be a JSON array")));
-
+    JsonbContainer *list = array_argument(fcinfo, 0, "jobs");
     pg::RowSink sink(fcinfo, job_state_type);
     pg::StatementScope scope("job_enqueue_many()");
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);
-    const std::size_t count = JsonContainerSize(&list->root);
-    std::span<Element> elements(static_cast<Element *>(pg::allocate(sizeof(Element) * count)), count);
-    std::span<Element *> order(static_cast<Element **>(pg::allocate(sizeof(Element *) * count)), count);
-    pg::ElementContext context("jobs");
-    pg::each_element(&list->root, [&](const JsonbValue &value, int position) {
-        CHECK_FOR_INTERRUPTS();
-        context.position = position;
-        const NewJob wanted = from_object(value);
-        elements[position - 1] = {make_row(jobs, wanted), static_cast<bool>(wanted.job_id), position};
-        order[position - 1] = &elements[position - 1];
-    });
-
-    std::sort(order.begin(), order.end(), takes_key_before);
-    Datum *created = static_cast<Datum *>(pg::allocate(sizeof(Datum) * count));
-    for (Element *element : order) {
-        CHECK_FOR_INTERRUPTS();
-        context.position = element->position;
-        created[element->position - 1] = BoolGetDatum(insert_or_find(jobs, element->row, element->keyed));
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-        JobState state = state_of(elements[i].row, created[i]);
-        sink.put(state.values, state.nulls);
-    }
+    Batch(jobs, list, sink).insert();
     return Datum{0};
 }
 

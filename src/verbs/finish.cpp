@@ -88,9 +88,11 @@ std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
                 return false;
             }
             apply(after, outcome, now);
-            check_row_size(after);
+            // A row that somebody else made too large can be ended all the same, with nothing to add.
+            if (outcome.result || outcome.error_message)
+                refusal = too_large(after);
             running = before;
-            return true;
+            return !refusal;
         });
     if (changed == store::Changed::missing)
         return missing(&outcome.lease.job);

@@ -5,6 +5,7 @@
 #include "store/queue_scan.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/finish.hpp"
+#include "verbs/lease_list.hpp"
 #include "verbs/privileges.hpp"
 
 namespace verbs {
@@ -32,9 +33,10 @@ void read_failure(Outcome &outcome, const pg::JsonMember &member)
         outcome.error_message = pg::sql_value(member.value, TEXTOID, "error_message");
     else if (member.key == "run_at")
         outcome.run_at = read_time(member);
-    else if (member.key == "permanent")
-        outcome.permanent = DatumGetBool(require(pg::sql_value(member.value, BOOLOID, "permanent"), "permanent"));
-    else if (member.key == "error_details") {
+    else if (member.key == "permanent") {
+        if (member.value.type != jbvNull)
+            outcome.permanent = DatumGetBool(pg::sql_value(member.value, BOOLOID, "permanent").value);
+    } else if (member.key == "error_details") {
         if (member.value.type != jbvNull)
             outcome.error_details = pg::sql_value(member.value, JSONBOID, "error_details");
     } else
@@ -59,38 +61,103 @@ void read_details(const pg::JsonMember &member, const char *key, Read read)
     pg::each_member(member.value.val.binary.data, read);
 }
 
-Outcome from_object(const JsonbValue &element)
+// Counts what says how the attempt ended. A key whose value is JSON null is as one that is left out where another has
+// a value: clients that know all three send all three.
+struct Endings {
+    int with_value = 0;
+    int null = 0;
+
+    int count() const { return with_value > 0 ? with_value : null; }
+    // Whether the key is to be followed.
+    bool add(const pg::JsonMember &member)
+    {
+        const bool is_null = member.value.type == jbvNull;
+        ++(is_null ? null : with_value);
+        return !is_null || with_value == 0;
+    }
+};
+
+struct Wanted : Outcome {
+    bool has_ending = false; // also when the rest cannot be read
+};
+
+bool read_ending(Wanted &outcome, const pg::JsonMember &member, Endings &endings)
 {
-    Outcome outcome = {};
-    LeaseReader lease(element);
-    int endings = 0;
-    pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
-        if (lease.take(member))
-            return;
-        ++endings;
-        if (member.key == "complete") {
-            outcome.ending = Ending::complete;
-            if (member.value.type != jbvNull)
-                outcome.result = pg::sql_value(member.value, JSONBOID, "complete");
-        } else if (member.key == "fail") {
-            outcome.ending = Ending::fail;
-            read_details(member, "fail", [&](const pg::JsonMember &detail) { read_failure(outcome, detail); });
-        } else if (member.key == "release") {
-            outcome.ending = Ending::release;
-            read_details(member, "release", [&](const pg::JsonMember &detail) { read_release(outcome, detail); });
-        } else
-            lease.unknown_key(member);
-    });
-    if (endings != 1)
-        ereport(ERROR,
-                (errcode(sqlstate::bad_argument),
-                 errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d", endings)));
-    outcome.lease = lease.get();
-    check(outcome);
-    return outcome;
+    if (member.key != "complete" && member.key != "fail" && member.key != "release")
+        return false;
+    if (!endings.add(member))
+        return true;
+    outcome.has_ending = true;
+    if (member.key == "complete") {
+        outcome.ending = Ending::complete;
+        if (member.value.type != jbvNull)
+            outcome.result = pg::sql_value(member.value, JSONBOID, "complete");
+    } else if (member.key == "fail") {
+        outcome.ending = Ending::fail;
+        read_details(member, "fail", [&](const pg::JsonMember &detail) { read_failure(outcome, detail); });
+    } else {
+        outcome.ending = Ending::release;
+        read_details(member, "release", [&](const pg::JsonMember &detail) { read_release(outcome, detail); });
+    }
+    return true;
 }
 
 constexpr const char *ending_names[] = {"complete", "fail", "release"};
+
+pg::Nullable text_of(const char *text) { return CStringGetTextDatum(text); }
+
+template <class Emit>
+void emit_row(pg::Nullable id, pg::Nullable ending, int state, pg::Nullable status, const Emit &emit)
+{
+    const pg::Nullable sqlstate = state == 0 ? pg::Nullable{} : text_of(unpack_sql_state(state));
+    Datum values[] = {id.value, ending.value, sqlstate.value, status.value};
+    bool nulls[] = {id.null, ending.null, sqlstate.null, status.null};
+    emit(values, nulls, static_cast<int>(std::size(values)));
+}
+
+struct FinishMany {
+    using Element = Wanted;
+
+    void read(const JsonbValue &value, Element &outcome)
+    {
+        LeaseReader lease(value);
+        Endings endings;
+        pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
+            if (lease.take(member))
+                return;
+            if (!read_ending(outcome, member, endings))
+                lease.unknown_key(member);
+        });
+        outcome.has_ending = endings.count() == 1;
+        if (!outcome.has_ending)
+            ereport(ERROR, (errcode(sqlstate::bad_argument),
+                            errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d",
+                                   endings.count())));
+        outcome.lease = lease.get();
+        check(outcome);
+    }
+
+    template <class Emit>
+    void work(Jobs &jobs, const Element &outcome, const Emit &emit)
+    {
+        Row row = {};
+        row.null.fill(true);
+        const std::optional<Refusal> refusal = finish(jobs, outcome, row);
+        if (refusal && refusal->sqlstate == sqlstate::too_large)
+            notices.tell(refusal->message);
+        emit_row(UUIDPGetDatum(&outcome.lease.job), text_of(ending_names[static_cast<int>(outcome.ending)]),
+                 refusal ? refusal->sqlstate : 0, row.get(Column::status), emit);
+    }
+
+    template <class Emit>
+    void refuse(const Element &outcome, pg::Nullable id, const ErrorData *error, const Emit &emit)
+    {
+        emit_row(id, outcome.has_ending ? text_of(ending_names[static_cast<int>(outcome.ending)]) : pg::Nullable{},
+                 error->sqlerrcode, {}, emit);
+    }
+
+    Notices notices;
+};
 
 } // namespace
 
@@ -102,17 +169,8 @@ JOBS_FUNCTION(job_finish_many)
     pg::StatementScope scope("job_finish_many()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
-    in_order_of_id<Outcome>(list, "outcomes", from_object, sink, jobs, [&](const Outcome &outcome, const auto &emit) {
-        Row row = {};
-        row.null.fill(true);
-        const std::optional<Refusal> refusal = finish(jobs, outcome, row);
-        Datum values[] = {UUIDPGetDatum(&outcome.lease.job),
-                          CStringGetTextDatum(ending_names[static_cast<int>(outcome.ending)]),
-                          refusal ? CStringGetTextDatum(unpack_sql_state(refusal->sqlstate)) : Datum{0},
-                          row.value[store::index(Column::status)]};
-        bool nulls[] = {false, false, !refusal, row.null[store::index(Column::status)]};
-        emit(values, nulls, static_cast<int>(std::size(values)));
-    });
+    FinishMany verb;
+    LeaseList<FinishMany>(verb, list, "outcomes", sink).run(jobs);
     return Datum{0};
 }
 

@@ -1,11 +1,10 @@
 // job_heartbeat, job_heartbeat_many.
-#include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "store/unflushed.hpp"
 #include "verbs/answer.hpp"
 #include "verbs/arguments.hpp"
-#include "verbs/lease.hpp"
+#include "verbs/lease_list.hpp"
 #include "verbs/moves.hpp"
 #include "verbs/privileges.hpp"
 #include "verbs/refusal.hpp"
@@ -25,8 +24,8 @@ struct Heartbeat {
     std::optional<Microseconds> extension; // none: the type's lease, once half of it is spent
 };
 
-// False: nothing to write.
-bool beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
+// Leaves the row as it is where nothing is to be written.
+void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 {
     const Microseconds usual = moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
     const bool half_spent = *row.time(Column::lease_expires_at) - now < usual / 2;
@@ -34,11 +33,8 @@ bool beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
         row.set_time(Column::lease_expires_at, now + heartbeat.extension.value_or(usual));
     if (heartbeat.progress)
         row.set(Column::progress, heartbeat.progress);
-    if (row.changed == 0)
-        return false;
-    row.set_time(Column::heartbeat_at, now);
-    check_row_size(row);
-    return true;
+    if (row.changed != 0)
+        row.set_time(Column::heartbeat_at, now);
 }
 
 constexpr store::ColumnSet written = store::bit(Column::lease_expires_at) | store::bit(Column::progress) |
@@ -55,7 +51,11 @@ std::optional<Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
                 refusal = lost_lease(before);
                 return false;
             }
-            return beat(after, heartbeat, settings::now());
+            beat(after, heartbeat, settings::now());
+            // A row that somebody else made too large is no reason to lose the lease.
+            if (heartbeat.progress)
+                refusal = too_large(after);
+            return after.changed != 0 && !refusal;
         });
     if (jobs.only_direct())
         bracket.close();
@@ -64,39 +64,76 @@ std::optional<Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
     return refusal;
 }
 
-Heartbeat from_object(const JsonbValue &element)
+// Nothing but the id, if there is one.
+JobState unknown(pg::Nullable id)
 {
-    Heartbeat heartbeat;
-    LeaseReader lease(element);
-    pg::each_member(element.val.binary.data, [&](const pg::JsonMember &member) {
-        if (lease.take(member))
-            return;
-        if (member.key != "progress")
-            lease.unknown_key(member);
-        if (member.value.type != jbvNull)
-            heartbeat.progress = pg::sql_value(member.value, JSONBOID, "progress");
-    });
-    check_size(heartbeat.progress, "progress");
-    heartbeat.lease = lease.get();
-    return heartbeat;
+    JobState state;
+    std::memset(state.nulls, true, sizeof(state.nulls));
+    std::memset(state.values, 0, sizeof(state.values));
+    state.values[0] = id.value;
+    state.nulls[0] = id.null;
+    return state;
 }
 
 // A lease that is lost comes back as a row without lease_id: one lost job must not let the others' leases run out.
 JobState lost(const Heartbeat &heartbeat, const Refusal &refusal, const Row &row)
 {
-    JobState state;
     if (refusal.sqlstate == sqlstate::conflict && refusal.detail != nullptr && row.has(Column::status)) {
         Row shown = row;
         shown.clear(Column::lease_id);
         shown.clear(Column::lease_expires_at);
         return state_of(shown);
     }
-    std::memset(state.nulls, true, sizeof(state.nulls));
-    std::memset(state.values, 0, sizeof(state.values));
-    state.values[0] = UUIDPGetDatum(&heartbeat.lease.job);
-    state.nulls[0] = false;
-    return state;
+    return unknown(UUIDPGetDatum(&heartbeat.lease.job));
 }
+
+struct HeartbeatMany {
+    using Element = Heartbeat;
+
+    void read(const JsonbValue &value, Heartbeat &heartbeat)
+    {
+        LeaseReader lease(value);
+        pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
+            if (lease.take(member))
+                return;
+            if (member.key != "progress")
+                lease.unknown_key(member);
+            if (member.value.type != jbvNull)
+                heartbeat.progress = pg::sql_value(member.value, JSONBOID, "progress");
+        });
+        heartbeat.lease = lease.get();
+        heartbeat.extension = extension;
+    }
+
+    // A progress that is too large is dropped: that the lease holds matters more.
+    template <class Emit>
+    void work(Jobs &jobs, Heartbeat &heartbeat, const Emit &emit)
+    {
+        Row row = {};
+        row.null.fill(true);
+        std::optional<Refusal> refusal = too_large(heartbeat.progress, "progress");
+        if (!refusal)
+            refusal = run(jobs, heartbeat, row);
+        if (refusal && refusal->sqlstate == sqlstate::too_large) {
+            notices.tell(psprintf("the progress of job %s was dropped: %s", store::to_text(&heartbeat.lease.job),
+                                  refusal->message));
+            heartbeat.progress = {};
+            refusal = run(jobs, heartbeat, row);
+        }
+        JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
+        emit(state.values, state.nulls, job_state_columns);
+    }
+
+    template <class Emit>
+    void refuse(const Heartbeat &, pg::Nullable id, const ErrorData *, const Emit &emit)
+    {
+        JobState state = unknown(id);
+        emit(state.values, state.nulls, job_state_columns);
+    }
+
+    std::optional<Microseconds> extension; // for all of them
+    Notices notices;
+};
 
 } // namespace
 
@@ -126,14 +163,8 @@ JOBS_FUNCTION(job_heartbeat_many)
     pg::StatementScope scope("job_heartbeat_many()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
-    in_order_of_id<Heartbeat>(list, "leases", from_object, sink, jobs, [&](Heartbeat &heartbeat, const auto &emit) {
-        heartbeat.extension = extension;
-        Row row = {};
-        row.null.fill(true);
-        const std::optional<Refusal> refusal = run(jobs, heartbeat, row);
-        JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
-        emit(state.values, state.nulls, job_state_columns);
-    });
+    HeartbeatMany verb = {.extension = extension};
+    LeaseList<HeartbeatMany>(verb, list, "leases", sink).run(jobs);
     return Datum{0};
 }
 

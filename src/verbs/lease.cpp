@@ -24,14 +24,6 @@ bool is_held(const Row &job, const Lease &lease)
     return job.status() == logic::Status::in_progress && was_last(job, lease);
 }
 
-JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument)
-{
-    Jsonb *list = DatumGetJsonbP(require(pg::argument(fcinfo, number), argument));
-    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON array", argument)));
-    return &list->root;
-}
-
 LeaseReader::LeaseReader(const JsonbValue &element)
 {
     if (!pg::is_object(element))

@@ -5,7 +5,6 @@
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
-#include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "store/types.hpp"
 #include "verbs/arguments.hpp"
@@ -129,7 +128,8 @@ bool set_field(NewJob &job, const pg::JsonMember &member)
     for (const NewJobField &field : new_job_fields) {
         if (member.key != field.name)
             continue;
-        job.*field.member = pg::sql_value(member.value, field.type, field.name);
+        job.*field.member =
+            member.value.type == jbvNull ? pg::Nullable{} : pg::sql_value(member.value, field.type, field.name);
         return true;
     }
     return false;
@@ -141,16 +141,14 @@ void require_may_insert(const store::Jobs &jobs)
         require_insert(jobs.tables());
 }
 
-Row make_row(store::Jobs &jobs, const NewJob &wanted)
+Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
     check(wanted);
-    const TimestampTz now = settings::now();
     auto type_name = DatumGetTextPP(wanted.job_type.value);
     const store::Type type =
         store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
     check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
-    const pg_uuid_t *id = pg::time_ordered_uuid(now);
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
     Row row = {};

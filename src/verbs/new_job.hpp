@@ -36,15 +36,15 @@ inline constexpr NewJobField new_job_fields[] = {
     {"options", JSONBOID, &NewJob::options},
 };
 
-// Sets what a member of a JSON object is named for. A JSON null means the default, but for the objects, where it is a
-// value of the wrong kind. False: there is no such parameter.
+// Sets what a member of a JSON object is named for. A JSON null means the default, whatever the parameter's type. False:
+// there is no such parameter.
 bool set_field(NewJob &job, const pg::JsonMember &member);
 
 // 42501 for a caller who may not insert, where no statement will ask.
 void require_may_insert(const store::Jobs &jobs);
 
-// The row to insert. 22023 or PT413 for what cannot be.
-store::Row make_row(store::Jobs &jobs, const NewJob &wanted);
+// The row to insert, created at `now`. 22023 or PT413 for what cannot be.
+store::Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
 
 // `<job_type>-<26 characters>`: Crockford's base 32 of the id, so it sorts by time and is unique by construction.
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id);

@@ -5,6 +5,7 @@
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "verbs/arguments.hpp"
 
@@ -112,7 +113,8 @@ store::Row make_run(store::Jobs &jobs, const Recurring &schedule)
     appendStringInfoChar(&mark, '}');
     const Datum own = parse_json(mark.data);
     job.metadata = job.metadata ? DirectFunctionCall2(jsonb_concat, job.metadata.value, own) : own;
-    return make_row(jobs, job);
+    const TimestampTz now = settings::now();
+    return make_row(jobs, job, now, pg::time_ordered_uuid(now));
 }
 
 Datum cron_name(Datum name) { return CStringGetTextDatum(psprintf("%s%s", cron_prefix, TextDatumGetCString(name))); }

@@ -2,6 +2,7 @@
 
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
+#include "settings.hpp"
 #include "verbs/arguments.hpp"
 
 namespace verbs {
@@ -10,6 +11,8 @@ namespace {
 
 using store::Column;
 using store::Row;
+
+constexpr char smaller[] = "Keep the data in a table or a bucket and put a reference to it here.";
 
 const char *detail(const char *reason, const Row *job)
 {
@@ -80,6 +83,35 @@ Refusal key_taken(const char *job_id)
 {
     return {sqlstate::conflict, psprintf("the job_id \"%s\" is taken", job_id), detail("key_taken", nullptr),
             "A job_id names one job of one type and organisation."};
+}
+
+std::optional<Refusal> too_large(pg::Nullable json, const char *argument)
+{
+    if (!json)
+        return std::nullopt;
+    const std::size_t size = VARSIZE_ANY_EXHDR(DatumGetJsonbP(json.value));
+    if (size <= static_cast<std::size_t>(settings::max_payload) * 1024)
+        return std::nullopt;
+    return Refusal{sqlstate::too_large,
+                   psprintf("%s is too large: %zu bytes, and jobs_ext.max_payload is %d kB", argument, size,
+                            settings::max_payload),
+                   nullptr, smaller};
+}
+
+std::optional<Refusal> too_large(const Row &row)
+{
+    constexpr std::size_t longest_row = 900 * 1024; // Realtime drops records over 1 MiB
+    std::size_t size = 0;
+    for (Column column :
+         {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})
+        if (row.has(column))
+            size += toast_raw_datum_size(row[column]);
+    if (size <= longest_row)
+        return std::nullopt;
+    return Refusal{sqlstate::too_large,
+                   psprintf("job %s would be too large: %zu bytes, and a row may have %zu", store::to_text(row.id()),
+                            size, longest_row),
+                   nullptr, smaller};
 }
 
 void raise(const Refusal &refusal)

@@ -22,6 +22,10 @@ Refusal illegal_transition(const store::Row &job, logic::Status to, const char *
 Refusal archived(const char *which);
 Refusal key_taken(const char *job_id);
 
+// PT413, or none: of a value over jobs_ext.max_payload, of a row that comes near to what Realtime can send.
+std::optional<Refusal> too_large(pg::Nullable json, const char *argument);
+std::optional<Refusal> too_large(const store::Row &row);
+
 [[noreturn]] void raise(const Refusal &refusal);
 
 // PT404, or PT409 when the job went to the archive and the caller may know.

@@ -40,10 +40,11 @@ select results_eq($$ select run_at, expires_at, status::text from jobs where job
                   $$ values ('2030-01-02 00:00+00'::timestamptz, '2030-01-03 00:00+00'::timestamptz, 'pending') $$,
                   'the times too');
 
--- JSON null means the default, but where an object is needed.
+-- JSON null means the default, whatever the parameter.
 create temp table nulls as select * from job_enqueue_many('[{"job_type": "extract-menu", "priority": null,
   "run_at": null, "max_retries": null, "retry_delay_ms": null, "job_id": null, "job_category": null, "organisation_id": null,
-  "restaurant_id": null, "created_by": null, "parent_job_id": null, "expires_at": null}]');
+  "restaurant_id": null, "created_by": null, "parent_job_id": null, "expires_at": null, "input_payload": null,
+  "metadata": null, "options": null}]');
 select results_eq(
   $$ select to_jsonb(j) - '{id,job_id}'::text[] from jobs j join nulls using (id) $$,
   $$ select to_jsonb(j) - '{id,job_id}'::text[] from jobs j join one using (id) $$, 'nulls give the same job again');
@@ -75,6 +76,26 @@ select is((select count(*) from thousands t join jobs j using (id)
           'five thousand jobs');
 select is((select count(distinct id) from thousands), 5000::bigint, 'each with its own id');
 
+-- The array's order is that of the ids and of the answer, whether a job has a key or not; all are as old.
+create temp table mixed as
+select e.*, row_number() over () as number from job_enqueue_many((
+  select jsonb_agg(case when n % 3 = 0 then '{"job_type": "image-upload"}'::jsonb
+                   else jsonb_build_object('job_type', 'image-upload', 'job_id', 'mixed ' || md5(n::text)) end
+                   || jsonb_build_object('input_payload', jsonb_build_object('n', n)) order by n)
+  from generate_series(1, 300) n)) e;
+select is((select array_agg((j.input_payload ->> 'n')::int order by m.number) from mixed m join jobs j using (id)),
+          (select array_agg(n) from generate_series(1, 300) n), 'mixed: the answers come in the order of the array');
+select is((select array_agg((j.input_payload ->> 'n')::int order by j.id) from mixed m join jobs j using (id)),
+          (select array_agg(n) from generate_series(1, 300) n), 'mixed: that is the order of the ids');
+select is((select count(*) from mixed m join jobs j using (id) where j.job_id like 'mixed %'), 200::bigint, 'mixed: with their keys');
+
+-- As many as jobs_ext.max_batch.
+set local jobs_ext.max_batch = 2;
+select is((select count(*) from job_enqueue_many('[{"job_type": "bulk-update"}, {"job_type": "bulk-update"}]')), 2::bigint, 'as many as allowed');
+select tests.refuses($$ select job_enqueue_many('[{"job_type": "bulk-update"}, 1, 2]') $$, 'PT413',
+                     'jobs has too many elements: 3, and jobs_ext.max_batch is 2', 'one more');
+reset jobs_ext.max_batch;
+
 -- One bad element, and nothing is made.
 create temp table bad_500 as
 select t.name, t.state, t.message, (
@@ -88,7 +109,6 @@ from (values
   ('a string', '22023', '%JSON object%', '"bulk-update"'),
   ('a null', '22023', '%JSON object%', 'null'),
   ('an array', '22023', '%JSON object%', '[{"job_type": "bulk-update"}]'),
-  ('a payload that is null', '22023', '%input_payload%JSON object%null%', '{"job_type": "bulk-update", "input_payload": null}'),
   ('metadata that is a scalar', '22023', '%metadata%JSON object%7%', '{"job_type": "bulk-update", "metadata": 7}'),
   ('options that are not known', '22023', '%option%turbo%', '{"job_type": "bulk-update", "options": {"turbo": true}}'),
   ('a priority that is an object', '22023', '%priority%', '{"job_type": "bulk-update", "priority": {}}'),

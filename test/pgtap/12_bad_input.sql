@@ -104,7 +104,7 @@ from (values ('job_cancel', 'queued'), ('job_retry', 'failed'), ('job_pause', 'q
 select tests.refuses(format('select %s(id => %L)', f, 'deadbeef-0000-0000-0000-000000000000'), 'PT404',
                      '%deadbeef-0000-0000-0000-000000000000%', f || ' with an unknown id')
 from unnest('{job_cancel,job_retry,job_pause,job_resume}'::text[]) f;
-select tests.refuses(format('select %s(job_id => %L)', f, k.key), 'PT404', '%' || k.key || '%',
+select tests.refuses(format('select %s(job_id => %L)', f, k.key), 'PT404', '%' || left(k.key, 100) || '%',
                      format('%s with the unknown job_id "%s"', f, left(k.key, 10)))
 from unnest('{job_cancel,job_retry,job_pause,job_resume}'::text[]) f,
      (values ('no such key'), (''), (repeat('k', 101)), (repeat('k', 10000)), ('QUEUED'), ('queued ')) as k (key);

@@ -3,7 +3,7 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(53);
+select plan(60);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 select job_type_set('alpha', lease => '10 minutes') \g /dev/null
@@ -156,15 +156,48 @@ select is((select count(*) from job_heartbeat_many('[]')), 0::bigint, 'many: non
 select tests.refuses('select job_heartbeat_many(null)', '22023', 'leases %null%', 'many: null is refused');
 select tests.refuses(format('select job_heartbeat_many(%L)', call.leases), '22023', call.message, 'many: ' || call.about)
 from (values ('{}', 'leases must be a JSON array%', 'an object is refused'),
-             ('1', 'leases must be a JSON array%', 'a scalar is refused'),
-             ('[1]', '%', 'an element that is no object is refused'),
-             ('[{"id": "00000000-0000-7000-8000-000000000001"}]', '%lease_id%', 'an element without a lease is refused'),
-             ('[{"lease_id": "00000000-0000-7000-8000-000000000001"}]', 'element 1 of leases: id %', 'an element without an id is refused'),
-             ('[{"ID": "00000000-0000-7000-8000-000000000001"}]', '%"ID"%', 'an unknown key is refused')
+             ('1', 'leases must be a JSON array%', 'a scalar is refused')
      ) as call (leases, message, about);
-select tests.refuses('select job_heartbeat_many(''[{"id": "x", "lease_id": "y"}]'')', '22P02', '%"x"%',
-                     'many: an id that is no UUID is refused like that of a single call');
-select tests.refuses(format('select job_heartbeat_many(%L)', :'many'::jsonb || '[{"id": null}]'), '22023', '%id%',
-                     'many: a bad element at the end undoes those before it');
+set jobs_ext.max_batch = 3;
+select tests.refuses(format('select job_heartbeat_many(%L)', :'many'), 'PT413',
+                     'leases has too many elements: 4, and jobs_ext.max_batch is 3', 'many: too many elements are refused');
+reset jobs_ext.max_batch;
+
+-- What is wrong with one element keeps no other lease from being renewed.
+create function tests.beats(leases jsonb) returns text
+language sql as $$
+  select string_agg(concat_ws(' ', coalesce(j.job_id, '?'), coalesce(a.job_id, '-'), coalesce(a.lease_expires_at::time::text, '-')), ', ')
+  from job_heartbeat_many(leases, '1 min') a left join public.jobs j on j.id = a.id
+$$;
+set timezone = 'UTC';
+set jobs_ext.now = '2030-01-01 14:10:00+00';
+select is(tests.beats(jsonb_build_array(
+            jsonb_build_object('id', tests.id('m1'), 'lease_id', :'m1'), bad.element,
+            jsonb_build_object('id', tests.id('m2'), 'lease_id', :'m2'))),
+          'm1 m1 14:11:00, ' || bad.answer::text || ', m2 m2 14:11:00', 'many: beside ' || bad.element::text)
+from (values ('3'::jsonb, '? - -'),
+             ('{}', '? - -'),
+             (jsonb_build_object('id', tests.id('m3')), 'm3 - -'),
+             (jsonb_build_object('lease_id', :'m3'), '? - -'),
+             (jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3', 'ID', 1), 'm3 - -'),
+             (jsonb_build_object('id', 'x', 'lease_id', :'m3'), '? - -'),
+             (jsonb_build_object('id', tests.id('m3'), 'lease_id', 'x'), 'm3 - -')) as bad (element, answer);
+-- A progress that is too large is dropped.
+select is(tests.beats(jsonb_build_array(
+            jsonb_build_object('id', tests.id('m1'), 'lease_id', :'m1', 'progress', 1),
+            jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3', 'progress', repeat('x', 300 * 1024)),
+            jsonb_build_object('id', tests.id('m2'), 'lease_id', :'m2', 'progress', 2))),
+          'm1 m1 14:11:00, m3 m3 14:11:00, m2 m2 14:11:00', 'many: each lease is renewed beside a progress that is too large');
+select is(row((tests.job('m1')).progress, (tests.job('m3')).progress, (tests.job('m2')).progress)::text,
+          row('1'::jsonb, '{"p": 3}'::jsonb, '2'::jsonb)::text, 'many: which is dropped, and the others are written');
+select tests.in_step('many: the queue follows');
+-- So is one with which the row would be; what somebody else made too large keeps its lease.
+set jobs_ext.max_payload = '900kB';
+update jobs set metadata = jsonb_build_object('a', repeat('x', 600 * 1024)) where job_id = 'm3';
+select is(tests.beats(jsonb_build_array(jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3', 'progress', repeat('x', 600 * 1024)))),
+          'm3 m3 14:11:00', 'many: a row that would be too large');
+select tests.refuses(format('select job_heartbeat(%L, %L, to_jsonb(repeat(''x'', 600 * 1024)))', tests.id('m3'), :'m3'), 'PT413',
+                     'job % would be too large: %', 'a single one is told');
+reset jobs_ext.max_payload;
 
 select * from finish();

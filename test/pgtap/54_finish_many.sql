@@ -3,17 +3,25 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(47);
+select plan(53);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 
 create function tests.outcome(key text, lease uuid, ending jsonb) returns jsonb
 language sql as $$ select jsonb_build_object('id', tests.id(key), 'lease_id', lease) || ending $$;
 
+create function tests.running(key text, ending jsonb) returns jsonb
+language plpgsql as $$
+declare
+  lease constant uuid := tests.run(key);
+begin
+  return tests.outcome(key, lease, ending);
+end $$;
+
 -- The answers, job by job, in the order in which they came.
 create function tests.answers(outcomes jsonb) returns text
 language sql as $$
-  select coalesce(string_agg(concat_ws(' ', coalesce(j.job_id, '?'), a.outcome, coalesce(a.sqlstate, '-'), coalesce(a.status, '-')), ', ' order by a.position), '')
+  select coalesce(string_agg(concat_ws(' ', coalesce(j.job_id, '?'), coalesce(a.outcome, '-'), coalesce(a.sqlstate, '-'), coalesce(a.status, '-')), ', ' order by a.position), '')
   from job_finish_many(outcomes) with ordinality as a (id, outcome, sqlstate, status, position) left join public.jobs j on j.id = a.id
 $$;
 
@@ -122,44 +130,71 @@ select tests.in_step('a thousand: the private tables followed');
 select is(tests.answers('[]'), '', 'none at all');
 
 --
--- Malformed: nothing takes effect
+-- No list: nothing takes effect
 --
 select tests.run('held') as held \gset
 select tests.refuses('select job_finish_many(null)', '22023', 'outcomes %null%', 'null is refused');
 select tests.refuses(format('select job_finish_many(%L)', call.outcomes), '22023', call.message, call.outcomes || ' is refused')
-from (values ('{}', 'outcomes must be a JSON array%'), ('"x"', 'outcomes must be a JSON array%'), ('null', 'outcomes must be a JSON array%'),
-             ('[null]', '%JSON object%'), ('[[]]', '%JSON object%'), ('[3]', '%JSON object%')) as call (outcomes, message);
-select tests.refuses(
-         format('select job_finish_many(%L)', jsonb_build_array(tests.outcome('held', :'held', '{"complete": 1}'), tests.outcome('held', :'held', call.ending))),
-         call.state, call.message, 'a good element and ' || left(call.ending::text, 60) || ': both are refused')
-from (values ('{}'::jsonb, '22023', '%exactly one%0'),
-             ('{"complete": 1, "release": null}', '22023', '%exactly one%2'),
-             ('{"done": 1}', '22023', '%"done"%'),
-             ('{"fail": 7}', '22023', '%"fail"%'),
-             ('{"fail": {"permanent": null}}', '22023', '%permanent%'),
-             ('{"fail": {"message": "x"}}', '22023', '%"message"%"fail"%'),
-             ('{"fail": {"run_at": "infinity"}}', '22023', 'element 2 of outcomes: run_at %infinity'),
-             ('{"release": {"at": 1}}', '22023', '%"at"%"release"%'),
-             ('{"release": {"run_at": {}}}', '22023', '%"run_at"%'),
-             ('{"complete": 1, "id": null}', '22023', 'element 2 of outcomes: id %null%'),
-             ('{"complete": 1, "lease_id": null}', '22023', 'element 2 of outcomes: lease_id %null%'),
-             ('{"complete": 1, "id": "x"}', '22P02', '%"x"%'),
-             (jsonb_build_object('complete', repeat('x', 300 * 1024)), 'PT413', 'element 2 of outcomes: result %307%256%'),
-             ('{"fail": {"error_details": 1}, "worker": 1}', '22023', '%"worker"%')) as call (ending, state, message);
--- The error says which one.
-create function tests.context(call text) returns text language plpgsql as $$
-declare
-  context text;
-begin
-  execute call;
-  return null;
-exception when others then
-  get stacked diagnostics context = pg_exception_context;
-  return context;
-end $$;
-select matches(tests.context(format('select job_finish_many(%L)', jsonb_build_array(tests.outcome('held', :'held', '{"complete": 1}'), 1))),
-               'element 2 of outcomes', 'the error says which element is bad');
-select is(tests.answers(jsonb_build_array(tests.outcome('held', :'held', '{"complete": 1}'))), 'held complete - completed',
-          'the lease held all the time');
+from (values ('{}', 'outcomes must be a JSON array%'), ('"x"', 'outcomes must be a JSON array%'), ('null', 'outcomes must be a JSON array%')) as call (outcomes, message);
+set jobs_ext.max_batch = 2;
+select tests.refuses(format('select job_finish_many(%L)', jsonb_build_array(tests.outcome('held', :'held', '{"complete": 1}'), 2, 3)),
+                     'PT413', 'outcomes has too many elements: 3, and jobs_ext.max_batch is 2', 'too many elements are refused');
+reset jobs_ext.max_batch;
+
+--
+-- A malformed or too large element is its own outcome; those before and after it take effect
+--
+create temp table malformed as
+select row_number() over () as n, call.*
+from (values ('null'::jsonb, '22023', null, '? - 22023 -'),
+             ('[]', '22023', null, null),
+             ('3', '22023', null, null),
+             ('{}', '22023', '{}', 'held - 22023 -'),
+             ('{}', '22023', '{"complete": 1, "release": {}}', 'held - 22023 -'),
+             ('{}', '22023', '{"done": 1}', 'held - 22023 -'),
+             ('{}', '22023', '{"fail": 7}', 'held fail 22023 -'),
+             ('{}', '22023', '{"fail": {"message": "x"}}', 'held fail 22023 -'),
+             ('{}', '22023', '{"fail": {"run_at": "infinity"}}', 'held fail 22023 -'),
+             ('{}', '22007', '{"fail": {"run_at": "tomorrow evening"}}', 'held fail 22007 -'),
+             ('{}', '22P02', '{"fail": {"permanent": "perhaps"}}', 'held fail 22P02 -'),
+             ('{}', '22023', '{"release": {"at": 1}}', 'held release 22023 -'),
+             ('{}', '22023', '{"release": {"run_at": {}}}', 'held release 22023 -'),
+             ('{}', '22023', '{"complete": 1, "id": null}', '? complete 22023 -'),
+             ('{}', '22023', '{"complete": 1, "lease_id": null}', 'held complete 22023 -'),
+             ('{}', '22P02', '{"complete": 1, "lease_id": "x"}', 'held complete 22P02 -'),
+             ('{}', '22P02', '{"complete": 1, "id": "x"}', '? - 22P02 -'),
+             ('{}', 'PT413', jsonb_build_object('complete', repeat('x', 300 * 1024)), 'held complete PT413 -'),
+             ('{}', '22023', '{"fail": {"error_details": 1}, "worker": 1}', 'held fail 22023 -')) as call (whole, state, ending, answer);
+select is(tests.answers(jsonb_build_array(
+            tests.running('before ' || m.n, '{"complete": 1}'),
+            case when m.ending is null then m.whole else tests.outcome('held', :'held', m.ending) end,
+            tests.running('after ' || m.n, '{"complete": 1}'))),
+          format('before %s complete - completed, %s, after %s complete - completed', m.n, coalesce(m.answer, '? - 22023 -'), m.n),
+          'between two good ones: ' || left(coalesce(m.ending, m.whole)::text, 60))
+from malformed m;
+select is((select count(*) from jobs where job_id ~ '^(before|after) ' and status = 'completed'), 2 * count(*), 'the good ones are completed')
+from malformed;
+select is(tests.answers((select jsonb_agg(case when i = 500 then tests.outcome('held', :'held', '{"complete": 1}') else '{}' end)
+                         from generate_series(1, 1000) i)),
+          repeat('? - 22023 -, ', 499) || 'held complete - completed' || repeat(', ? - 22023 -', 500), 'one good one among a thousand bad');
+
+-- A row that would be too large with it, by what is there already.
+set jobs_ext.max_payload = '900kB';
+select tests.run('large') as large \gset
+update jobs set metadata = jsonb_build_object('a', repeat('x', 600 * 1024)) where job_id = 'large';
+select is(tests.answers(jsonb_build_array(tests.outcome('large', :'large', jsonb_build_object('complete', repeat('x', 600 * 1024))),
+                                          tests.running('beside', '{"complete": 1}'))),
+          'large complete PT413 in_progress, beside complete - completed', 'a row that would be too large');
+select is(tests.answers(jsonb_build_array(tests.outcome('large', :'large', '{"complete": 1}'))), 'large complete - completed',
+          'is completed with less');
+reset jobs_ext.max_payload;
+
+-- A JSON null is as if the key were left out.
+select is(tests.answers(jsonb_build_array(
+            tests.running('nulls 1', '{"complete": null, "fail": {"permanent": null, "run_at": null, "error_message": null}, "release": null}'),
+            tests.running('nulls 2', '{"complete": 1, "fail": null, "release": null}'),
+            tests.running('nulls 3', '{"fail": null}'),
+            tests.running('nulls 4', '{"complete": null, "fail": null}'))),
+          'nulls 1 fail - pending, nulls 2 complete - completed, nulls 3 fail - pending, nulls 4 - 22023 -', 'nulls beside the ending that is meant');
 
 select * from finish();

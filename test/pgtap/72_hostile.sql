@@ -398,14 +398,14 @@ set local role tests_hostile_worker;
 update jobs set status = 'failed', error_message = repeat('x', 200000) where job_id = 'long client 1';
 update jobs set status = 'cancelled', error_message = 'x' || repeat('ä', 100000) where job_id = 'long client 2';
 reset role;
-select ok(octet_length(j.error_message) between 65000 and 65536 and j.error_message ~ '^x+ … \[cut\]$|^xä+ … \[cut\]$', format('%s: %s bytes, with the mark', j.job_id, octet_length(j.error_message)))
+select ok(octet_length(j.error_message) between 65000 and 65536 and j.error_message ~ '^x+ \.\.\. \[cut\]$|^xä+ \.\.\. \[cut\]$', format('%s: %s bytes, with the mark', j.job_id, octet_length(j.error_message)))
 from jobs j order by j.job_id;
 select is((select count(*) from jobs), 4::bigint, 'of all four');
 select is(count(*), 4::bigint, 'so are their attempts') from job_attempts a join jobs j on j.id = a.job where a.error_message = j.error_message;
 update jobs set error_message = repeat('y', 65536) where job_id = 'long owner 1';
 select is(error_message, repeat('y', 65536), 'what fits is not cut') from tests.job('long owner 1');
 update jobs set error_message = repeat('y', 65537) where job_id = 'long owner 1';
-select matches(error_message, '^y+ … \[cut\]$', 'a byte more is, whatever the status') from tests.job('long owner 1');
+select matches(error_message, '^y+ \.\.\. \[cut\]$', 'a byte more is, whatever the status') from tests.job('long owner 1');
 select tests.in_step('long messages: in step');
 
 --

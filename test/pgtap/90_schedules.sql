@@ -43,7 +43,7 @@ from (values
   ($$'n', '* * * * *', 'alpha'$$, '0A000', 'recurring jobs need pg_cron'),
   ($$'n', '*/5 8-18 1,$ * *', 'alpha'$$, null, '%"$" cannot be read'),
   ($$'n', '@yearly', 'alpha', null, null, null$$, '0A000', 'recurring jobs need pg_cron'),
-  ($$'n', '10 seconds', 'alpha', '{"a": 1}', -10, '{"pile_up": true, "expires_in": "1 hour", "max_retries": 0, "metadata": null}'$$, '22023', 'metadata %'),
+  ($$'n', '10 seconds', 'alpha', '{"a": 1}', -10, '{"pile_up": true, "expires_in": "1 hour", "max_retries": 0, "metadata": null}'$$, '0A000', 'recurring jobs need pg_cron'),
   ($$'n', '10 seconds', 'alpha', '{"a": 1}', -10, '{"pile_up": null, "expires_in": null, "max_retries": null, "metadata": {}, "created_by": null}'$$,
    '0A000', 'recurring jobs need pg_cron'),
   ($$repeat('☃', 17) || 'ab', '* * * * *', 'alpha'$$, '0A000', 'recurring jobs need pg_cron')
