@@ -8,11 +8,12 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use FindBin;
 use IPC::Run;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_node sql_states in_step log_is_clean log_lines set_config
+our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines set_config hold let_go
   start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
   eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
@@ -136,6 +137,27 @@ sub gets
 # One that answers at once, or when its time is over, without anything.
 sub gets_nothing { my ($session, $name) = @_; return gets($session, '', $name) }
 
+# A session that holds what these statements took, idle in their transaction, until it is let go.
+sub hold
+{
+	my ($node, $database, @statements) = @_;
+	my %session = (in => '', out => '', err => '');
+	$session{psql} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) ],
+		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
+	$session{in} .= join '', map { "$_;\n" } 'begin', @statements, q{select 'holds', pg_backend_pid()};
+	$session{psql}->pump until $session{out} =~ /^holds\|(\d+)$/m || !$session{psql}->pumpable;
+	$session{pid} = $1 or die "not held: $session{err}";
+	return \%session;
+}
+
+sub let_go
+{
+	my ($session) = @_;
+	$session->{in} .= "rollback;\n\\q\n";
+	return $session->{psql}->finish;
+}
+
 # One whose statement is ended by an error.
 sub cut_off
 {
@@ -256,6 +278,19 @@ sub in_step
 {
 	my ($node, $database, $name) = @_;
 	return is($node->safe_psql($database, $differences), '', $name);
+}
+
+# amcheck finds nothing wrong with any table or index of ours, and no rebuild of one was left half done.
+sub uncorrupted
+{
+	my ($node, $database, $name) = @_;
+	$node->psql($database, slurp_file("$FindBin::Bin/../pgtap/setup/amcheck.sql"))
+	  unless $node->safe_psql($database, q{select to_regprocedure('tests.corruption()')}) ne '';
+	return is($node->safe_psql($database, <<'SQL'), '', $name);
+select * from tests.corruption()
+union all
+select i.indexrelid::regclass::text, 'is not valid' from pg_index i where i.indrelid in (select tests.heaps()) and not i.indisvalid
+SQL
 }
 
 # The lines of the server's log that match, from a byte on.

@@ -1,0 +1,152 @@
+# Indexes of ours are rebuilt, made and dropped by whoever runs the server, while jobs are worked on. Nothing stands in an
+# old index alone, nobody meets an index that is gone, and every job is claimed and ended once.
+#
+# REINDEX CONCURRENTLY is stopped at each of its waits, at every table of ours, and at each stop jobs are enqueued, claimed,
+# completed, failed, reaped, expired, archived: what is wrong is what another transaction does between two of its steps.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use JobsExt;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+# Without workers: what they would do, job_maintain() does at each stop.
+my $node = new_node(
+	'rebuilt',
+	autovacuum => 'off',
+	'jobs_ext.auto_register_types' => 'on',
+	'jobs_ext.exclude_databases' => "'*'");
+my $sql = sub { return $node->safe_psql('postgres', @_) };
+my $partition = 'jobs_ext.jobs_archive_' . $sql->("select to_char(now() at time zone 'utc', 'YYYY_MM')");
+my @tables = (
+	(map { "jobs_ext.$_" } qw(queue failed expiring ended lanes state schedules set_aside)),
+	(map { "public.$_" } qw(jobs job_types job_attempts)),
+	$partition);
+
+# A lane for each of the types that are used at a stop: of them, only "new" ones make one there.
+$sql->(<<'SQL');
+select job_type_set(t, max_retries => 1000, retry_delay_ms => 0, keep_completed => '1 ms', keep_failed => '1 day')
+from unnest('{stays,expires,quick,failing,long,brief,nightly}'::text[]) t;
+select jobs_ext.rebuild_queue();
+select job_maintain();
+select * from job_enqueue('long');
+select * from job_claim('{long}', lease => '1 day');
+select * from job_enqueue('failing');
+select job_fail(c.id, c.lease_id, 'first', permanent => true) from job_claim('{failing}') c;
+SQL
+
+# What is done at a stop: a line for each statement, with how many jobs it concerned.
+my $work = <<'SQL';
+select 'enqueued', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
+select 'keyed', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
+select 'many', count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'quick')) from generate_series(1, 2)));
+insert into jobs (job_type, job_id) values ('stays', 'LABEL inserted');
+select 'expiring', count(*) from job_enqueue('expires', job_id => 'LABEL expires', expires_at => clock_timestamp() + interval '1 ms');
+select 'completed', count(*) from jobs j, lateral job_complete(j.id, j.lease_id) where j.job_type = 'long' and j.status = 'in_progress';
+select 'long', count(*) from job_enqueue('long');
+select 'claimed', count(*) from job_claim('{long}', lease => '1 day');
+select 'quick', count(*) from job_claim('{quick}', 9) c, lateral job_complete(c.id, c.lease_id);
+select 'retried', count(*) from jobs j, lateral job_retry(j.id) where j.job_type = 'failing' and j.status = 'failed';
+select 'failed', count(*) from job_claim('{failing}') c, lateral job_fail(c.id, c.lease_id, 'again', permanent => true);
+select 'brief', count(*) from job_enqueue('brief', job_id => 'LABEL brief');
+select 'leased', count(*) from job_claim('{brief}', lease => '1 ms');
+select 'deleted', count(*) from job_enqueue('stays', job_id => 'LABEL deleted');
+delete from jobs where job_id = 'LABEL deleted';
+select 'run', count(*) from jobs_ext.run_schedule(jsonb_build_object('name', 'nightly', 'job_type', 'nightly'));
+do 'begin perform pg_sleep(0.01); end';
+select 'maintained', m ->> 'leases_reaped', m ->> 'expired', m ->> 'archived' from job_maintain() m;
+SQL
+my $worked = join "\n", qw(enqueued|1 keyed|1 many|2 expiring|1 completed|1 long|1 claimed|1 quick|2 retried|1 failed|1 brief|1
+  leased|1 deleted|1 run|1 maintained|1|1|3);
+
+my $stays = 0;    # how many jobs wait for the end
+my $stops = 0;
+
+sub work_at
+{
+	my ($where, %option) = @_;
+	my $label = sprintf 'stop %03d', ++$stops;
+	my $statements = $work =~ s/LABEL/$label/gr;
+	$statements .= "select count(*) from job_enqueue('new $stops', job_id => '$label new');\n" if $option{types} // 1;
+	$stays += 2;
+	my $expected = $worked . ($option{types} // 1 ? "\n1" : '');
+	return is($sql->($statements), $expected, "$where: work goes on");
+}
+
+# All is as `jobs` says.
+sub is_whole
+{
+	my ($name) = @_;
+	in_step($node, 'postgres', "$name: the queue is in step");
+	return uncorrupted($node, 'postgres', "$name: amcheck finds nothing");
+}
+
+# Until the session waits for that one.
+sub stops_at
+{
+	my ($session, $holder, $phase, $name) = @_;
+	my $waits = "select $holder->{pid} = any (pg_blocking_pids($session->{pid}))";
+	ok($node->poll_query_until('postgres', $waits), "$name: it waits") or diag($session->{err});
+	is($sql->("select phase from pg_stat_progress_create_index where pid = $session->{pid}"), $phase, "$name: $phase")
+	  if $phase;
+	return;
+}
+
+# Runs a statement that waits, in turn, for who holds these: `waits` is a list of [what is held, the phase that shows].
+# The next holder is there before the last one leaves. `each` is called at each of them.
+sub stop_at_each
+{
+	my ($statement, $waits, $each) = @_;
+	my $session;
+	my $before;
+	for my $wait (@$waits)
+	{
+		my ($held, $phase) = @$wait;
+		my $holder = hold($node, 'postgres', @$held);
+		if ($before) { let_go($before) }
+		else { $session = start_session($node, 'postgres', $statement) }
+		stops_at($session, $holder, $phase, $statement);
+		$each->("$statement, $phase");
+		$before = $holder;
+	}
+	let_go($before);
+	end_session($session);
+	return is($session->{err}, '', "$statement: it ends well");
+}
+
+sub write_lock { return ["lock table $_[0] in row exclusive mode"] }
+sub read_lock { return ["lock table $_[0] in access share mode"] }
+my $snapshot = [ 'set transaction isolation level repeatable read', 'select 1' ];
+
+sub reindex_waits
+{
+	my ($table) = @_;
+	return [
+		[ write_lock($table), 'waiting for writers before build' ],
+		[ write_lock($table), 'waiting for writers before validation' ],
+		[ $snapshot, 'waiting for old snapshots' ],
+		[ read_lock($table), 'waiting for readers before marking dead' ],
+		[ read_lock($table), 'waiting for readers before dropping' ] ];
+}
+
+for my $table (@tables)
+{
+	subtest "reindex table concurrently $table" => sub {
+		# The first job of a type takes a lock on the lanes that waits for who rebuilds their indexes.
+		my $makes_lanes = $table ne 'jobs_ext.lanes';
+		stop_at_each("reindex table concurrently $table", reindex_waits($table), sub {
+			work_at($_[0], types => $makes_lanes);
+			$sql->('select jobs_ext.rebuild_queue()') if $table eq 'jobs_ext.state';
+		});
+		is_whole($table);
+	};
+}
+
+is($sql->("select count(*) from job_claim('{stays}', 10000)"), $stays, 'every job that was left waiting is claimed');
+is($sql->("select count(*) from jobs where status <> 'in_progress' and job_type = 'stays'"), 0, 'and no other is there');
+log_is_clean($node, 'nothing broke on the way');
+
+done_testing;
