@@ -13,7 +13,7 @@ language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME';
 comment on function public.job_claim is
 'Takes the best jobs that are due: priority high to low, then due time, then age.
 
-job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most jobs_ext.max_wait; null: not at all. options: must be empty.
+job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most jobs_ext.max_wait; null: not at all. The wait ends, without a job, when the client has closed its connection, and when job_release_worker names its worker. A transaction that has written or is not READ COMMITTED does not wait, which a NOTICE says once in a session. options: must be empty.
 
 Returns the jobs, now in_progress, each with a new lease_id and one more attempt; no row when nothing is due or came. Raises 22023 for a bad argument, 42501 when not allowed or under row level security.';
 
@@ -116,8 +116,8 @@ Returns one row for each, in order: what was asked for (outcome), the SQLSTATE t
 create function public.job_release_worker(worker text) returns integer
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_release_worker is
-'Gives back at once all the jobs that a worker holds, without spending retries: a worker that is known to be dead.
+'Gives back at once all the jobs that a worker holds, without spending retries, and ends its claims that wait for a job: a worker that is known to be dead.
 
-worker: the name it claimed with.
+worker: the name it claimed with. A claim of that name that is taking a job at this very moment still gets it.
 
 Returns how many jobs there were. Raises 22023 for a null or empty name, 42501 when not allowed.';

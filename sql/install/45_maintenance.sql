@@ -22,7 +22,9 @@ create function jobs_ext.maintenance_status(
   out months_dropped bigint,
   out set_aside bigint,
   out woken bigint,
-  out notified bigint
+  out notified bigint,
+  out waits_refused bigint,
+  out waits_polled bigint
 ) returns setof record
 language c volatile parallel restricted rows 10 as 'MODULE_PATHNAME';
 comment on function jobs_ext.maintenance_status() is
@@ -52,3 +54,5 @@ comment on column jobs_ext.maintenance.months_dropped is 'Partitions of jobs_arc
 comment on column jobs_ext.maintenance.set_aside is 'How often it set a job aside that made it fail';
 comment on column jobs_ext.maintenance.woken is 'Sleeping claims that it woke for jobs that became due';
 comment on column jobs_ext.maintenance.notified is 'How often it sent NOTIFY jobs';
+comment on column jobs_ext.maintenance.waits_refused is 'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';
+comment on column jobs_ext.maintenance.waits_polled is 'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';

@@ -132,9 +132,11 @@ void forget(Database &database)
     database.retry_at = database.served_at = database.round_at = database.started_at = 0;
     database.failure = {};
     database.tally = {};
+    pg_atomic_write_u64(&database.waits_refused, 0);
+    pg_atomic_write_u64(&database.waits_polled, 0);
     database.to_leave = false;
     database.doing[0] = '\0';
-    pg_atomic_fetch_add_u32(&board()->entries, 1);
+    pg_atomic_fetch_add_u32(&board()->entries, 1); // a full barrier: who sees the number sees the entry as it is now
 }
 
 void fail(Database &database)
@@ -157,6 +159,8 @@ void initialise(Database &database)
     pg_atomic_init_u32(&database.look_again, 0);
     pg_atomic_init_u32(&database.to_notify, 0);
     pg_atomic_init_u32(&database.serving, 0);
+    pg_atomic_init_u64(&database.waits_refused, 0);
+    pg_atomic_init_u64(&database.waits_polled, 0);
 }
 
 Database *mine()
@@ -167,6 +171,9 @@ Database *mine()
         return nullptr;
     const std::uint32_t entries = pg_atomic_read_u32(&board()->entries);
     if (entries != seen) {
+        // The number is read before the entries, because who changes an entry counts up afterwards: a session that read an
+        // entry as it was sees the number change once more. Without the barrier a processor may do it the other way round.
+        pg_read_barrier();
         known = find(MyDatabaseId);
         seen = entries;
     }
@@ -207,6 +214,18 @@ bool served()
 {
     const Database *database = mine();
     return database != nullptr && pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&database->serving)) != 0;
+}
+
+void count_refused_wait()
+{
+    if (Database *database = mine())
+        pg_atomic_fetch_add_u64(&database->waits_refused, 1);
+}
+
+void count_polled_wait()
+{
+    if (Database *database = mine())
+        pg_atomic_fetch_add_u64(&database->waits_polled, 1);
 }
 
 void extension_changed()

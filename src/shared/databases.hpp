@@ -60,6 +60,10 @@ struct Database {
     pg_atomic_uint32 to_notify;
     // Its worker has found all that it needs.
     pg_atomic_uint32 serving;
+    // Calls of sessions here that were to wait, since the server started: those that did not, since waiting would have been
+    // wrong, and those that looked again and again, since as many as may were asleep already.
+    pg_atomic_uint64 waits_refused;
+    pg_atomic_uint64 waits_polled;
 };
 
 namespace databases {
@@ -96,6 +100,10 @@ void notify();
 
 // Whether a worker is at work here: it wakes who sleeps.
 bool served();
+
+// Counts a call of this session.
+void count_refused_wait();
+void count_polled_wait();
 
 // The extension came or went in this database, or is another one.
 void extension_changed();

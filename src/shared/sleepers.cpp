@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pg/client.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
@@ -109,16 +110,39 @@ void Wish::add(std::int32_t lane)
         lanes[lane_count++] = lane;
 }
 
+namespace {
+
+bool role_has_a_place(Oid role)
+{
+    bool has = false;
+    each([&](const Sleeper &sleeper) { has = has || sleeper.role == role; });
+    return has;
+}
+
+// To be asked under the lock.
+bool may_have_a_place(Purpose purpose, Oid role)
+{
+    if (dlist_is_empty(&board()->free_places))
+        return false;
+    const int for_end = static_cast<int>(pg_atomic_read_u32(counter(Purpose::end)));
+    const int asleep = for_end + static_cast<int>(pg_atomic_read_u32(counter(Purpose::claim)));
+    if (purpose == Purpose::end && for_end >= (settings::max_waiters + 1) / 2)
+        return false;
+    const int kept = settings::max_waiters / 10;
+    return settings::max_waiters - asleep > kept || !role_has_a_place(role);
+}
+
+} // namespace
+
 // A place is armed for nothing until the first look.
-Place::Place(Purpose purpose) : has_place_(false)
+Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
 {
     Board *shared = board();
     if (shared == nullptr || mine != nullptr)
         return;
+    const Oid role = GetUserId();
     BoardLock lock(Lock::sleepers);
-    const std::uint32_t most_for_end = static_cast<std::uint32_t>(settings::max_waiters + 1) / 2;
-    if (dlist_is_empty(&shared->free_places) ||
-        (purpose == Purpose::end && pg_atomic_read_u32(counter(purpose)) >= most_for_end))
+    if (!may_have_a_place(purpose, role))
         return;
     mine = sleeper_of(dlist_pop_head_node(&shared->free_places));
     mine->database = MyDatabaseId;
@@ -128,6 +152,9 @@ Place::Place(Purpose purpose) : has_place_(false)
     mine->job = {};
     mine->woken_for = no_lane;
     mine->again = false;
+    mine->dismissed = false;
+    mine->role = role;
+    mine->worker = worker;
     my_level = GetCurrentTransactionNestLevel();
     pg_atomic_write_u32(&mine->woken, 0);
     dlist_push_tail(&shared->sleepers, &mine->links);
@@ -159,15 +186,23 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
         if (pg_atomic_read_u32(&mine->woken) == 0 || mine->again)
             mine->woken_for = no_lane; // what it was woken for, it did not find
         mine->again = false;
+        if (mine->dismissed)
+            return;
     }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
         const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), end);
         if (remaining <= 0)
-            return;
-        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, remaining, wait_event);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
+            break;
+        pg::wait_on_latch(remaining, wait_event);
     }
+    // The caller looks once more, and may take a job: not for a client that is gone.
+    pg::require_client();
+}
+
+bool Place::is_dismissed() const
+{
+    BoardLock lock(Lock::sleepers, LW_SHARED);
+    return mine->dismissed;
 }
 
 void Place::leave()
@@ -210,6 +245,28 @@ int wake(Oid database, std::int32_t lane, int count)
         return 0;
     BoardLock lock(Lock::sleepers);
     return wake_locked(database, lane, count);
+}
+
+std::uint64_t hash_of_worker(std::string_view name)
+{
+    const Datum hash =
+        hash_any_extended(reinterpret_cast<const unsigned char *>(name.data()), static_cast<int>(name.size()), 0);
+    return std::max<std::uint64_t>(DatumGetUInt64(hash), 1);
+}
+
+// Who was woken for a job keeps that wake: on its way out it hands it to somebody else.
+void dismiss(Oid database, std::uint64_t worker)
+{
+    if (!any())
+        return;
+    BoardLock lock(Lock::sleepers);
+    each([&](Sleeper &sleeper) {
+        if (sleeper.database != database || sleeper.purpose != Purpose::claim || sleeper.worker != worker)
+            return;
+        sleeper.dismissed = true;
+        pg_atomic_write_u32(&sleeper.woken, 1);
+        wake_process(sleeper.process);
+    });
 }
 
 void wake_for_end(Oid database, const pg_uuid_t &job)

@@ -300,7 +300,7 @@ JOBS_FUNCTION(job_claim)
     check(request);
 
     pg::RowSink sink(fcinfo, store::row_type());
-    Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim);
+    Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim, request.worker);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};

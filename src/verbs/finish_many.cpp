@@ -2,6 +2,7 @@
 #include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
+#include "shared/sleepers.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/finish.hpp"
@@ -176,12 +177,17 @@ JOBS_FUNCTION(job_finish_many)
 
 namespace {
 
+std::string_view name_of(Datum worker)
+{
+    const text *name = DatumGetTextPP(worker);
+    return {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+}
+
 // The ids of all jobs that run for this worker.
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
-    const text *wanted = DatumGetTextPP(worker);
-    const std::string_view name(VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(wanted));
+    const std::string_view name = name_of(worker);
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, DT_NOEND);
     for (; running.head() != nullptr; running.advance()) {
         const std::optional<Row> job = jobs.find(&running.head()->job);
@@ -206,6 +212,8 @@ JOBS_FUNCTION(job_release_worker)
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
+    // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
+    shared::sleepers::dismiss(MyDatabaseId, shared::sleepers::hash_of_worker(name_of(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {

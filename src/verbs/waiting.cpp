@@ -1,7 +1,9 @@
 #include "verbs/waiting.hpp"
 
 #include <algorithm>
+#include <utility>
 
+#include "pg/client.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
@@ -37,36 +39,88 @@ long until_timeout()
     return until;
 }
 
-// How long a call may wait, in milliseconds. A transaction that has written keeps others waiting while it sleeps, and
-// one that is not READ COMMITTED would not see what it waits for.
+// Why a call that is to wait does not: a loop around it would spin, so its session is told, once for each reason.
+enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait };
+
+struct Notice {
+    const char *detail, *hint;
+};
+
+constexpr Notice notices[] = {
+    {"The transaction has written: others would wait for its locks while it sleeps.",
+     "Wait in a transaction of its own, before anything is written."},
+    {"The transaction is not READ COMMITTED: it would never see what it waits for.",
+     "Wait at READ COMMITTED, or without wait and with a pause between two calls."},
+    {"statement_timeout or transaction_timeout leaves no time: half a second of it is kept for the answer.",
+     "Raise the timeout, or call without wait and with a pause between two calls."},
+    {"jobs_ext.max_wait is 0.", "Call without wait and with a pause between two calls, or raise jobs_ext.max_wait."},
+};
+
+void say_once(Reason reason)
+{
+    static bool said[std::size(notices)];
+    const auto number = static_cast<std::size_t>(reason);
+    shared::databases::count_refused_wait();
+    if (!std::exchange(said[number], true))
+        ereport(NOTICE, (errmsg("the call does not wait"), errdetail_internal("%s", notices[number].detail),
+                         errhint("%s", notices[number].hint)));
+}
+
+std::optional<Reason> reason_not_to_wait()
+{
+    if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+        return Reason::wrote;
+    if (XactIsoLevel != XACT_READ_COMMITTED)
+        return Reason::isolation;
+    if (settings::max_wait == 0)
+        return Reason::max_wait;
+    if (until_timeout() <= 0)
+        return Reason::timeout;
+    return std::nullopt;
+}
+
+// How long a call may wait, in milliseconds.
 long allowed_wait(pg::Nullable wait)
 {
     if (!wait)
         return 0;
     const std::int64_t asked = store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000;
-    if (XactIsoLevel != XACT_READ_COMMITTED || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+    if (asked == 0)
         return 0;
+    if (const auto reason = reason_not_to_wait()) {
+        say_once(*reason);
+        return 0;
+    }
     return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
 }
 
-void poll(long milliseconds)
+std::uint64_t hash_of(pg::Nullable worker)
 {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
+    if (!worker)
+        return 0;
+    const text *name = DatumGetTextPP(worker.value);
+    return shared::sleepers::hash_of_worker({VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
 }
 
 } // namespace
 
-Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose)
-    : purpose_(purpose), until_(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), allowed_wait(wait)))
+Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
+    : purpose_(purpose), worker_(hash_of(worker)),
+      until_(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), allowed_wait(wait)))
 {
     if (until_ <= GetCurrentTimestamp())
         return;
-    place_.emplace(purpose);
-    // As many as may are asleep already: with what there is.
+    place_.emplace(purpose_, worker_);
     if (!*place_ && shared::board() != nullptr)
-        until_ = DT_NOBEGIN;
+        shared::databases::count_polled_wait();
+}
+
+// A place that has become free meanwhile is taken.
+void Waiting::poll(long milliseconds)
+{
+    pg::wait_on_latch(milliseconds, PG_WAIT_EXTENSION);
+    pg::require_client();
+    place_.emplace(purpose_, worker_);
 }
 
 bool Waiting::sleep()
@@ -75,12 +129,14 @@ bool Waiting::sleep()
     // The look may have written: cancelled a job that expired, or what a policy or trigger of the user's does.
     if (remaining <= 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return false;
-    if (shared::Place *where = place())
-        where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms),
-                     pg::wait_event(events[static_cast<int>(purpose_)], event_names[static_cast<int>(purpose_)]));
-    else
+    shared::Place *where = place();
+    if (where == nullptr) {
         poll(std::min(remaining, poll_ms));
-    return true;
+        return true;
+    }
+    where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms),
+                 pg::wait_event(events[static_cast<int>(purpose_)], event_names[static_cast<int>(purpose_)]));
+    return !where->is_dismissed();
 }
 
 } // namespace verbs

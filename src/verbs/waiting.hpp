@@ -1,5 +1,5 @@
-// A call that waits: job_claim for a job, job_wait for the end of one. In shared memory where the library is preloaded,
-// else by looking ten times a second.
+// A call that waits: job_claim for a job, job_wait for the end of one. In shared memory where the library is preloaded and
+// there is a place left; else by looking ten times a second.
 #pragma once
 
 #include "pg/function.hpp"
@@ -9,17 +9,23 @@ namespace verbs {
 
 class Waiting {
 public:
-    // `wait`: how long the caller asks for; null: not at all. 22023 when it is negative or infinite.
-    Waiting(pg::Nullable wait, shared::Purpose purpose);
+    // `wait`: how long the caller asks for; null: not at all. 22023 when it is negative or infinite. Where waiting would be
+    // wrong the call is not to wait, a NOTICE says so once in a session, and it is counted. `worker`: the name under which
+    // it claims, if any; job_release_worker() ends the wait.
+    Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker = {});
 
     // Where the caller is to be woken, to be armed before each look; null when it does not sleep in shared memory.
     shared::Place *place() { return place_ && *place_ ? &*place_ : nullptr; }
 
-    // Sleeps until it is worth a look. False: the time is over. No relation may be locked meanwhile.
+    // Sleeps until it is worth a look. False: the time is over, or the worker was released. No relation may be locked
+    // meanwhile. Ends the session when its client is gone.
     bool sleep();
 
 private:
+    void poll(long milliseconds);
+
     shared::Purpose purpose_;
+    std::uint64_t worker_; // shared::sleepers::hash_of_worker(), or 0
     TimestampTz until_;
     std::optional<shared::Place> place_;
 };

@@ -86,6 +86,8 @@ void send(pg::RowSink &sink, const Database &database)
          {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired, tally.archived,
           tally.deleted, tally.partitions_dropped, tally.set_aside, tally.woken, tally.notified})
         line.put_count(count);
+    for (const pg_atomic_uint64 *count : {&database.waits_refused, &database.waits_polled})
+        line.put_count(static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(count))));
     line.send(sink);
 }
 
@@ -93,7 +95,7 @@ void send(pg::RowSink &sink, const Database &database)
 constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
                               TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID,        INT8OID,
                               INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
-                              INT8OID, INT8OID, INT8OID,        INT8OID};
+                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID};
 
 } // namespace
 

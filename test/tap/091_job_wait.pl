@@ -67,8 +67,14 @@ for my $way (
 	"select job_heartbeat('$id', '$lease', '{}')", "update jobs set metadata = '{}' where id = '$id'",
 	"select count(*) from jobs j, job_complete(j.id, j.lease_id) where j.status = 'in_progress' and j.id <> '$id'")
 {
-	# ROLLBACK PREPARED has those who wait for an end look, and they sleep again.
-	if ($way =~ /rollback prepared/) { $sql->($way) }
+	# After ROLLBACK PREPARED the worker has those who wait for an end look, and they sleep again.
+	if ($way =~ /rollback prepared/)
+	{
+		my $before = switches($sleeper);
+		$sql->($way);
+		my $end = time + 20;
+		sleep 0.02 until switches($sleeper) =~ /^\d+$/ && switches($sleeper) ne $before || time > $end;
+	}
 	else { sleeps_on([$sleeper], sub { $sql->($way) }, "not woken by: " . ($way =~ s/'[0-9a-f-]{36}'/…/gr)) }
 }
 $sql->("select (job_fail('$id', '$lease', run_at => now())).status");
