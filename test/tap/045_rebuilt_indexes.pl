@@ -10,8 +10,8 @@ use FindBin;
 use lib $FindBin::Bin;
 use JobsExt;
 use PostgreSQL::Test::Utils;
+use IPC::Run;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 # Without workers: what they would do, job_maintain() does at each stop.
 my $node = new_node(
@@ -144,6 +144,168 @@ for my $table (@tables)
 		is_whole($table);
 	};
 }
+
+# What a superuser adds to a private table is kept like what is ours.
+my %added = (
+	'a plain index' => '(job)',
+	'an index on an expression' => '((lane * 100 + rank), lower(job::text))',
+	'a partial index' => '(due_at) where lane > 0 and rank <= 0',
+	'a unique index' => '(job, due_at, rank, lane)');
+for my $what (sort keys %added)
+{
+	subtest "$what on jobs_ext.queue" => sub {
+		my $unique = $what =~ /unique/ ? 'unique ' : '';
+		my $waits = reindex_waits('jobs_ext.queue');
+		my $work = sub { work_at($_[0]) };
+		stop_at_each("create ${unique}index concurrently added on jobs_ext.queue $added{$what}", [ @$waits[ 0 .. 2 ] ], $work);
+		is_whole('with it');
+		# Who reads the index; who reads it still when it is dead. These waits show no phase.
+		stop_at_each('drop index concurrently jobs_ext.added', [ ([ read_lock('jobs_ext.queue') ]) x 2 ], $work);
+		is_whole('without it');
+	};
+}
+
+# A call waits for the row of its job before it writes to the derived tables: what it knew of their indexes is old then.
+my %calls = (
+	queue => [ 'completed', "job_complete(j.id, j.lease_id)" ],
+	ended => [ 'completed', "job_complete(j.id, j.lease_id)" ],
+	failed => [ 'failed', "job_fail(j.id, j.lease_id, permanent => true)" ],
+	expiring => [ 'cancelled', "job_cancel(j.id)" ]);
+
+# Makes a job in `state` whose row is locked, and a session that waits for it. Returns both.
+sub wait_for_row
+{
+	my ($table) = @_;
+	my $label = sprintf 'row %03d', ++$stops;
+	$sql->("select job_enqueue('row', job_id => '$label', expires_at => now() + interval '1 day')");
+	$sql->("select count(*) from job_claim('{row}')") if $table ne 'expiring';
+	my $holder = hold($node, 'postgres', "select from jobs where job_id = '$label' for update");
+	my $session = start_session($node, 'postgres', "select x.status from jobs j, lateral $calls{$table}[1] x where j.job_id = '$label'");
+	stops_at($session, $holder, undef, "$calls{$table}[1] at a locked row");
+	return ($holder, $session);
+}
+
+sub goes_on
+{
+	my ($table, $holder, $session, $name) = @_;
+	let_go($holder);
+	is(end_session($session), $calls{$table}[0], "$name: the call that waited goes on") or diag($session->{err});
+	return is_whole($name);
+}
+
+for my $table (sort keys %calls)
+{
+	subtest "$table is rebuilt while a call waits for a row" => sub {
+		my $statement = "reindex table concurrently jobs_ext.$table";
+		# No snapshot older than the new index is left but this one, so that the old index goes while the call waits.
+		my $snapshot_holder = hold($node, 'postgres', @$snapshot);
+		my $rebuild = start_session($node, 'postgres', $statement);
+		stops_at($rebuild, $snapshot_holder, 'waiting for old snapshots', $statement);
+		work_at($statement);
+		my @waiting = wait_for_row($table);
+		let_go($snapshot_holder);
+		end_session($rebuild);
+		is($rebuild->{err}, '', 'the old index is gone');
+		goes_on($table, @waiting, $statement);
+
+		for my $command ("reindex table jobs_ext.$table", "vacuum full jobs_ext.$table", "cluster jobs_ext.$table using ${table}_pkey")
+		{
+			my @waiting = wait_for_row($table);
+			$sql->($command);
+			goes_on($table, @waiting, $command);
+		}
+		my @again = wait_for_row($table);
+		my $key = $sql->("select pg_get_constraintdef(oid) from pg_constraint where conname = '${table}_pkey'");
+		$sql->("begin; alter table jobs_ext.$table drop constraint ${table}_pkey, add constraint ${table}_pkey $key; commit");
+		goes_on($table, @again, 'another primary key');
+	};
+}
+
+#
+# Under load
+#
+
+# pgbench with these scripts until it is told to stop; each client's first error ends it.
+sub start_load
+{
+	my ($clients, %script) = @_;
+	my @files;
+	for my $name (sort keys %script)
+	{
+		my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+		append_to_file($file, $script{$name});
+		push @files, '--file', $file;
+	}
+	my %load = (out => '', err => '');
+	$load{run} = IPC::Run::start(
+		[ 'pgbench', '--no-vacuum', '--time=300', "--client=$clients", @files, $node->connstr('postgres') ],
+		'<', \'', '>', \$load{out}, '2>', \$load{err}, IPC::Run::timeout(360));
+	return \%load;
+}
+
+sub stop_load
+{
+	my ($load, $name) = @_;
+	$load->{run}->signal('TERM');
+	$load->{run}->finish;
+	return is($load->{err}, '', "$name: no client met an error");
+}
+
+# While a key's index has a second one beside it that is not complete, who inserts a key may meet another who does in
+# either of them. That is no error: the job is there.
+subtest 'the same keys at once' => sub {
+	$sql->("select job_enqueue('hot')");
+	my $load = start_load(6, hot => <<'SQL');
+\set k random(1, 3)
+select id from job_enqueue('hot', job_id => 'hot ' || :k);
+delete from jobs where job_id = 'hot ' || :k;
+SQL
+	is($node->psql('postgres', 'reindex table concurrently jobs'), 0, 'rebuilt') for 1 .. 20;
+	stop_load($load, 'hot keys');
+	is_whole('hot keys');
+};
+
+subtest 'under load' => sub {
+	$sql->(<<'SQL');
+create sequence made;
+create table acknowledged (made bigint);
+select job_type_set('load', max_retries => 1000, retry_delay_ms => 0, keep_completed => '1 ms');
+SQL
+	my $load = start_load(
+		6,
+		enqueue => <<'SQL',
+select nextval('made') as made \gset
+select id from job_enqueue('load', job_id => 'load ' || :made, expires_at => now() + interval '1 day');
+insert into acknowledged values (:made);
+SQL
+		complete => "select count(*) from job_claim('{load}', 2) c, lateral job_complete(c.id, c.lease_id);\n",
+		fail => "select count(*) from job_claim('{load}', 1) c, lateral job_fail(c.id, c.lease_id, 'try again');\n",
+		forget => "select count(*) from job_claim('{load}', 1, lease => '1 ms');\n",
+		maintain => "select job_maintain();\n");
+	for my $table (@tables)
+	{
+		my $key = $sql->("select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = '$table'::regclass and i.indisprimary");
+		for my $command ("reindex table $table", "reindex table concurrently $table", "vacuum full $table", "cluster $table using $key")
+		{
+			is($node->psql('postgres', $command), 0, $command);
+			is($sql->("select * from tests.corruption('$table')"), '', "$command: amcheck finds nothing");
+		}
+	}
+	stop_load($load, 'all tables');
+	$node->poll_query_until('postgres', "select count(*) = 0 from pg_stat_activity where application_name = 'pgbench'");
+	is_whole('under load');
+
+	$node->poll_query_until('postgres', <<'SQL') or diag('some are left');
+with m as materialized (select job_maintain()), c as materialized (select x.id from job_claim('{load}', 1000) c, lateral job_complete(c.id, c.lease_id) x)
+select (select count(*) from m) = 1 and (select count(*) from c) = 0 and not exists (select from jobs where job_type = 'load')
+SQL
+	cmp_ok($sql->('select count(*) from acknowledged'), '>', 100, 'there was load');
+	is($sql->(<<'SQL'), '', 'every job that was acknowledged has ended once');
+select k.made, count(a.id) from acknowledged k left join jobs_archive a on a.job_id = 'load ' || k.made and a.status = 'completed'
+group by 1 having count(a.id) <> 1 limit 10
+SQL
+	is_whole('in the end');
+};
 
 is($sql->("select count(*) from job_claim('{stays}', 10000)"), $stays, 'every job that was left waiting is claimed');
 is($sql->("select count(*) from jobs where status <> 'in_progress' and job_type = 'stays'"), 0, 'and no other is there');

@@ -285,7 +285,7 @@ sub uncorrupted
 {
 	my ($node, $database, $name) = @_;
 	$node->psql($database, slurp_file("$FindBin::Bin/../pgtap/setup/amcheck.sql"))
-	  unless $node->safe_psql($database, q{select to_regprocedure('tests.corruption()')}) ne '';
+	  unless $node->safe_psql($database, q{select to_regprocedure('tests.corruption(regclass)')}) ne '';
 	return is($node->safe_psql($database, <<'SQL'), '', $name);
 select * from tests.corruption()
 union all
