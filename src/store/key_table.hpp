@@ -6,6 +6,9 @@
 // as well, and nobody else can be changing it. The one exception builds all keys anew (queue_state.cpp), under a lock
 // on `jobs` that no writer holds meanwhile; whoever waited for it takes a new snapshot, or has to keep an older one and
 // gets 40001 (derived.hpp).
+//
+// Rows are written by pg::TableWriter like those of any other table: the primary key is not the only index while somebody
+// rebuilds it, or where a superuser added one. It is looked up when the table has been locked, see pg/heap.hpp.
 #pragma once
 
 #include "logic/queue_key.hpp"
