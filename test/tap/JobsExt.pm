@@ -253,7 +253,7 @@ with wanted (sort, row) as (
   select 'failed', row(j.created_at, j.id)::text from public.jobs j where j.status = 'failed'
   union all
   select 'expiring', row(j.expires_at, j.id)::text
-  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null
+  from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0
   union all
   select 'ended', row(l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at::timestamptz, j.id)::text
   from public.jobs j join jobs_ext.lanes l on l.job_type = j.job_type
