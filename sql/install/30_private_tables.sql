@@ -71,6 +71,9 @@ create table jobs_ext.lanes (
   lane integer primary key check (lane > 0),
   job_type text not null unique
 );
+-- A number must be known to nobody else while its transaction is open: no greatest number plus one.
+create sequence jobs_ext.lane_numbers as integer;
+comment on sequence jobs_ext.lane_numbers is 'The numbers of jobs_ext.lanes; what a rollback takes back is left out';
 comment on table jobs_ext.lanes is
 'The number under which a job type stands in jobs_ext.queue. Given once, never used for another type.';
 

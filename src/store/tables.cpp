@@ -16,14 +16,14 @@ std::uint64_t change_count = 0; // invalidations so far that may concern us
 std::uint64_t relation_changes = 0;
 std::uint64_t looked_up = 0;
 
-// Open to be looked at: a table of the schema jobs_ext that is as it was made.
-pg::OpenRelation open_as_made(const char *name, std::span<const ColumnDefinition> made)
+// A table of the schema jobs_ext that is as it was made.
+pg::OpenRelation open_as_made(const char *name, std::span<const ColumnDefinition> made, LOCKMODE lock)
 {
     const Oid schema = get_namespace_oid("jobs_ext", true);
     const Oid oid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
     if (!OidIsValid(oid))
         raise_missing("jobs_ext", name);
-    pg::OpenRelation table = pg::open_briefly(oid);
+    pg::OpenRelation table(oid, lock);
     require_fit(table, wrong_kind(table));
     if (!superuser_arg(table->rd_rel->relowner))
         raise_altered(name, "It is not the extension's own table.");
@@ -86,7 +86,9 @@ constexpr ColumnDefinition set_aside_columns[] = {{"job", UUIDOID},
 
 Oid find_private(const char *name, std::span<const ColumnDefinition> made)
 {
-    return RelationGetRelid(open_as_made(name, made));
+    pg::OpenRelation table = open_as_made(name, made, AccessShareLock);
+    table.unlock_when_closed(AccessShareLock);
+    return RelationGetRelid(table);
 }
 
 void describe_jobs(Tables &result)
@@ -115,16 +117,14 @@ Tables describe()
     result.set_aside = {find_private("set_aside", set_aside_columns), 1};
     result.schedules = {find_private("schedules", schedules_columns), 2};
     result.state = find_private("state", state_columns);
-    result.lanes = find_private("lanes", lanes_columns);
     describe_jobs(result);
     return result;
 }
 
 bool is_part_of(const Tables &tables, Oid relation)
 {
-    const Oid all[] = {tables.jobs.in_catalogs(), tables.queue.table, tables.failed.table,
-                       tables.expiring.table,     tables.ended.table, tables.set_aside.table,
-                       tables.schedules.table,    tables.lanes,       tables.state};
+    const Oid all[] = {tables.jobs.in_catalogs(), tables.queue.table,     tables.failed.table,    tables.expiring.table,
+                       tables.ended.table,        tables.set_aside.table, tables.schedules.table, tables.state};
     return std::find(std::begin(all), std::end(all), relation) != std::end(all);
 }
 
@@ -166,6 +166,8 @@ std::array<Oid, 4> written_with_jobs(const Tables &tables)
 {
     return {tables.queue.table, tables.failed.table, tables.expiring.table, tables.ended.table};
 }
+
+pg::OpenRelation open_lanes(LOCKMODE lock) { return open_as_made("lanes", lanes_columns, lock); }
 
 pg::OpenRelation open_private(Oid oid, LOCKMODE lock)
 {

@@ -28,7 +28,7 @@ struct Tables {
 
     PrivateTable queue, failed, expiring, ended;
     PrivateTable set_aside, schedules; // not derived
-    Oid lanes, state;
+    Oid state;
     bool queue_built;
 };
 
@@ -39,6 +39,9 @@ const Tables &tables();
 // Opens a private table: only a superuser alters those, yet maybe while its lock was waited for. 42804
 // when that is so.
 pg::OpenRelation open_private(Oid table, LOCKMODE lock);
+
+// The private table `lanes`, which is not known by tables(): types get their lanes whatever became of `jobs`.
+pg::OpenRelation open_lanes(LOCKMODE lock);
 
 // The derived tables, which a write to `jobs` may write besides.
 std::array<Oid, 4> written_with_jobs(const Tables &tables);

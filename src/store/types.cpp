@@ -203,7 +203,7 @@ Oid read_types()
 
 Oid read_lanes()
 {
-    pg::OpenRelation table = open_private(tables().lanes, AccessShareLock);
+    pg::OpenRelation table = open_lanes(AccessShareLock);
     table.unlock_when_closed(AccessShareLock);
     scan_all(table, [&](TupleTableSlot *slot) {
         bool null;
@@ -331,25 +331,45 @@ namespace lanes {
 
 namespace {
 
-// Under a lock that lets one transaction at a time make lanes; new types are rare.
+// Of whoever makes the type's lane, until the end of the transaction or of the subtransaction that is rolled back. By the type's hash: two types with the
+// same one wait for each other, no more.
+bool lock_making(std::string_view type, bool wait)
+{
+    LOCKTAG tag;
+    const auto name = reinterpret_cast<const unsigned char *>(type.data());
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, known_lanes.table, hash_bytes(name, static_cast<int>(type.size())), 0);
+    return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+std::int32_t next_number()
+{
+    const Oid sequence = get_relname_relid("lane_numbers", get_namespace_oid("jobs_ext", false));
+    if (!OidIsValid(sequence))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("sequence \"jobs_ext.lane_numbers\" does not exist"),
+                        errhint("Drop the extension and create it anew: the tables in the schema public stay.")));
+    return static_cast<std::int32_t>(nextval_internal(sequence, false));
+}
+
+// Under the lock.
 std::int32_t make(std::string_view type)
 {
-    pg::OpenRelation table = open_private(tables().lanes, ShareRowExclusiveLock);
+    // Another transaction may have made it before we had the lock.
     known_lanes.forget();
     if (auto lane = find_lane(type))
         return *lane;
 
-    const std::int32_t highest = last();
+    pg::OpenRelation table = open_lanes(RowExclusiveLock);
+    const std::int32_t number = next_number();
     pg::Slot slot(table);
     pg::start_row(slot);
-    slot->tts_values[0] = Int32GetDatum(highest + 1);
+    slot->tts_values[0] = Int32GetDatum(number);
     slot->tts_values[1] = PointerGetDatum(cstring_to_text_with_len(type.data(), static_cast<int>(type.size())));
     slot->tts_isnull[0] = slot->tts_isnull[1] = false;
     ExecStoreVirtualTuple(slot);
     pg::TableWriter(table).insert(slot);
     CacheInvalidateRelcache(table);
     CommandCounterIncrement();
-    return highest + 1;
+    return number;
 }
 
 } // namespace
@@ -358,14 +378,33 @@ std::optional<std::int32_t> find(std::string_view type) { return find_lane(type)
 
 std::int32_t of(std::string_view type)
 {
-    auto lane = find_lane(type);
-    return lane ? *lane : make(type);
+    if (auto lane = find_lane(type))
+        return *lane;
+    lock_making(type, true);
+    return make(type);
 }
 
-std::int32_t last()
+void prepare(std::string_view type)
+{
+    if (!find_lane(type) && lock_making(type, false))
+        make(type);
+}
+
+int count()
 {
     load_lanes();
-    return known_lanes.count == 0 ? 0 : known_lanes.list[known_lanes.count - 1].number;
+    return known_lanes.count;
+}
+
+std::int32_t after(std::int32_t lane)
+{
+    load_lanes();
+    if (known_lanes.count == 0)
+        return lane; // rolled back a moment ago
+    const Lane *begin = known_lanes.list, *end = begin + known_lanes.count;
+    const Lane *next = std::upper_bound(begin, end, lane,
+                                        [](std::int32_t number, const Lane &known) { return number < known.number; });
+    return next != end ? next->number : begin->number;
 }
 
 std::optional<std::string_view> type_of(std::int32_t lane)

@@ -41,7 +41,7 @@ void each(Each work)
     each([](const Type &type, void *argument) { (*static_cast<Each *>(argument))(type); }, &work);
 }
 
-// Gives every registered type its lane, so that the first jobs of two types need not wait for each other.
+// Gives every registered type its lane.
 void make_lanes();
 
 // Another number after each change of a type, or of a lane.
@@ -51,16 +51,26 @@ void watch();
 
 } // namespace types
 
+// A lane is made with its type, by the trigger on `job_types`, so that the first job of a type finds it committed. Where it
+// is missing all the same, as for a type that a restore brought or that registers itself, its first job makes it. Who makes
+// one holds nothing that who makes another needs: the numbers come from a sequence, since a greatest number plus one would
+// be known to nobody else before the end of the transaction. So there are gaps.
 namespace lanes {
 
-// The number under which the queue knows the type, given at the first use and never again to another type.
+// The number under which the queue knows the type, given at the first use and never again to another type. Waits for a
+// transaction that is making this very one.
 std::int32_t of(std::string_view type);
+
+// Makes the type's lane unless it is there, or another transaction is making it.
+void prepare(std::string_view type);
 
 // Nothing, if the type never had a job.
 std::optional<std::int32_t> find(std::string_view type);
 
-// The greatest number given so far; 0: none.
-std::int32_t last();
+// How many there are.
+int count();
+// The lane with the next greater number, after the last one the first.
+std::int32_t after(std::int32_t lane);
 
 // The type of a lane, or nothing.
 std::optional<std::string_view> type_of(std::int32_t lane);

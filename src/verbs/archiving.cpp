@@ -23,15 +23,15 @@ constexpr int months_ahead = 2; // beside the current one
 
 constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
 
-// Where the next piece begins, so that a type of which there is always more does not keep the others waiting.
-std::int32_t first_lane = 1;
+// The next piece begins behind it, so that a type of which there is always more does not keep the others waiting.
+std::int32_t last_lane = 0;
 
 void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().ended();
-    const std::int32_t lanes = store::lanes::last();
-    for (std::int32_t i = 0; i < lanes; ++i) {
-        const std::int32_t lane = (first_lane - 1 + i) % lanes + 1;
+    std::int32_t lane = last_lane;
+    for (int left = store::lanes::count(); left > 0; --left) {
+        lane = store::lanes::after(lane);
         for (const std::int16_t rank : ranks) {
             const Keep keep = keep_of(lane, rank);
             if (keep.task != task || !keep.span)
@@ -40,7 +40,7 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candid
             for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
                 found.add(*next, skip);
                 if (found.full()) {
-                    first_lane = lane % lanes + 1;
+                    last_lane = lane;
                     return;
                 }
             }

@@ -59,13 +59,15 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
 void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest)
 {
     const store::KeyTable table(tables.ended, AccessShareLock);
-    const std::int32_t lanes = store::lanes::last();
-    for (std::int32_t lane = 1; lane <= lanes; ++lane)
+    std::int32_t lane = 0;
+    for (int left = store::lanes::count(); left > 0; --left) {
+        lane = store::lanes::after(lane);
         for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
             const Keep keep = keep_of(lane, rank);
             if (keep.span)
                 earliest.add(keep.task, end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND), skip)));
         }
+    }
 }
 
 } // namespace

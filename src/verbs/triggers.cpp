@@ -432,11 +432,38 @@ JOBS_FUNCTION(jobs_after_truncate)
     return PointerGetDatum(nullptr);
 }
 
+namespace {
+
+// The lane of a type is made with it: made by the first job, it would be waited for by the first jobs of other sessions
+// until the end of that one's transaction.
+void prepare_lane(const TriggerData *trigger)
+{
+    if (!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+        return;
+    HeapTuple row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+    TupleDesc columns = RelationGetDescr(trigger->tg_relation);
+    const int number = SPI_fnumber(columns, "job_type");
+    if (number <= 0)
+        return;
+    const Oid type = SPI_gettypeid(columns, number);
+    bool null;
+    const Datum value = heap_getattr(row, number, columns, &null);
+    if (null || (type != VARCHAROID && type != TEXTOID))
+        return; // altered: no job of it can be made either
+    auto name = DatumGetTextPP(value);
+    const std::string_view view(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+    if (view.size() < store::type_name_bytes)
+        store::lanes::prepare(view);
+}
+
+} // namespace
+
 // Tells every backend that what it knows of the types is stale.
 JOBS_FUNCTION(job_types_changed)
 {
     TriggerData *trigger = context_of(fcinfo, store::ApiTable::job_types, [](TriggerEvent) { return true; });
     CacheInvalidateRelcache(trigger->tg_relation);
+    prepare_lane(trigger);
     shared::notes::anything_changed();
     return PointerGetDatum(nullptr);
 }

@@ -71,7 +71,7 @@ JOBS_FUNCTION(job_type_set)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
                                pg::text_excerpt(given(0).value))));
-    store::lanes::of(TextDatumGetCString(given(0).value));
+    store::lanes::prepare(TextDatumGetCString(given(0).value)); // of a type that was there without one
     Datum values[std::size(parameter_types)];
     bool nulls[std::size(parameter_types)];
     rows.get(0, values, nulls);
