@@ -10,7 +10,8 @@ namespace shared::databases {
 namespace {
 
 bool keeping_away = false;
-bool kept[max_databases]; // by entry: from which this session keeps workers away
+// By entry: at which level of the transaction this session began to keep workers away; 0: it does not.
+int kept[max_databases];
 
 Database *attached = nullptr;
 Leaving leaving = Leaving::failed;
@@ -264,8 +265,10 @@ void keep_away(Oid oid)
             return;
         keeping_away = true;
         // Several sessions may: two that copy the same database.
-        if (bool &already = kept[database - board()->databases]; !std::exchange(already, true))
+        if (int &level = kept[database - board()->databases]; level == 0) {
+            level = GetCurrentTransactionNestLevel();
             ++database->holders;
+        }
     }
     ConditionVariablePrepareToSleep(&database->changed);
     while (!dismiss(oid))
@@ -273,18 +276,29 @@ void keep_away(Oid oid)
     ConditionVariableCancelSleep();
 }
 
-void let_come()
+void let_come(int level)
 {
     if (!keeping_away)
         return;
     keeping_away = false;
     {
         BoardLock lock(Lock::databases);
-        for (int i = 0; i < max_databases; ++i)
-            if (std::exchange(kept[i], false))
+        for (int i = 0; i < max_databases; ++i) {
+            if (kept[i] >= level && kept[i] != 0) {
+                kept[i] = 0;
                 --board()->databases[i].holders;
+            }
+            keeping_away = keeping_away || kept[i] != 0;
+        }
     }
     note_databases_changed();
+}
+
+void keep_away_above(int level)
+{
+    if (keeping_away)
+        for (int &kept_at : kept)
+            kept_at = std::min(kept_at, level);
 }
 
 } // namespace shared::databases

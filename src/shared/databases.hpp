@@ -110,11 +110,14 @@ void extension_changed();
 // Whether it is known not to be here.
 bool has_no_extension();
 
-// Keeps workers away from a database until the end of this transaction, and waits until none is there. For commands that
-// fail while anybody is connected.
+// Keeps workers away from a database until the end of this transaction, or until the subtransaction is rolled back, and
+// waits until none is there. For commands that fail while anybody is connected.
 void keep_away(Oid database);
-// Ends that, if this session does.
-void let_come();
+// Ends what began at this level of the transaction or below: a command that is refused in a savepoint keeps nobody away
+// any longer, however long the transaction stays open.
+void let_come(int level);
+// What began below this level belongs to it from now on: a subtransaction has committed.
+void keep_away_above(int level);
 
 } // namespace databases
 

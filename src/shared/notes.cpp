@@ -128,7 +128,7 @@ void end_transaction()
     committed = false;
     forget();
     sleepers::forget();
-    databases::let_come();
+    databases::let_come(0);
 }
 
 void transaction_event(XactEvent event, void *)
@@ -199,8 +199,10 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
         drop_from(lanes, level);
         drop_from(ends, level);
         sleepers::forget(level);
+        databases::let_come(level);
     } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
         hand_up_lanes(level);
+        databases::keep_away_above(level - 1);
         for (int i = ends.count - 1; i >= 0 && ends.list[i].level == level; --i)
             ends.list[i].level = level - 1;
     }

@@ -133,6 +133,27 @@ subtest 'what fails' => sub {
 	is_served('b', '… it still does');
 	$sql->("begin; alter database b rename to c; select pg_sleep(0.5); rollback");
 	is_served('b', 'a rename that is rolled back');
+	# In a savepoint, in a transaction that stays open: the worker comes back as soon as the command is undone.
+	for my $command ('create database copy template b', 'drop database b', 'alter database b set tablespace elsewhere',
+		'savepoint inner; alter database b rename to c; release inner; select 1/0')
+	{
+		my $open = $node->background_psql('postgres', on_error_stop => 0);
+		$open->query("begin; savepoint s; $command");
+		$open->{stderr} = '';
+		is_served('b', "undone to a savepoint: $command");
+		$open->query_safe('rollback to s; select 1');
+		$open->query_safe('rollback');
+		$open->quit;
+	}
+	# What was begun outside of the savepoint goes on.
+	my $open = $node->background_psql('postgres', on_error_stop => 0);
+	$open->query_safe('begin; alter database b rename to c; savepoint s; alter database c rename to d; rollback to s; select 1');
+	sleep 0.5;
+	is($sql->("select count(*) from pg_stat_activity where backend_type = 'jobs_ext worker' and datname in ('b', 'c', 'd')"), '0',
+		'a rename before the savepoint still keeps the worker away');
+	$open->query_safe('rollback');
+	$open->quit;
+	is_served('b', '… until the end');
 	# Cancelled while it waits for a session to leave.
 	$session = $node->background_psql('b');
 	my $drop = start_session($node, 'postgres', 'drop database b');
