@@ -115,7 +115,8 @@ void define()
                             nullptr, &max_wait, 60000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_waiters",
                             "How many sessions may sleep at a time until there is a job, or until one has ended.",
-                            "One more returns at once with what there is.", &max_waiters, 200, 0, 10000,
+                            "One more looks ten times a second. The last tenth is kept for roles that have none.",
+                            &max_waiters, 200, 0, 10000,
                             // It sizes shared memory, where there is some; Postgres lets nobody define such one later.
                             preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.maintenance_interval",

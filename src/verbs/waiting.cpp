@@ -13,6 +13,8 @@ namespace verbs {
 
 namespace {
 
+using Reason = Waiting::Reason;
+
 // By purpose. Known in a process once it has slept.
 constexpr const char *event_names[] = {"JobsClaim", "JobsWait"};
 std::uint32_t events[std::size(event_names)];
@@ -39,9 +41,7 @@ long until_timeout()
     return until;
 }
 
-// Why a call that is to wait does not: a loop around it would spin, so its session is told, once for each reason.
-enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait };
-
+// By Reason.
 struct Notice {
     const char *detail, *hint;
 };
@@ -54,6 +54,8 @@ constexpr Notice notices[] = {
     {"statement_timeout or transaction_timeout leaves no time: half a second of it is kept for the answer.",
      "Raise the timeout, or call without wait and with a pause between two calls."},
     {"jobs_ext.max_wait is 0.", "Call without wait and with a pause between two calls, or raise jobs_ext.max_wait."},
+    {"The look for it has written: it cancelled a job that has expired, or a policy or trigger wrote.",
+     "Call again; where each call has written, find the policy or trigger that does."},
 };
 
 void say_once(Reason reason)
@@ -79,19 +81,10 @@ std::optional<Reason> reason_not_to_wait()
     return std::nullopt;
 }
 
-// How long a call may wait, in milliseconds.
-long allowed_wait(pg::Nullable wait)
+// How long a call is to wait, in milliseconds.
+std::int64_t asked_wait(pg::Nullable wait)
 {
-    if (!wait)
-        return 0;
-    const std::int64_t asked = store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000;
-    if (asked == 0)
-        return 0;
-    if (const auto reason = reason_not_to_wait()) {
-        say_once(*reason);
-        return 0;
-    }
-    return static_cast<long>(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
+    return wait ? store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000 : 0;
 }
 
 std::uint64_t hash_of(pg::Nullable worker)
@@ -105,11 +98,15 @@ std::uint64_t hash_of(pg::Nullable worker)
 } // namespace
 
 Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)),
-      until_(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), allowed_wait(wait)))
+    : purpose_(purpose), worker_(hash_of(worker)), until_(GetCurrentTimestamp())
 {
-    if (until_ <= GetCurrentTimestamp())
+    const std::int64_t asked = asked_wait(wait);
+    if (asked == 0)
         return;
+    refused_ = reason_not_to_wait();
+    if (refused_)
+        return;
+    until_ = TimestampTzPlusMilliseconds(until_, std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
     place_.emplace(purpose_, worker_);
     if (!*place_ && shared::board() != nullptr)
         shared::databases::count_polled_wait();
@@ -125,10 +122,17 @@ void Waiting::poll(long milliseconds)
 
 bool Waiting::sleep()
 {
-    const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), until_);
-    // The look may have written: cancelled a job that expired, or what a policy or trigger of the user's does.
-    if (remaining <= 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+    if (refused_) {
+        say_once(*refused_);
         return false;
+    }
+    const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), until_);
+    if (remaining <= 0)
+        return false;
+    if (TransactionIdIsValid(GetTopTransactionIdIfAny())) {
+        say_once(Reason::look_wrote);
+        return false;
+    }
     shared::Place *where = place();
     if (where == nullptr) {
         poll(std::min(remaining, poll_ms));

@@ -143,6 +143,23 @@ subtest 'where waiting would be wrong' => sub {
 	my ($out, $err);
 	$node->psql('postgres', "begin; select count(*) from job_enqueue('a', run_at => now() + interval '1 d'); select count(*) from job_claim('{b}'); select count(*) from job_claim('{b}', wait => '0'); commit", stdout => \$out, stderr => \$err);
 	unlike($err, qr/NOTICE/, 'a call that asks for no wait says nothing');
+
+	# A look that writes ends the wait as well, and says so. The worker is stopped, since it would cancel the job first.
+	my $worker = worker_of($node, 'postgres');
+	kill 'STOP', $worker;
+	my $cancelled = "select job_enqueue('b', expires_at => clock_timestamp() + interval '300 ms'); select pg_sleep(0.4); select 'got ' || count(*) from $wait";
+	my $looked = $sql->("select waits_refused from jobs_ext.maintenance where database = 'postgres'");
+	$node->psql('postgres', "$cancelled; $cancelled", stdout => \$out, stderr => \$err);
+	kill 'CONT', $worker;
+	my @said = $err =~ /NOTICE:  the call does not wait\nDETAIL:  The look for it has written/g;
+	is($sql->("select waits_refused - $looked from jobs_ext.maintenance where database = 'postgres'") . ' ' . @said, '2 1', 'a look that cancels an expired job is counted, and says once that it ends the wait');
+
+	# In the same transaction it could not have waited, but had no need to.
+	my $refused = $sql->("select waits_refused from jobs_ext.maintenance where database = 'postgres'");
+	$node->psql('postgres', "begin; select job_enqueue('a', job_id => 'at once'); select job_id from job_claim('{a}', wait => '20 s'); commit", stdout => \$out, stderr => \$err);
+	like($out, qr/^at once$/m, 'a job that is there is claimed without a wait');
+	unlike($err, qr/NOTICE/, '… and nothing is said');
+	is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"), '0', '… nor counted');
 };
 
 in_step($node, 'postgres', 'the derived tables are in step');
