@@ -82,40 +82,40 @@ bool needs_executor(Relation table, const Tables &result, bool on_insert)
 
 struct Check {
     std::string_view name;
-    std::string_view definition; // as Postgres prints it
+    std::string_view expression; // as Postgres prints it
 };
 
 // The checks that install() makes, which every verb keeps by construction. One that was altered is the user's.
 constexpr Check checks_of_ours[] = {
-    {"check_status", "CHECK (((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
-                     "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))"},
-    {"check_priority", "CHECK (((priority >= '-10'::integer) AND (priority <= 10)))"},
-    {"check_retries", "CHECK (((retries >= 0) AND (retries <= max_retries)))"},
-    {"check_retry_delay_ms", "CHECK ((retry_delay_ms >= 0))"},
-    {"check_attempt", "CHECK ((attempt >= 0))"},
+    {"check_status", "((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
+                     "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))"},
+    {"check_priority", "((priority >= '-10'::integer) AND (priority <= 10))"},
+    {"check_retries", "((retries >= 0) AND (retries <= max_retries))"},
+    {"check_retry_delay_ms", "(retry_delay_ms >= 0)"},
+    {"check_attempt", "(attempt >= 0)"},
     {"check_started_timestamp",
-     "CHECK (\nCASE\n    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS "
+     "\nCASE\n    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS "
      "NULL)\n"
      "    WHEN ((status)::text = ANY (ARRAY['in_progress'::text, 'completed'::text])) THEN (started_at IS NOT NULL)\n"
-     "    ELSE true\nEND)"},
-    {"check_completed_timestamp", "CHECK ((((status)::text = 'completed'::text) = (completed_at IS NOT NULL)))"},
-    {"check_finished_timestamp", "CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, "
-                                 "'cancelled'::text])) = (finished_at IS NOT NULL)))"},
-    {"check_lease", "CHECK ((((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
-                    "(lease_expires_at IS NOT NULL))))"},
+     "    ELSE true\nEND"},
+    {"check_completed_timestamp", "(((status)::text = 'completed'::text) = (completed_at IS NOT NULL))"},
+    {"check_finished_timestamp", "(((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, "
+                                 "'cancelled'::text])) = (finished_at IS NOT NULL))"},
+    {"check_lease", "(((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
+                    "(lease_expires_at IS NOT NULL)))"},
 };
 
-bool check_of_ours(Relation table, const char *name)
+// From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which does not
+// see a check that ALTER TABLE has made anew since.
+bool check_of_ours(Relation table, const ConstrCheck &check)
 {
     const auto ours = std::find_if(std::begin(checks_of_ours), std::end(checks_of_ours),
-                                   [&](const Check &check) { return check.name == name; });
+                                   [&](const Check &known) { return known.name == check.ccname; });
     if (ours == std::end(checks_of_ours))
         return false;
-    const Oid oid = get_relation_constraint_oid(RelationGetRelid(table), name, true);
-    if (!OidIsValid(oid))
-        return false;
-    const Datum definition = DirectFunctionCall1(pg_get_constraintdef, ObjectIdGetDatum(oid));
-    return ours->definition == TextDatumGetCString(definition);
+    const Datum expression =
+        DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(check.ccbin), ObjectIdGetDatum(RelationGetRelid(table)));
+    return ours->expression == TextDatumGetCString(expression);
 }
 
 bool constraint_of_theirs(Relation table)
@@ -123,7 +123,7 @@ bool constraint_of_theirs(Relation table)
     const TupleConstr *constraints = table->rd_att->constr;
     if (constraints != nullptr)
         for (int i = 0; i < constraints->num_check; ++i)
-            if (!check_of_ours(table, constraints->check[i].ccname))
+            if (!check_of_ours(table, constraints->check[i]))
                 return true;
     return has_late_index(table);
 }
