@@ -4,7 +4,8 @@
 # no running server is used. It is removed when the script ends, whatever ends it.
 #
 #   . script/lib/workspace.sh
-#   workspace_open 15                                    sets PGHOST, PGUSER, PGDATABASE and PATH
+#   workspace_open 15 [bin]                              sets PGHOST, PGUSER, PGDATABASE and PATH; bin: where the
+#                                                        programs of another PostgreSQL 15 than Debian's are
 #   workspace_install                                    copies the tree, builds it, installs it privately
 #   cluster_start "shared_preload_libraries = 'jobs_ext'"    each argument is a line of postgresql.conf
 #   psql …
@@ -18,7 +19,8 @@
 workspace=
 
 workspace_open() {
-    local bin=/usr/lib/postgresql/$1/bin
+    local debian=/usr/lib/postgresql/$1/bin
+    local bin=${2-$debian}
     [[ -x $bin/postgres ]] || die "no PostgreSQL $1 in $bin: script/bootstrap --pg $1 installs it"
     # Not TMPDIR: the path of a Unix socket has 107 bytes at most.
     workspace=$(mktemp -d /tmp/jobs_ext.XXXXXX)
@@ -28,6 +30,7 @@ workspace_open() {
     disown
     [[ $EUID -ne 0 ]] || chown postgres: "$workspace"
     workspace_copy_postgres "$bin"
+    [[ $bin == "$debian" ]] || workspace_lend_extensions "$debian"
     unset PGSERVICE PGHOSTADDR PGPASSWORD PGOPTIONS PGPORT
     export PGHOST=$workspace PGUSER=postgres PGDATABASE=postgres
 }
@@ -59,6 +62,15 @@ workspace_copy_postgres() {
     as_server rm -f "$install_root$lib/jobs_ext.so" "$install_root$share"/extension/jobs_ext*
     private_bin=$install_root$bin
     export PATH=$private_bin:$PATH
+}
+
+# The extensions that Debian packages for its own server, and no other server has. They fit any build of the same release.
+workspace_lend_extensions() {
+    local lib share
+    lib=$("$1/pg_config" --pkglibdir)
+    share=$("$1/pg_config" --sharedir)
+    as_server cp -s "$lib"/pg_cron.so "$install_root$("$pg_config" --pkglibdir)"
+    as_server cp -s "$share"/extension/{pgtap,pg_cron}* "$install_root$("$pg_config" --sharedir)/extension"
 }
 
 # Objects built in the tree come along; make knows which of them still hold.
