@@ -34,7 +34,7 @@ begin atomic
     ('operator', 'table', 'insert, update', '{public.job_types}'),
     ('operator', 'function', 'execute',
      '{public.job_retry, public.job_pause, public.job_resume, public.job_type_set, public.job_maintain,
-       public.job_schedule, public.job_unschedule, jobs_ext.rebuild_queue}')
+       public.job_schedule, public.job_unschedule, jobs_ext.rebuild_queue, jobs_ext.check}')
   ) as g (kind, sort, privilege, objects),
   unnest(g.objects::text[]) as o (object)
   where g.kind = any (case $1

@@ -11,45 +11,7 @@ namespace {
 
 using logic::Status;
 
-struct Keys {
-    std::optional<Key> queue, failed, expiring, ended;
-};
-
-Keys keys_of(const Row *row)
-{
-    Keys keys;
-    if (row == nullptr)
-        return keys;
-    if (auto key = queue_key(*row))
-        keys.queue = queue_key_of(*key, row->id());
-    const Status status = row->status();
-    if (status == Status::failed)
-        keys.failed = instant_key_of(*row->time(Column::created_at), row->id());
-    if (may_expire(*row))
-        keys.expiring = instant_key_of(*row->time(Column::expires_at), row->id());
-    if (auto key = ended_key(*row))
-        keys.ended = queue_key_of(*key, row->id());
-    return keys;
-}
-
-bool same_key(const Key &a, const Key &b)
-{
-    for (int i = 0; i < a.columns - 1; ++i)
-        if (a.value[i] != b.value[i])
-            return false;
-    return same(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
-}
-
-template <class Open>
-void follow_one(const std::optional<Key> &before, const std::optional<Key> &after, Open open)
-{
-    if (before && after && !same_key(*before, *after))
-        open().move(*before, *after);
-    else if (before && !after)
-        open().remove(*before);
-    else if (after && !before)
-        open().put(*after);
-}
+Keys keys_of(const Row *row) { return row == nullptr ? Keys{} : keys_of(*row); }
 
 // Of the lane of a waiting job; the running ones are nobody's to claim.
 void note_lane(const Row *row, const std::optional<Key> &key, bool gone)
@@ -71,12 +33,13 @@ void note_lane(const Row *row, const std::optional<Key> &key, bool gone)
 // What others are to hear of the change, when it is theirs to see.
 void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
 {
-    if (!was.queue || !is.queue || !same_key(*was.queue, *is.queue)) {
-        note_lane(before, was.queue, true);
-        note_lane(after, is.queue, false);
+    const std::optional<Key> &from = was[DerivedTable::queue], &to = is[DerivedTable::queue];
+    if (!from || !to || !same_key(*from, *to)) {
+        note_lane(before, from, true);
+        note_lane(after, to, false);
     }
-    if (is.expiring)
-        shared::notes::due(as_time(is.expiring->value[0]));
+    if (const std::optional<Key> &expiring = is[DerivedTable::expiring])
+        shared::notes::due(as_time(expiring->value[0]));
     if (before != nullptr && !logic::ended(before->status()) && (after == nullptr || logic::ended(after->status())))
         shared::notes::job_ended(before->id());
 }
@@ -106,20 +69,45 @@ bool may_expire(const Row &row)
            (logic::waiting(status) || status == Status::paused);
 }
 
+const char *name_of(DerivedTable table)
+{
+    static constexpr const char *names[] = {"queue", "failed", "expiring", "ended"};
+    return names[static_cast<int>(table)];
+}
+
+Keys keys_of(const Row &row)
+{
+    Keys keys;
+    if (auto key = queue_key(row))
+        keys[DerivedTable::queue] = queue_key_of(*key, row.id());
+    if (row.status() == Status::failed)
+        keys[DerivedTable::failed] = instant_key_of(*row.time(Column::created_at), row.id());
+    if (may_expire(row))
+        keys[DerivedTable::expiring] = instant_key_of(*row.time(Column::expires_at), row.id());
+    if (auto key = ended_key(row))
+        keys[DerivedTable::ended] = queue_key_of(*key, row.id());
+    return keys;
+}
+
 void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
 {
     const Keys was = keys_of(before);
     const Keys is = keys_of(after);
     note(before, after, was, is);
-    if (queue_row != nullptr && is.queue)
-        queue().move_at(queue_row, *is.queue);
-    else if (queue_row != nullptr)
-        queue().remove_at(queue_row);
-    else
-        follow_one(was.queue, is.queue, [&]() -> KeyTable & { return queue(); });
-    follow_one(was.failed, is.failed, [&]() -> KeyTable & { return failed(); });
-    follow_one(was.expiring, is.expiring, [&]() -> KeyTable & { return expiring(); });
-    follow_one(was.ended, is.ended, [&]() -> KeyTable & { return ended(); });
+    for (const DerivedTable table : derived_tables) {
+        const std::optional<Key> &from = was[table], &to = is[table];
+        const bool place_is_known = table == DerivedTable::queue && queue_row != nullptr;
+        if (place_is_known && to)
+            open(table).move_at(queue_row, *to);
+        else if (place_is_known)
+            open(table).remove_at(queue_row);
+        else if (from && to && !same_key(*from, *to))
+            open(table).move(*from, *to);
+        else if (from && !to)
+            open(table).remove(*from);
+        else if (to && !from)
+            open(table).put(*to);
+    }
 }
 
 void Derived::unlock_when_closed()
@@ -131,22 +119,38 @@ void Derived::unlock_when_closed()
 
 void Derived::add(const Row &row)
 {
-    const Keys keys = keys_of(&row);
+    const Keys keys = keys_of(row);
     note(nullptr, &row, {}, keys);
-    if (keys.queue)
-        queue().insert(*keys.queue);
-    if (keys.failed)
-        failed().insert(*keys.failed);
-    if (keys.expiring)
-        expiring().insert(*keys.expiring);
-    if (keys.ended)
-        ended().insert(*keys.ended);
+    for (const DerivedTable table : derived_tables)
+        if (keys[table])
+            open(table).insert(*keys[table]);
 }
+
+void Derived::restore(const Row &row, DerivedTable table)
+{
+    Keys missing;
+    missing[table] = keys_of(row)[table];
+    if (!missing[table])
+        return;
+    note(nullptr, &row, {}, missing);
+    open(table).put(*missing[table]);
+}
+
+namespace {
+
+bool may_remove_orphans() { return !IsolationUsesXactSnapshot(); }
+
+} // namespace
 
 void Derived::remove_orphan(KeyTable &table, const Key &key)
 {
-    if (!IsolationUsesXactSnapshot())
+    if (may_remove_orphans())
         table.remove(key);
+}
+
+bool Derived::remove_orphan_at(KeyTable &table, const ItemPointerData &place, const Key &key)
+{
+    return may_remove_orphans() && table.remove_if_at(place, key);
 }
 
 KeyTable &Derived::open(std::optional<KeyTable> &table, const PrivateTable &which)
@@ -158,6 +162,21 @@ KeyTable &Derived::open(std::optional<KeyTable> &table, const PrivateTable &whic
                         errmsg("could not serialize access due to concurrent rebuild of the queue")));
     pg::InMemory long_lived(memory_);
     return table.emplace(which);
+}
+
+KeyTable &Derived::open(DerivedTable table)
+{
+    switch (table) {
+    case DerivedTable::queue:
+        return queue();
+    case DerivedTable::failed:
+        return failed();
+    case DerivedTable::expiring:
+        return expiring();
+    case DerivedTable::ended:
+        break;
+    }
+    return ended();
 }
 
 KeyTable &Derived::queue() { return open(queue_, tables_.queue); }

@@ -7,7 +7,9 @@
 
 namespace store {
 
-Row read_row(const Tables &tables, TupleTableSlot *slot)
+namespace {
+
+Row read_columns(const Tables &tables, TupleTableSlot *slot)
 {
     Row row;
     slot_getallattrs(slot);
@@ -17,6 +19,14 @@ Row read_row(const Tables &tables, TupleTableSlot *slot)
         row.null[i] = slot->tts_isnull[position];
     }
     row.tid = slot->tts_tid;
+    return row;
+}
+
+} // namespace
+
+Row read_row(const Tables &tables, TupleTableSlot *slot)
+{
+    Row row = read_columns(tables, slot);
     require_complete(row);
     return row;
 }
@@ -45,6 +55,14 @@ std::optional<Column> null_in_run(const Row &row)
 }
 
 } // namespace
+
+std::optional<Row> read_complete_row(const Tables &tables, TupleTableSlot *slot)
+{
+    Row row = read_columns(tables, slot);
+    if (null_in(row) || !logic::parse_status(row.text(Column::status)) || null_in_run(row))
+        return std::nullopt;
+    return row;
+}
 
 void require_complete(const Row &row)
 {

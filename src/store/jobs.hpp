@@ -8,6 +8,8 @@ namespace store {
 
 // 23502 when a column that every job has is null: the owner dropped the constraint.
 Row read_row(const Tables &tables, TupleTableSlot *slot);
+// The same, but nothing where such a column is null or where the status is none that we know.
+std::optional<Row> read_complete_row(const Tables &tables, TupleTableSlot *slot);
 void require_complete(const Row &row);
 // A column of those that is null.
 std::optional<Column> null_in(const Row &row);

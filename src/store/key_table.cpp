@@ -1,5 +1,7 @@
 #include "store/key_table.hpp"
 
+#include <algorithm>
+
 namespace store {
 
 namespace {
@@ -25,11 +27,48 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job)
     return {{TimestampTzGetDatum(instant), UUIDPGetDatum(job)}, 2};
 }
 
+bool same_key(const Key &a, const Key &b)
+{
+    for (int i = 0; i < a.columns - 1; ++i)
+        if (a.value[i] != b.value[i])
+            return false;
+    return same(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
+}
+
+Key KeyTable::key_in(TupleTableSlot *slot)
+{
+    slot_getallattrs(slot);
+    Key key = {};
+    key.columns = slot->tts_tupleDescriptor->natts;
+    std::copy_n(slot->tts_values, key.columns, key.value.begin());
+    return key;
+}
+
+bool KeyTable::has(const Key &key)
+{
+    return lookup_.find(std::span(key.value.data(), key.columns), equal_for(key), slot_);
+}
+
+bool KeyTable::has_at(const Key &key, const ItemPointerData &place)
+{
+    ItemPointerData tid = place;
+    return has(key) && ItemPointerEquals(&slot_->tts_tid, &tid);
+}
+
+bool KeyTable::remove_if_at(const ItemPointerData &place, const Key &key)
+{
+    ItemPointerData tid = place;
+    if (!table_tuple_fetch_row_version(table_, &tid, GetActiveSnapshot(), slot_) || !same_key(key_in(slot_), key))
+        return false;
+    remove_at(&tid);
+    return true;
+}
+
 bool KeyTable::find(const Key &key)
 {
     // Another snapshot may be active than at the last search.
     lookup_.end();
-    return lookup_.find(std::span(key.value.data(), key.columns), equal_for(key), slot_);
+    return has(key);
 }
 
 void KeyTable::fill(const Key &key)

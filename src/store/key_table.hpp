@@ -27,6 +27,9 @@ struct Key {
 Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job);
 Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 
+// Of the same table.
+bool same_key(const Key &a, const Key &b);
+
 class KeyTable {
 public:
     explicit KeyTable(const PrivateTable &table, LOCKMODE lock = RowExclusiveLock)
@@ -51,6 +54,15 @@ public:
         table_.unlock_when_closed(lock_);
         index_.unlock_when_closed(lock_);
     }
+
+    // Whether the index leads to a row of this key; to the one at this place. For many searches under one snapshot: the one
+    // that was active at the first of them.
+    bool has(const Key &key);
+    bool has_at(const Key &key, const ItemPointerData &place);
+    // Takes away the row that the active snapshot sees at this place, if it is of this key, without asking the index.
+    bool remove_if_at(const ItemPointerData &place, const Key &key);
+    // The key that a row of the table is.
+    static Key key_in(TupleTableSlot *slot);
 
     Relation table() const { return table_; }
     Relation index() const { return index_; }

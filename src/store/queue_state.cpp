@@ -152,13 +152,12 @@ bool is_ours(const char *name, Oid function, std::int16_t type, bool uncondition
            get_func_namespace(function) == get_namespace_oid("jobs_ext", true);
 }
 
-bool matches(Relation jobs, Oid state)
+bool matches(Relation jobs, Oid state, Snapshot snapshot)
 {
     const auto marks = marks_on(RelationGetRelid(jobs));
     pg::OpenRelation table = pg::open_briefly(state);
     pg::Slot slot(table);
     int same = 0;
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
         bool null;
@@ -167,7 +166,6 @@ bool matches(Relation jobs, Oid state)
                 marks[position].xmin == DatumGetTransactionId(slot_getattr(slot, 3, &null));
     }
     table_endscan(scan);
-    UnregisterSnapshot(snapshot);
     return same == trigger_count;
 }
 

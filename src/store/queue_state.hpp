@@ -15,8 +15,9 @@ namespace queue_state {
 // condition nor a list of columns.
 bool is_ours(const char *name, Oid function, std::int16_t type, bool unconditional);
 
-// Compares the triggers on `jobs` with those that the table `state` names.
-bool matches(Relation jobs, Oid state);
+// Whether the triggers on `jobs`, as they are now, are those that the table `state` names under the snapshot. If so none of
+// them was off since the build that the snapshot sees.
+bool matches(Relation jobs, Oid state, Snapshot snapshot);
 
 // Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile, from a snapshot taken under that
 // lock. In a transaction at REPEATABLE READ or above, whose own snapshot is older, they then name jobs that it does not see:

@@ -104,7 +104,9 @@ void describe_jobs(Tables &result)
             key_missing(column);
     }
     find_in_the_way(jobs, result);
-    result.queue_built = queue_state::matches(jobs, result.state);
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    result.queue_built = queue_state::matches(jobs, result.state, snapshot);
+    UnregisterSnapshot(snapshot);
 }
 
 Tables describe()

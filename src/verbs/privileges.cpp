@@ -31,14 +31,20 @@ void require_cancel(const store::Tables &tables)
     require(tables, ACL_SELECT);
 }
 
+void require_all_rows(const store::Tables &tables, const char *purpose)
+{
+    require_select(tables);
+    if (check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("role \"%s\" is under row security on jobs and cannot %s",
+                               GetUserNameFromId(GetUserId(), false), purpose),
+                        errhint("That needs a role with BYPASSRLS, like service_role.")));
+}
+
 void require_claim(const store::Tables &tables)
 {
     require_update(tables);
-    if (check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("role \"%s\" is under row security on jobs and cannot claim",
-                               GetUserNameFromId(GetUserId(), false)),
-                        errhint("A worker needs a role with BYPASSRLS, like service_role.")));
+    require_all_rows(tables, "claim");
 }
 
 } // namespace verbs

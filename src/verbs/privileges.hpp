@@ -11,6 +11,8 @@ void require_select(const store::Tables &tables);
 void require_update(const store::Tables &tables);
 // UPDATE on `cancel_requested_at` is enough.
 void require_cancel(const store::Tables &tables);
+// SELECT, and every row must be the caller's to see: 42501 under row security. `purpose`: as in "cannot claim".
+void require_all_rows(const store::Tables &tables, const char *purpose);
 // UPDATE, and every row must be the caller's to see: 42501 under row security.
 void require_claim(const store::Tables &tables);
 

@@ -1,0 +1,196 @@
+#include "store/audit.hpp"
+
+#include <algorithm>
+
+#include "store/queue_state.hpp"
+#include "store/types.hpp"
+
+namespace store::audit {
+
+namespace {
+
+// Some blocks of a table, row by row, under the active snapshot.
+class BlockScan {
+public:
+    BlockScan(Relation table, BlockNumber first, BlockNumber count)
+        : slot_(table), scan_(table_beginscan_strat(table, GetActiveSnapshot(), 0, nullptr, true, false))
+    {
+        // Past the end it would begin again at the first block. What is appended from now on is newer than the snapshot.
+        const BlockNumber blocks = RelationGetNumberOfBlocks(table);
+        const BlockNumber begin = std::min(first, blocks);
+        heap_setscanlimits(scan_, begin, std::min(count, blocks - begin));
+    }
+    ~BlockScan() { table_endscan(scan_); }
+    BlockScan(const BlockScan &) = delete;
+    BlockScan &operator=(const BlockScan &) = delete;
+
+    TupleTableSlot *next()
+    {
+        CHECK_FOR_INTERRUPTS();
+        return table_scan_getnextslot(scan_, ForwardScanDirection, slot_) ? static_cast<TupleTableSlot *>(slot_)
+                                                                          : nullptr;
+    }
+
+private:
+    pg::Slot slot_;
+    TableScanDesc scan_;
+};
+
+const auto &table_of(const Tables &tables, DerivedTable table)
+{
+    switch (table) {
+    case DerivedTable::queue:
+        return tables.queue;
+    case DerivedTable::failed:
+        return tables.failed;
+    case DerivedTable::expiring:
+        return tables.expiring;
+    case DerivedTable::ended:
+        break;
+    }
+    return tables.ended;
+}
+
+} // namespace
+
+Comparison::Comparison()
+    : jobs_(open_table(ApiTable::jobs, AccessShareLock)), tables_(tables()),
+      by_id_index_(open_index_of_jobs(jobs_, tables_, Column::id, AccessShareLock))
+{
+    for (const DerivedTable table : derived_tables)
+        derived_[static_cast<std::size_t>(table)].emplace(table_of(tables_, table), AccessShareLock);
+    by_id_.emplace(jobs_, by_id_index_);
+    job_.emplace(jobs_);
+    PushActiveSnapshot(GetLatestSnapshot());
+    is_built_ = queue_state::matches(jobs_, tables_.state, GetActiveSnapshot());
+}
+
+Comparison::~Comparison()
+{
+    // Before the snapshot that their scans read by.
+    for (std::optional<KeyTable> &table : derived_)
+        table.reset();
+    by_id_.reset();
+    PopActiveSnapshot();
+}
+
+Relation Comparison::relation_of(int part) const
+{
+    return part == 0 ? static_cast<Relation>(jobs_) : derived_[static_cast<std::size_t>(part - 1)]->table();
+}
+
+BlockNumber Comparison::blocks(int part) const { return RelationGetNumberOfBlocks(relation_of(part)); }
+
+void Comparison::walk(int part, BlockNumber first, BlockNumber count, FoundIt found, void *argument)
+{
+    BlockScan scan(relation_of(part), first, count);
+    while (TupleTableSlot *slot = scan.next()) {
+        pg::RowMemory::Use use(memory_);
+        if (part == 0)
+            look_at_job(slot, found, argument);
+        else
+            look_at_key(derived_tables[static_cast<std::size_t>(part - 1)], slot, found, argument);
+    }
+}
+
+void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument)
+{
+    const std::optional<Row> row = read_complete_row(tables_, slot);
+    if (!row)
+        return;
+    const Keys keys = keys_of(*row);
+    for (const DerivedTable table : derived_tables)
+        if (keys[table] && !open(table).has(*keys[table]))
+            found(argument, {Kind::missing, table, row->id(), *keys[table], {}});
+}
+
+void Comparison::look_at_key(DerivedTable table, TupleTableSlot *slot, FoundIt found, void *argument)
+{
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Key key = KeyTable::key_in(slot);
+    const Datum id[] = {key.value[key.columns - 1]};
+    Fault fault = {Kind::orphan, table, DatumGetUUIDP(id[0]), key, slot->tts_tid};
+    if (!by_id_->find(id, equal, *job_)) {
+        found(argument, fault);
+        return;
+    }
+    const std::optional<Row> row = read_complete_row(tables_, *job_);
+    if (!row)
+        return;
+    const std::optional<Key> right = keys_of(*row)[table];
+    fault.kind = Kind::wrong_key;
+    if (right && same_key(*right, key)) {
+        if (open(table).has_at(key, fault.place))
+            return;
+        fault.kind = Kind::not_indexed;
+    }
+    found(argument, fault);
+}
+
+char *Comparison::describe(const Fault &fault)
+{
+    static constexpr const char *kinds[] = {"missing", "orphan", "wrong key", "not in its index"};
+    StringInfoData text;
+    initStringInfo(&text);
+    appendStringInfo(&text, "%s: %s (", name_of(fault.table), kinds[static_cast<int>(fault.kind)]);
+    TupleDesc columns = RelationGetDescr(open(fault.table).table());
+    for (int i = 0; i < fault.key.columns - 1; ++i) { // the last one is the job
+        Form_pg_attribute column = pg::attribute(columns, i + 1);
+        Oid output;
+        bool is_variable;
+        getTypeOutputInfo(column->atttypid, &output, &is_variable);
+        appendStringInfo(&text, "%s%s %s", i == 0 ? "" : ", ", NameStr(column->attname),
+                         OidOutputFunctionCall(output, fault.key.value[i]));
+    }
+    appendStringInfoChar(&text, ')');
+    return text.data;
+}
+
+namespace {
+
+Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
+{
+    const std::optional<Key> right = keys_of(row)[fault.table];
+    KeyTable &table = jobs.derived().open(fault.table);
+    if (fault.kind == Kind::missing) {
+        if (!right || !same_key(*right, fault.key) || table.has(fault.key))
+            return Mended::gone;
+        jobs.derived().restore(row, fault.table);
+        return Mended::yes;
+    }
+    // The right key at a place that its index does not lead to: that row goes. Where it is the only one of its key, the walk
+    // over `jobs` finds the key missing.
+    if (right && same_key(*right, fault.key) && table.has_at(fault.key, fault.place))
+        return Mended::gone;
+    return table.remove_if_at(fault.place, fault.key) ? Mended::yes : Mended::gone;
+}
+
+} // namespace
+
+Mended mend(const Fault &fault)
+{
+    constexpr int most_looks = 3;
+    pg::StatementScope scope("jobs_ext.check()");
+    Jobs jobs = Jobs::open();
+    for (int looks = 0; looks < most_looks; ++looks, jobs.renew_snapshot()) {
+        const std::optional<Row> row = jobs.find(fault.job);
+        if (!row) {
+            if (fault.kind == Kind::missing)
+                return Mended::gone;
+            return jobs.derived().remove_orphan_at(jobs.derived().open(fault.table), fault.place, fault.key)
+                       ? Mended::yes
+                       : Mended::gone;
+        }
+        switch (jobs.try_lock()) {
+        case Jobs::Lock::taken:
+            return mend_job(jobs, *row, fault);
+        case Jobs::Lock::busy:
+            return Mended::busy;
+        case Jobs::Lock::changed:
+            break;
+        }
+    }
+    return Mended::busy;
+}
+
+} // namespace store::audit
