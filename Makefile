@@ -26,10 +26,10 @@ PG_CXXFLAGS += $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)
 PG_CPPFLAGS = -Isrc -isystem $(includedir_server) -DJOBS_EXT_VERSION='"$(EXTVERSION)"'
 
 REGRESS       := $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
-REGRESS_OPTS   = --outputdir=build/regress
+REGRESS_OPTS   = --launcher=script/lib/then_check --outputdir=build/regress
 REGRESS_PREP   = build/regress build/isolation
 ISOLATION     := $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --load-extension=$(EXTENSION) --inputdir=test/isolation --outputdir=build/isolation
+ISOLATION_OPTS = --launcher=script/lib/then_check --load-extension=$(EXTENSION) --inputdir=test/isolation --outputdir=build/isolation
 PROVE_TESTS   := $(sort $(wildcard test/tap/*.pl))
 TAP_TESTS     := $(if $(PROVE_TESTS),1)
 

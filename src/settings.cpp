@@ -10,6 +10,7 @@ int max_batch = 100000;
 int max_wait = 60000;
 int max_waiters = 200;
 int maintenance_interval = 1000;
+int audit_interval = 24 * 3600;
 bool notify = false;
 char *exclude_databases = nullptr;
 int archive_after = 30 * 24 * 60;
@@ -137,6 +138,10 @@ void define()
     DefineCustomIntVariable(
         "jobs_ext.archive_keep", "How long the archive keeps a month after its end, before it is dropped.",
         "-1: for ever.", &archive_keep, archive_keep, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.audit_interval",
+                            "In what time the worker compares all of the private tables with jobs, little by little.",
+                            "-1: never. jobs_ext.check() does it at once.", &audit_interval, audit_interval, -1,
+                            INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.async_claim",
                              "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",
                              "Takes effect where the library is in shared_preload_libraries. A claim that a crash "

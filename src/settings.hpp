@@ -11,6 +11,7 @@ extern int max_batch;     // elements
 extern int max_wait;      // milliseconds
 extern int max_waiters;
 extern int maintenance_interval; // milliseconds
+extern int audit_interval;       // seconds; -1: never
 extern bool notify;
 extern char *exclude_databases; // names, separated by commas
 extern int archive_after;       // minutes; -1: never

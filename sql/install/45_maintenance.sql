@@ -9,6 +9,7 @@ create function jobs_ext.maintenance_status(
   out last_error_at timestamptz,
   out last_error_sqlstate text,
   out last_error text,
+  out last_audit_at timestamptz,
   out next_start_at timestamptz,
   out next_due_at timestamptz,
   out rounds bigint,
@@ -21,6 +22,7 @@ create function jobs_ext.maintenance_status(
   out deleted bigint,
   out months_dropped bigint,
   out set_aside bigint,
+  out audit_faults bigint,
   out woken bigint,
   out notified bigint,
   out waits_refused bigint,
@@ -40,6 +42,7 @@ comment on column jobs_ext.maintenance.last_round_at is 'When it last had looked
 comment on column jobs_ext.maintenance.last_error_at is 'When something last went wrong';
 comment on column jobs_ext.maintenance.last_error_sqlstate is 'Its SQLSTATE, shown to the same';
 comment on column jobs_ext.maintenance.last_error is 'What it was; of another database only for members of pg_read_all_stats';
+comment on column jobs_ext.maintenance.last_audit_at is 'When a pass of the audit last ended: see jobs_ext.audit_interval, jobs_ext.check()';
 comment on column jobs_ext.maintenance.next_start_at is 'When another process is started, after one that failed';
 comment on column jobs_ext.maintenance.next_due_at is 'When something is due for which it will wake; it looks at everything each jobs_ext.maintenance_interval besides';
 comment on column jobs_ext.maintenance.rounds is 'How often it has looked at everything';
@@ -52,6 +55,7 @@ comment on column jobs_ext.maintenance.archived is 'Jobs that it moved to jobs_a
 comment on column jobs_ext.maintenance.deleted is 'Jobs that it deleted, since their type keeps them for no time';
 comment on column jobs_ext.maintenance.months_dropped is 'Partitions of jobs_archive that it dropped';
 comment on column jobs_ext.maintenance.set_aside is 'How often it set a job aside that made it fail';
+comment on column jobs_ext.maintenance.audit_faults is 'Rows of the private tables that did not say what jobs says, found and put right by the audit: a defect of jobs_ext, which the server''s log tells with the job''s id';
 comment on column jobs_ext.maintenance.woken is 'Sleeping claims that it woke for jobs that became due';
 comment on column jobs_ext.maintenance.notified is 'How often it sent NOTIFY jobs';
 comment on column jobs_ext.maintenance.waits_refused is 'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';

@@ -135,6 +135,8 @@ void forget(Database &database)
     database.tally = {};
     pg_atomic_write_u64(&database.waits_refused, 0);
     pg_atomic_write_u64(&database.waits_polled, 0);
+    database.audited_at = 0;
+    database.audit = {};
     database.to_leave = false;
     database.doing[0] = '\0';
     pg_atomic_fetch_add_u32(&board()->entries, 1); // a full barrier: who sees the number sees the entry as it is now

@@ -24,7 +24,15 @@ constexpr const char *service_names[] = {"waiting for a worker", "starting", "wo
 // What a worker has done since the server started.
 struct Tally {
     std::int64_t rounds, reaped, retried, failed, cancelled, expired, archived, deleted, partitions_dropped, set_aside,
-        woken, notified;
+        woken, notified, audit_faults;
+};
+
+// How far the audit is (worker/auditing.hpp).
+struct AuditPlace {
+    TimestampTz began; // the pass; 0: none did yet
+    int part;          // of what it walks
+    BlockNumber block;
+    double done; // of the whole, from 0 to 1
 };
 
 struct Failure {
@@ -44,8 +52,10 @@ struct Database {
     int failures;          // in a row
     TimestampTz retry_at;
     TimestampTz started_at;
-    TimestampTz served_at; // until when it was served
-    TimestampTz round_at;  // when the last round ended
+    TimestampTz served_at;  // until when it was served
+    TimestampTz round_at;   // when the last round ended
+    TimestampTz audited_at; // when the last pass of the audit ended
+    AuditPlace audit;
     char doing[64];
     Failure failure;
     Tally tally;

@@ -77,6 +77,7 @@ void send(pg::RowSink &sink, const Database &database)
     line.put_time(database.pid != 0 ? database.started_at : 0);
     line.put_time(database.round_at);
     put_failure(line, database);
+    line.put_time(database.audited_at);
     line.put_time(database.service == Service::failing ? database.retry_at : 0);
     line.put_time(database.pid != 0
                       ? static_cast<TimestampTz>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&database.planned)))
@@ -84,7 +85,7 @@ void send(pg::RowSink &sink, const Database &database)
     const shared::Tally &tally = database.tally;
     for (std::int64_t count :
          {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired, tally.archived,
-          tally.deleted, tally.partitions_dropped, tally.set_aside, tally.woken, tally.notified})
+          tally.deleted, tally.partitions_dropped, tally.set_aside, tally.audit_faults, tally.woken, tally.notified})
         line.put_count(count);
     for (const pg_atomic_uint64 *count : {&database.waits_refused, &database.waits_polled})
         line.put_count(static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(count))));
@@ -93,9 +94,10 @@ void send(pg::RowSink &sink, const Database &database)
 
 // What a line is made of: the counters come last.
 constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-                              TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID,        INT8OID,
+                              TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID,
                               INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
-                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID};
+                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
+                              INT8OID, INT8OID};
 
 } // namespace
 

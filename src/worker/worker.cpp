@@ -12,6 +12,7 @@
 #include "shared/board.hpp"
 #include "store/owner.hpp"
 #include "store/types.hpp"
+#include "worker/auditing.hpp"
 #include "worker/loop.hpp"
 #include "worker/presence.hpp"
 #include "worker/step.hpp"
@@ -98,6 +99,7 @@ private:
         {Task::archive, {report_, "archiving", longest_statement_ms}},
         {Task::months, {report_, "making and dropping months of the archive", longest_statement_ms}},
     };
+    Auditing audit_{database_, report_};
     std::uint64_t types_seen_ = 0;
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
     TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
@@ -294,6 +296,7 @@ void Worker::say_what_for()
         from = from != nullptr ? from : step->resting_from();
     for (const TaskStep &task : tasks_)
         from = from != nullptr ? from : task.step.resting_from();
+    from = from != nullptr ? from : audit_.resting_from();
     if (from != nullptr)
         report_.doing(from);
     else if (present_)
@@ -306,7 +309,7 @@ long Worker::until_next() const
     long wait = pg::milliseconds_until(GetCurrentTimestamp(), whole_at_);
     if (!present_)
         return std::min(wait, look_for_extension_ms);
-    wait = std::min(wait, wake_.until(now));
+    wait = std::min({wait, wake_.until(now), audit_.until()});
     for (const TaskStep &task : tasks_)
         wait = std::min(wait, task.step.until(now));
     if (settings::notify && pg_atomic_read_u32(&database_.to_notify) != 0)
@@ -341,6 +344,8 @@ void Worker::round()
         wake(now, whole);
     tell_listeners();
     maintain(now);
+    if (audit_.is_time())
+        audit_.run();
     if (whole)
         report_.round_ended();
     if (report_.until_log() == 0)

@@ -13,6 +13,7 @@ my $node = new_node('hot_key', fsync => 'off', shared_buffers => "'128MB'");
 $node->safe_psql('postgres', <<'SQL');
 create role tenant login;
 select jobs_ext.grant_role('tenant', 'producer');
+alter table jobs enable row level security;
 create policy everything on jobs for all to tenant using (true) with check (true);
 SQL
 

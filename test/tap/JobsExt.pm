@@ -26,6 +26,7 @@ sub new_node
 	my $extension = delete $option{extension} // 1;
 	my %setting = (
 		shared_preload_libraries => "'jobs_ext'",
+		'jobs_ext.audit_interval' => -1,    # it would mend what in_step is to find
 		wal_level => 'replica',
 		restart_after_crash => 'on',
 		log_statement => 'none',
@@ -273,11 +274,25 @@ union all
 limit 10
 SQL
 
-# The derived tables are a function of `jobs`: here it is, written down once more.
+# What jobs_ext.check() finds; nothing where the extension or its table is not there, or was altered so that nothing can be
+# done with it.
+sub faults
+{
+	my ($node, $database) = @_;
+	local $ENV{PGOPTIONS} = '';
+	return '' unless $node->safe_psql($database, <<'SQL') eq 't';
+select exists (select from pg_extension where extname = 'jobs_ext') and to_regclass('public.jobs') is not null
+SQL
+	my ($status, $found, $error) = $node->psql($database, 'select job, fault from jobs_ext.check()');
+	return '' if $error =~ /was altered so that it cannot be used/;
+	return $status == 0 ? $found : $error;
+}
+
+# The derived tables are a function of `jobs`: here it is, written down once more. And jobs_ext.check() is of the same opinion.
 sub in_step
 {
 	my ($node, $database, $name) = @_;
-	return is($node->safe_psql($database, $differences), '', $name);
+	return is($node->safe_psql($database, $differences) . faults($node, $database), '', $name);
 }
 
 # amcheck finds nothing wrong with any table or index of ours, and no rebuild of one was left half done.
@@ -300,13 +315,19 @@ sub log_lines
 	return grep { $_ =~ $pattern } split /\n/, substr(slurp_file($node->logfile), $from // 0);
 }
 
-# No crash, no internal error, no deadlock; nor any of the other SQLSTATEs given.
+# No crash, no internal error, no deadlock; nor any of the other SQLSTATEs given. Nor a fault in any database, if the server
+# is running.
 sub log_is_clean
 {
 	my ($node, $name, @states) = @_;
 	my $states = join '|', 'XX\w{3}', '40P01', @states;
 	my @lines = grep { /PANIC:|TRAP:|terminated by signal|\] (?:$states) / }
 	  split /\n/, slurp_file($node->logfile);
+	my ($status, $databases) = $node->psql('postgres', 'select datname from pg_database where datallowconn');
+	for my $database ($status == 0 ? split /\n/, $databases : ())
+	{
+		push @lines, map { "$database: $_" } split /\n/, faults($node, $database);
+	}
 	return is(join("\n", @lines), '', $name);
 }
 

@@ -1,0 +1,174 @@
+#include "worker/auditing.hpp"
+
+#include <algorithm>
+
+#include "pg/time.hpp"
+#include "settings.hpp"
+#include "shared/board.hpp"
+#include "store/owner.hpp"
+#include "verbs/check.hpp"
+
+namespace worker {
+
+namespace {
+
+using shared::AuditPlace;
+using store::audit::Comparison;
+using store::audit::Fault;
+using store::audit::Mended;
+using store::audit::part_count;
+
+constexpr int longest_statement_ms = 30000;
+constexpr BlockNumber most_blocks = 16, blocks_at_once = 2; // of a slice, and between two looks at the clock
+constexpr int slice_ms = 5;                                 // longest, but for the blocks at once
+constexpr long rest_factor = 10;                            // it rests ten times as long as a slice took, at least
+constexpr int most_tries = 5; // with a slice that fails, or in which a fault is left, before it goes on with the next
+constexpr long again_ms = 1000;
+constexpr long most_logged = 100; // jobs of a pass; what comes after them is counted
+
+bool is_over(const AuditPlace &pass) { return pass.began == 0 || pass.part == part_count; }
+
+} // namespace
+
+Auditing::Auditing(shared::Database &database, Report &report)
+    : database_(database), step_(report, "auditing", longest_statement_ms)
+{
+}
+
+// A pass is as far as the time since its beginning is of the interval.
+TimestampTz Auditing::next_at() const
+{
+    const AuditPlace &place = database_.audit;
+    const double interval = static_cast<double>(settings::audit_interval) * USECS_PER_SEC;
+    // Or now, where the clock was set back.
+    return std::min(place.began, GetCurrentTimestamp()) + static_cast<TimestampTz>(interval * place.done);
+}
+
+bool Auditing::is_time() const
+{
+    return settings::audit_interval >= 0 && !step_.is_resting() && next_at() <= GetCurrentTimestamp();
+}
+
+long Auditing::until() const
+{
+    if (settings::audit_interval < 0)
+        return INT_MAX;
+    return std::max(step_.until(DT_NOBEGIN), pg::milliseconds_until(GetCurrentTimestamp(), next_at()));
+}
+
+// A new pass, if the one before is over.
+AuditPlace Auditing::begin_slice()
+{
+    const AuditPlace &place = database_.audit; // this process alone writes to it
+    const bool is_new = is_over(place);
+    if (is_new && logged_ != nullptr) {
+        hash_destroy(logged_);
+        logged_ = nullptr;
+    }
+    return is_new ? AuditPlace{GetCurrentTimestamp()} : place;
+}
+
+bool Auditing::is_news(const pg_uuid_t *job)
+{
+    if (logged_ == nullptr) {
+        HASHCTL control = {};
+        control.keysize = control.entrysize = sizeof(pg_uuid_t);
+        control.hcxt = TopMemoryContext;
+        logged_ = hash_create("jobs_ext audit", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    }
+    bool known = hash_search(logged_, job, HASH_FIND, nullptr) != nullptr;
+    if (known || hash_get_num_entries(logged_) >= most_logged)
+        return false;
+    hash_search(logged_, job, HASH_ENTER, &known);
+    return true;
+}
+
+void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
+{
+    const Mended mended = verbs::try_to_mend(fault);
+    if (mended == Mended::gone)
+        return;
+    if (is_news(fault.job))
+        ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED),
+                          errmsg("jobs_ext: job %s: %s", store::to_text(fault.job), comparison.describe(fault)),
+                          errdetail(mended == Mended::yes ? "It was put right." : "It could not be put right yet."),
+                          errhint("This is a defect of jobs_ext: please report it.")));
+    ++(mended == Mended::yes ? slice.mended : slice.left);
+}
+
+// From the beginning of the slice on, until it is long enough.
+void Auditing::walk(Comparison &comparison, Slice &slice)
+{
+    BlockNumber blocks[part_count], all = 0, before = 0;
+    for (int part = 0; part < part_count; ++part)
+        all += blocks[part] = comparison.blocks(part);
+    AuditPlace &place = slice.end;
+    const auto leave_ended_parts = [&] {
+        for (; place.part < part_count && place.block >= blocks[place.part]; ++place.part)
+            place.block = 0;
+    };
+    const TimestampTz began = GetCurrentTimestamp();
+    BlockNumber walked = 0;
+    leave_ended_parts();
+    while (place.part < part_count && walked < most_blocks &&
+           !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), slice_ms)) {
+        comparison.walk(place.part, place.block, blocks_at_once,
+                        [&](const Fault &fault) { meet(comparison, fault, slice); });
+        place.block += blocks_at_once;
+        walked += blocks_at_once;
+        leave_ended_parts();
+    }
+    for (int part = 0; part < place.part; ++part)
+        before += blocks[part];
+    place.done = all == 0 ? 1 : std::min(1.0, static_cast<double>(before + place.block) / all);
+}
+
+void Auditing::look(Slice &slice)
+{
+    store::AsOwnerOfJobs owner;
+    pg::StatementScope scope("jobs_ext.check()");
+    Comparison comparison;
+    slice.is_built = comparison.is_built();
+    if (slice.is_built)
+        walk(comparison, slice);
+}
+
+void Auditing::publish(const AuditPlace &place, int faults)
+{
+    shared::BoardLock lock(shared::Lock::databases);
+    database_.audit = place;
+    database_.tally.audit_faults += faults;
+    if (is_over(place))
+        database_.audited_at = GetCurrentTimestamp();
+}
+
+void Auditing::run()
+{
+    const AuditPlace start = begin_slice();
+    const TimestampTz began = GetCurrentTimestamp();
+    Slice slice = {start};
+    if (!step_.run([&] { look(slice); })) {
+        failed(start);
+        return;
+    }
+    if (!slice.is_built || (slice.left > 0 && ++tries_ < most_tries)) {
+        publish(start, slice.mended);
+        step_.rest(again_ms);
+        return;
+    }
+    tries_ = 0;
+    publish(slice.end, slice.mended + slice.left);
+    step_.rest(rest_factor * pg::milliseconds_until(began, GetCurrentTimestamp()));
+}
+
+// The step rests by itself. What fails again and again is left out; a table that is locked is no failure.
+void Auditing::failed(AuditPlace start)
+{
+    if (step_.failures() > 0 && ++tries_ == most_tries) {
+        tries_ = 0;
+        start.block += most_blocks;
+    }
+    publish(start, 0);
+}
+
+} // namespace worker
