@@ -118,6 +118,6 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_release_worker is
 'Gives back at once all the jobs that a worker holds, without spending retries, and ends its claims that wait for a job: a worker that is known to be dead.
 
-worker: the name it claimed with. A claim of that name that is taking a job at this very moment still gets it, and one that found no place among jobs_ext.max_waiters looks on until its wait is over.
+worker: the name it claimed with. A claim of that name that is taking a job at this very moment still gets it.
 
 Returns how many jobs there were. Raises 22023 for a null or empty name, 42501 when not allowed.';

@@ -152,7 +152,6 @@ Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
     mine->job = {};
     mine->woken_for = no_lane;
     mine->again = false;
-    mine->dismissed = false;
     mine->role = role;
     mine->worker = worker;
     my_level = GetCurrentTransactionNestLevel();
@@ -186,8 +185,6 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
         if (pg_atomic_read_u32(&mine->woken) == 0 || mine->again)
             mine->woken_for = no_lane; // what it was woken for, it did not find
         mine->again = false;
-        if (mine->dismissed)
-            return;
     }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
         const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), end);
@@ -197,12 +194,6 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
     }
     // The caller looks once more, and may take a job: not for a client that is gone.
     pg::require_client();
-}
-
-bool Place::is_dismissed() const
-{
-    BoardLock lock(Lock::sleepers, LW_SHARED);
-    return mine->dismissed;
 }
 
 void Place::leave()
@@ -254,19 +245,32 @@ std::uint64_t hash_of_worker(std::string_view name)
     return std::max<std::uint64_t>(DatumGetUInt64(hash), 1);
 }
 
-// Who was woken for a job keeps that wake: on its way out it hands it to somebody else.
-void dismiss(Oid database, std::uint64_t worker)
+namespace {
+
+pg_atomic_uint32 &dismissals_of(std::uint64_t worker)
 {
-    if (!any())
+    return board()->dismissals[(worker ^ MyDatabaseId) % std::size(board()->dismissals)];
+}
+
+} // namespace
+
+// Counted before anybody is woken, so that whoever wakes for it sees that it is over. Who was woken for a job keeps that wake:
+// on its way out it hands it to somebody else.
+void dismiss(std::uint64_t worker)
+{
+    if (board() == nullptr)
         return;
+    pg_atomic_fetch_add_u32(&dismissals_of(worker), 1);
     BoardLock lock(Lock::sleepers);
     each([&](Sleeper &sleeper) {
-        if (sleeper.database != database || sleeper.purpose != Purpose::claim || sleeper.worker != worker)
-            return;
-        sleeper.dismissed = true;
-        pg_atomic_write_u32(&sleeper.woken, 1);
-        wake_process(sleeper.process);
+        if (sleeper.database == MyDatabaseId && sleeper.purpose == Purpose::claim && sleeper.worker == worker)
+            wake_one(sleeper, sleeper.woken_for);
     });
+}
+
+std::uint32_t dismissals(std::uint64_t worker)
+{
+    return board() == nullptr || worker == 0 ? 0 : pg_atomic_read_u32(&dismissals_of(worker));
 }
 
 void wake_for_end(Oid database, const pg_uuid_t &job)

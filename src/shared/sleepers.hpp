@@ -36,7 +36,6 @@ struct Sleeper {
     pg_atomic_uint32 woken;
     std::int32_t woken_for; // lane, or no_lane; until it sleeps again
     bool again;             // while it looked for that, more came: it is to look once more
-    bool dismissed;         // its wait is over: its worker was declared dead
     Purpose purpose;
     Oid role;             // as whom it waits
     std::uint64_t worker; // hash_of_worker() of the name that it claims under; 0: none
@@ -64,12 +63,9 @@ public:
     void arm(const Wish &wish);
     void arm(const pg_uuid_t &job);
 
-    // Until it is woken or dismissed, or for so many milliseconds. Raises what interrupts it; ends with the client's
+    // Until it is woken, or for so many milliseconds. Raises what interrupts it; ends with the client's
     // connection.
     void sleep(long milliseconds, std::uint32_t wait_event);
-
-    // Whether somebody said that this worker is dead.
-    bool is_dismissed() const;
 
     // This transaction took jobs. If none is of the lane for which it was woken, that wake is for somebody else.
     void took_jobs();
@@ -83,12 +79,15 @@ private:
 
 namespace sleepers {
 
-// What sleepers keep of a worker's name. Two names of the same hash only have a wait end early.
+// What is kept of a worker's name. Two names of the same hash only have a wait end early.
 std::uint64_t hash_of_worker(std::string_view name);
 
-// Ends the waits of all that claim under this name in a database: they come back without a job, but for one that is taking
-// a job at this moment.
-void dismiss(Oid database, std::uint64_t worker);
+// Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back without a
+// job, but for one that is taking a job at this moment.
+void dismiss(std::uint64_t worker);
+
+// Another number after each time that a worker of this name was dismissed in this database; 0 where nothing is shared.
+std::uint32_t dismissals(std::uint64_t worker);
 
 // Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
 int wake(Oid database, std::int32_t lane, int count);

@@ -213,7 +213,7 @@ JOBS_FUNCTION(job_release_worker)
     Jobs jobs = Jobs::open();
     require_update(jobs.tables());
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
-    shared::sleepers::dismiss(MyDatabaseId, shared::sleepers::hash_of_worker(name_of(worker)));
+    shared::sleepers::dismiss(shared::sleepers::hash_of_worker(name_of(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {

@@ -98,7 +98,8 @@ std::uint64_t hash_of(pg::Nullable worker)
 } // namespace
 
 Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)), until_(GetCurrentTimestamp())
+    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::sleepers::dismissals(worker_)),
+      until_(GetCurrentTimestamp())
 {
     const std::int64_t asked = asked_wait(wait);
     if (asked == 0)
@@ -113,9 +114,9 @@ Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker
 }
 
 // A place that has become free meanwhile is taken.
-void Waiting::poll(long milliseconds)
+void Waiting::poll(long milliseconds, std::uint32_t wait_event)
 {
-    pg::wait_on_latch(milliseconds, PG_WAIT_EXTENSION);
+    pg::wait_on_latch(milliseconds, wait_event);
     pg::require_client();
     place_.emplace(purpose_, worker_);
 }
@@ -127,20 +128,19 @@ bool Waiting::sleep()
         return false;
     }
     const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), until_);
-    if (remaining <= 0)
+    if (remaining <= 0 || is_dismissed())
         return false;
     if (TransactionIdIsValid(GetTopTransactionIdIfAny())) {
         say_once(Reason::look_wrote);
         return false;
     }
-    shared::Place *where = place();
-    if (where == nullptr) {
-        poll(std::min(remaining, poll_ms));
-        return true;
-    }
-    where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms),
-                 pg::wait_event(events[static_cast<int>(purpose_)], event_names[static_cast<int>(purpose_)]));
-    return !where->is_dismissed();
+    const auto number = static_cast<int>(purpose_);
+    const std::uint32_t event = pg::wait_event(events[number], event_names[number]);
+    if (shared::Place *where = place())
+        where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms), event);
+    else
+        poll(std::min(remaining, poll_ms), event);
+    return !is_dismissed();
 }
 
 } // namespace verbs

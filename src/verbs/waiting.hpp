@@ -25,10 +25,12 @@ public:
     bool sleep();
 
 private:
-    void poll(long milliseconds);
+    bool is_dismissed() const { return shared::sleepers::dismissals(worker_) != dismissals_; }
+    void poll(long milliseconds, std::uint32_t wait_event);
 
     shared::Purpose purpose_;
-    std::uint64_t worker_; // shared::sleepers::hash_of_worker(), or 0
+    std::uint64_t worker_;     // shared::sleepers::hash_of_worker(), or 0
+    std::uint32_t dismissals_; // of this worker, before the call
     TimestampTz until_;
     std::optional<Reason> refused_;
     std::optional<shared::Place> place_;

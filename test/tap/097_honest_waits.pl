@@ -110,6 +110,10 @@ subtest 'as many as may are asleep' => sub {
 	my $looks = $looked->() - $before;
 	cmp_ok($looks, '>', 2, "who has no place looks again and again: $looks times");
 	cmp_ok($looks, '<', 60, '… and does not spin');
+	my $released = start_session($node, 'postgres', 'set role one', "select job_id from job_claim('{a}', worker => 'w5', wait => interval '40 s')");
+	eventually($node, 'postgres', "select waits_polled - $polled from jobs_ext.maintenance where database = 'postgres'", '2', 'another one looks by itself');
+	$sql->("select job_release_worker('w5')");
+	gets_nothing($released, '… and comes back without a job when its worker is declared dead');
 	# Places become free: it has one, and is woken as the others.
 	end_session($_) for map { $sql->("select pg_cancel_backend($_->{pid})"); $_ } splice @sleepers, 0, 17;
 	$sql->("select job_enqueue('a', job_id => 'crowd-' || n) from generate_series(1, 3) n");
