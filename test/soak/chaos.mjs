@@ -6,11 +6,12 @@
 //
 // LOG is the server's log, whose lines have their SQLSTATE after "[pid] "; the ledger goes into DIRECTORY. The exit code is 1
 // when there is a fault.
-import { Client, TYPES } from './chaos/client.mjs';
+import { Client } from './chaos/client.mjs';
 import { Disturber } from './chaos/disturber.mjs';
 import { Ledger } from './chaos/ledger.mjs';
 import { Random } from './chaos/random.mjs';
 import { Session } from './chaos/session.mjs';
+import { TYPES } from './chaos/verbs.mjs';
 import { Verdict } from './chaos/verdict.mjs';
 
 const CLIENTS = 8;

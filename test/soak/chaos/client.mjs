@@ -1,31 +1,10 @@
-// A client of mixed verbs. A verb runs its statements and returns what becomes true once they are acknowledged, as a list of
-// functions; so one verb serves by itself, in a transaction, in a savepoint that is rolled back and in two phases.
-import { Session, isCutOff } from './session.mjs';
+// A client: verbs one after the other, by themselves, in transactions and in two phases, until the time is over; and what it
+// may meet.
+import { isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
+import { ALLOWED_IN_SQL, PLAIN_SQL, VERBS, VERBS_IN_TRANSACTIONS, Verbs } from './verbs.mjs';
 
-export const TYPES = ['soak-plain', 'soak-brief', 'soak-slow', 'soak-linear'];
-
-// What a verb may meet while tables are altered, locked and rebuilt, leases run out and others steer the same jobs. Whatever
-// else it meets is a fault; above all an internal error, a statement that hangs, and a job that is not found.
-const ALLOWED = new Set(['PT409', '42804', '42P01', '40001', '40P01', '55P03']);
-// Plain SQL and views name columns, which may be away, and our triggers may be off: then only the checks are there.
-const ALLOWED_IN_SQL = new Set(['42703', '0A000', '23514']);
-
-export class Client {
-  constructor(number, random, ledger) {
-    this.name = `client-${number}`;
-    this.random = random;
-    this.ledger = ledger;
-    this.leases = [];                          // { id, attempt, lease_id } that were given to us
-    this.keys = 0;
-    this.snapshotStays = false;                // in a transaction that is not READ COMMITTED
-    this.unanswered = null;                    // the key of an enqueue whose reply was lost
-    this.session = new Session(this.name, [
-      `set statement_timeout = '90s'`,
-      `set jobs_ext.force_statement_path = ${number % 4 === 3 ? 'on' : 'off'}`,
-    ]);
-  }
-
+export class Client extends Verbs {
   async run(until) {
     const ways = [[82, () => this.#alone()], [8, () => this.#inTransaction()], [3, () => this.#inTwoPhases()],
       [1, () => this.#die()], [6, () => sleep(this.random.between(0, 200))]];
@@ -43,7 +22,7 @@ export class Client {
   async #met(error) {
     if (!isCutOff(error)) {
       this.ledger.error(error.code);
-      if (!ALLOWED.has(error.code) && !(error.plainSql && ALLOWED_IN_SQL.has(error.code)) && !this.#mayMiss(error)) {
+      if (!this.isAllowed(error.code) && !(error.plainSql && ALLOWED_IN_SQL.has(error.code))) {
         this.ledger.fault(`${this.name}: ${error.verb}: ${error.code} ${error.message}; ${error.detail ?? ''}`);
       }
       return;
@@ -51,12 +30,6 @@ export class Client {
     this.ledger.error(error.code ?? 'cut off');
     if (error.code === '57P02' || error.code === '57P03') this.ledger.crashed();
     await sleep(this.random.between(10, 300));
-  }
-
-  // A snapshot may be older than the job, or than an ALTER TABLE that wrote the table anew: to such a one it looks empty. And an
-  // archive that cannot be used counts as empty, where a verb looks for what it did not find in jobs.
-  #mayMiss({ code }) {
-    return code === 'PT404' && (this.snapshotStays || this.ledger.archiveIsAway);
   }
 
   // ---- how verbs are put together
@@ -160,247 +133,4 @@ export class Client {
     this.leases.length = 0;
     this.ledger.count('died');
   }
-
-  // ---- effects
-
-  #enqueued(id) {
-    return { happened: () => this.ledger.enqueued(id), undone: () => this.ledger.rolledBack(id) };
-  }
-
-  #claimed(rows, era) {
-    return rows.map((row) => ({
-      happened: () => {
-        this.ledger.claimed(row, era);
-        this.leases.push(row);
-      },
-      undone: () => {},
-    }));
-  }
-
-  // Whatever became of the job, the lease is used up; if it was undone, it will run out.
-  #finished(state) {
-    return { happened: () => { if (state?.status === 'completed') this.ledger.completed(state); }, undone: () => {} };
-  }
-
-  // ---- producing
-
-  #newJob() {
-    const { random } = this;
-    const job = { job_type: random.of(TYPES), priority: random.weighted([[6, 0], [2, 5], [1, -10], [1, 10]]) };
-    if (random.chance(0.5)) job.job_id = `${this.name}-${++this.keys}`;
-    if (random.chance(0.2)) job.run_at = new Date(Date.now() + random.between(-1000, 4000)).toISOString();
-    if (random.chance(0.1)) job.expires_at = new Date(Date.now() + random.between(5000, 9000)).toISOString();
-    if (random.chance(0.3)) job.max_retries = random.between(0, 5);
-    if (random.chance(0.3)) job.input_payload = { text: 'x'.repeat(random.between(0, 3000)) };
-    return job;
-  }
-
-  async enqueue() {
-    const job = this.unanswered ?? this.#newJob();
-    if (job.job_id) this.unanswered = job;
-    try {
-      const [state] = await this.session.query(
-        `select * from job_enqueue($1, coalesce($2, '{}')::jsonb, $3, $4, $5, 50, $6, expires_at => $7)`,
-        [job.job_type, job.input_payload, job.priority, job.run_at, job.max_retries, job.job_id, job.expires_at]);
-      this.unanswered = null;
-      return [this.#enqueued(state.id)];
-    } catch (error) {
-      if (!isCutOff(error)) this.unanswered = null;
-      throw error;
-    }
-  }
-
-  async enqueue_many() {
-    const jobs = Array.from({ length: this.random.between(1, 60) }, () => this.#newJob());
-    const rows = await this.session.query('select * from job_enqueue_many($1)', [JSON.stringify(jobs)]);
-    if (rows.length !== jobs.length) this.ledger.fault(`job_enqueue_many: ${rows.length} answers for ${jobs.length} jobs`);
-    return rows.map((row) => this.#enqueued(row.id));
-  }
-
-  async insert() {
-    const job = this.#newJob();
-    const [row] = await this.session.query(
-      `insert into jobs (job_type, job_id, priority, max_retries, retry_delay_ms)
-       values ($1, $2, $3, 2, 50) returning id`,
-      [job.job_type, job.job_id ?? `${this.name}-${++this.keys}`, job.priority]);
-    return [this.#enqueued(row.id)];
-  }
-
-  // ---- working
-
-  async #claim(jobs, wait) {
-    const { era } = this.ledger;
-    const types = this.random.chance(0.3) ? [this.random.of(TYPES)] : null;
-    return this.#claimed(await this.session.query(
-      'select id, attempt, lease_id from job_claim($1, $2, $3, $4, $5)',
-      [types, jobs, this.name, `${this.random.between(2, 8)} s`, wait]), era);
-  }
-
-  claim() { return this.#claim(1, null); }
-
-  claim_many() { return this.#claim(this.random.between(2, 50), null); }
-
-  claim_waiting() { return this.#claim(this.random.between(1, 3), `${this.random.between(100, 2000)} ms`); }
-
-  // Calls the code with a lease of ours, if there is one. It is used up, or kept.
-  async #withLease(code, { keep = false } = {}) {
-    if (this.leases.length === 0) return this.claim_many();
-    const at = this.random.between(0, this.leases.length - 1);
-    const lease = keep ? this.leases[at] : this.leases.splice(at, 1)[0];
-    return code(lease.id, lease.lease_id, lease.attempt);
-  }
-
-  complete() {
-    return this.#withLease(async (id, lease) => {
-      const [state] = await this.session.query(`select * from job_complete($1, $2, '{"done": 1}')`, [id, lease]);
-      return [this.#finished(state)];
-    });
-  }
-
-  fail() {
-    return this.#withLease(async (id, lease) => {
-      const [state] = await this.session.query(
-        `select * from job_fail($1, $2, 'as planned', permanent => $3, error_details => '{"soak": true}')`,
-        [id, lease, this.random.chance(0.2)]);
-      return [this.#finished(state)];
-    });
-  }
-
-  release() {
-    return this.#withLease(async (id, lease) =>
-      [this.#finished((await this.session.query('select * from job_release($1, $2)', [id, lease]))[0])]);
-  }
-
-  heartbeat() {
-    return this.#withLease(async (id, lease) => {
-      await this.session.query(`select * from job_heartbeat($1, $2, '{"at": 1}', '5 s')`, [id, lease]);
-      return [];
-    }, { keep: true });
-  }
-
-  async heartbeat_many() {
-    await this.session.query(`select * from job_heartbeat_many($1, '5 s')`,
-      [JSON.stringify(this.leases.slice(-50).map(({ id, lease_id }) => ({ id, lease_id })))]);
-    return [];
-  }
-
-  next() {
-    return this.#withLease(async (id, lease, attempt) => {
-      const { era } = this.ledger;
-      const rows = await this.session.query(
-        `select id, attempt, lease_id from job_next($1, $2, worker => $3, lease => '5 s')`, [id, lease, this.name]);
-      return [this.#finished({ id, lease_id: lease, attempt, status: 'completed' }),
-        ...this.#claimed(rows, era)];
-    });
-  }
-
-  async finish_many() {
-    const leases = this.leases.splice(0, this.random.between(1, 60));
-    const outcomes = leases.map(({ id, lease_id }) => ({
-      id,
-      lease_id,
-      ...this.random.weighted([[8, { complete: { many: true } }], [1, { fail: { error_message: 'as planned' } }],
-        [1, { release: {} }]]),
-    }));
-    const rows = await this.session.query('select * from job_finish_many($1)', [JSON.stringify(outcomes)]);
-    // In the order of what was given, which may hold two leases of one job.
-    return rows.map(({ id, sqlstate, status }, at) => {
-      if (sqlstate && !ALLOWED.has(sqlstate)) this.ledger.fault(`job_finish_many: ${id} ${sqlstate}`);
-      if (sqlstate || status !== 'completed') return this.#finished(null);
-      return this.#finished({ id, lease_id: leases[at].lease_id, attempt: leases[at].attempt, status });
-    });
-  }
-
-  async release_worker() {
-    await this.session.query('select job_release_worker($1)', [this.name]);
-    return [];
-  }
-
-  update_to_completed() {
-    return this.#withLease(async (id, lease) => {
-      const [row] = await this.session.query(
-        `update jobs set status = 'completed', lease_id = $2 where id = $1 and lease_id = $2 and status = 'in_progress'
-         returning id, attempt, lease_id, status`, [id, lease]);
-      return row ? [this.#finished(row)] : [];
-    });
-  }
-
-  // ---- steering and looking
-
-  // Any job of the ledger, newer ones rather than older ones.
-  #someJob() {
-    const ids = this.ledger.recent;
-    return ids.length ? this.random.of(ids) : '00000000-0000-0000-0000-000000000000';
-  }
-
-  async #steer(sql) {
-    if (this.ledger.recent.length === 0) return [];
-    await this.session.query(sql, [this.#someJob()]);
-    return [];
-  }
-
-  cancel() { return this.#steer(`select job_cancel($1, reason => 'as planned', force => ${this.random.chance(0.3)})`); }
-
-  retry() { return this.#steer('select job_retry($1)'); }
-
-  pause() { return this.#steer('select job_pause($1)'); }
-
-  resume() { return this.#steer('select job_resume($1)'); }
-
-  wait() { return this.#steer(`select status from job_wait($1, wait => '300 ms')`); }
-
-  async get() {
-    if (this.ledger.recent.length === 0) return [];
-    const id = this.#someJob();
-    const get = async () => (await this.session.query('select id from job_get($1)', [id])).length;
-    let found = await get();
-    // A reader that waited while ALTER TABLE wrote the table anew sees an empty one, as any function's query does: but once.
-    if (found === 0) {
-      this.ledger.error('an empty look');
-      found = this.snapshotStays ? 1 : await get();
-    }
-    if (found !== 1) this.ledger.fault(`${this.name}: job_get finds ${found} times ${id}`);
-    return [];
-  }
-
-  async list() {
-    const status = this.random.of([null, 'queued', 'failed', 'in_progress', 'completed']);
-    await this.session.query('select id from job_list($1)', [status]);
-    return [];
-  }
-
-  async view() {
-    const view = this.random.of(['jobs_queue_status', 'jobs_failed_summary', 'jobs_metrics', 'jobs_active', 'jobs_running',
-      'jobs_failed', 'jobs_ext.maintenance', 'jobs_ext.jobs_set_aside']);
-    await this.session.query(`select * from ${view} limit 100`);
-    return [];
-  }
-
-  async maintain() {
-    await this.session.query('select job_maintain()');
-    return [];
-  }
-
-  async pause_type() {
-    const type = this.random.of(TYPES);
-    await this.session.query('select job_type_set($1, paused => true)', [type]);
-    await sleep(this.random.between(0, 100));
-    await this.session.insist('select job_type_set($1, paused => false)', [type]);
-    return [];
-  }
 }
-
-// In transactions nothing that waits, and nothing that all others would wait for.
-const VERBS_IN_TRANSACTIONS = [
-  [20, 'enqueue'], [3, 'enqueue_many'], [3, 'insert'],
-  [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [4, 'heartbeat'], [6, 'next'],
-  [4, 'finish_many'], [2, 'update_to_completed'],
-  [2, 'cancel'], [1, 'retry'], [1, 'pause'], [2, 'resume'], [1, 'get'], [1, 'list'], [1, 'view'],
-];
-
-const VERBS = [
-  ...VERBS_IN_TRANSACTIONS,
-  [3, 'claim_waiting'], [2, 'heartbeat_many'], [0.2, 'release_worker'], [1, 'wait'], [0.5, 'maintain'], [0.1, 'pause_type'],
-];
-
-const PLAIN_SQL = new Set(['insert', 'update_to_completed', 'view']);
