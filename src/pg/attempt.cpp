@@ -16,7 +16,6 @@ struct TimeLimit {
 };
 
 TimeLimit limit; // of what runs now
-TimeLimit last;  // of the attempt that ended last
 
 bool is_over(const TimeLimit &of)
 {
@@ -40,9 +39,8 @@ bool is_out_of_order(const ErrorData *error)
     switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
     case ERRCODE_INSUFFICIENT_RESOURCES:
     case ERRCODE_SYSTEM_ERROR:
-        return true;
     case ERRCODE_OPERATOR_INTERVENTION:
-        return !took_too_long(error);
+        return true;
     default:
         return is_refused_table(error);
     }
@@ -106,18 +104,18 @@ ErrorData *guard(Work work, void (*undo)())
 
 int longest_attempt_ms = 0;
 
-bool took_too_long(const ErrorData *error) { return error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_over(last); }
-
-ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms)
+Failure attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms)
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
-    const TimeLimit outer = std::exchange(limit, {GetCurrentTimestamp(), longest_ms});
-    // Those of a session are the session's.
-    const bool limited = longest_ms > 0 || outer.ms > 0;
+    const TimeLimit own = {GetCurrentTimestamp(), longest_ms};
 
+    // First, because it may raise: the limit that was there must not be lost then.
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(memory);
+    const TimeLimit outer = std::exchange(limit, own);
+    // Leave a session's own statement_timeout alone.
+    const bool limited = longest_ms > 0 || outer.ms > 0;
     ErrorData *error = guard(
         [&] {
             if (limited)
@@ -131,12 +129,13 @@ ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int
         RollbackAndReleaseCurrentSubTransaction);
     if (limited)
         end_time_limit();
-    last = std::exchange(limit, outer);
+    const bool took_too_long = error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_over(own);
+    limit = outer;
     arm_time_limit();
     CurrentResourceOwner = owner;
-    if (error != nullptr && is_raised(error))
+    if (error != nullptr && !took_too_long && is_raised(error))
         ReThrowError(error);
-    return error;
+    return {error, took_too_long};
 }
 
 ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument)

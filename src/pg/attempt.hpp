@@ -19,17 +19,23 @@ bool ends_the_call(const ErrorData *error);
 
 // The longest that such work may take, in milliseconds; 0, as in sessions: any time. What takes longer is ended with 57014.
 extern int longest_attempt_ms;
-// Whether the last attempt failed so.
-bool took_too_long(const ErrorData *error);
 
-// Runs `work(argument)`, which may take `longest_ms` milliseconds, in a subtransaction. Null: it went well. Else it is
-// undone, and this is why; an error that `is_raised` is raised, not returned. What `work` opens it must close: nothing of it
-// outlives the subtransaction.
+// Why an attempt failed. No error: it went well.
+struct Failure {
+    ErrorData *error = nullptr;
+    bool took_too_long = false; // longer than it may
+
+    operator ErrorData *() const { return error; }
+};
+
+// Runs `work(argument)`, which may take `longest_ms` milliseconds, in a subtransaction. What fails is undone. An error that
+// `is_raised` is raised, not returned; but never that the work took too long, which is the work's own fault. What `work`
+// opens it must close: nothing of it outlives the subtransaction.
 using IsRaised = bool (*)(const ErrorData *);
-ErrorData *attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms);
+Failure attempt(void (*work)(void *), void *argument, IsRaised is_raised, int longest_ms);
 
 template <class Work>
-ErrorData *attempt(Work work, IsRaised is_raised = is_of_server, int longest_ms = longest_attempt_ms)
+Failure attempt(Work work, IsRaised is_raised = is_of_server, int longest_ms = longest_attempt_ms)
 {
     return attempt([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, is_raised, longest_ms);
 }

@@ -23,13 +23,10 @@ constexpr int months_ahead = 2; // beside the current one
 
 constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
 
-// The next piece begins behind it, so that a type of which there is always more does not keep the others waiting.
-std::int32_t last_lane = 0;
-
-void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().ended();
-    std::int32_t lane = last_lane;
+    std::int32_t lane = pace.last_lane;
     for (int left = store::lanes::count(); left > 0; --left) {
         lane = store::lanes::after(lane);
         for (const std::int16_t rank : ranks) {
@@ -40,7 +37,7 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candid
             for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
                 found.add(*next, skip);
                 if (found.full()) {
-                    last_lane = lane;
+                    pace.last_lane = lane;
                     return;
                 }
             }
@@ -48,14 +45,14 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Candid
     }
 }
 
-void find_to_remove(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+void find_to_remove(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
 {
-    find_ended(Task::remove, jobs, skip, now, found);
+    find_ended(Task::remove, jobs, skip, now, pace, found);
 }
 
-void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
 {
-    find_ended(Task::archive, jobs, skip, now, found);
+    find_ended(Task::archive, jobs, skip, now, pace, found);
 }
 
 // A job that succeeded at once has none.
@@ -166,6 +163,27 @@ struct Preparation {
     }
 };
 
+// Makes the months that archived jobs will go to. Jobs whose month may not be made now are taken out of the list.
+bool prepare_archive(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
+{
+    (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock); // as it is going to be written
+    Preparation preparation = {may_alter, now, counts};
+    int kept = 0;
+    for (const Candidate &candidate : candidates.all()) {
+        const auto month = store::archive::month_of(candidate.key.due_at);
+        if (!month || preparation.is_ready(*month)) {
+            candidates.all()[kept++] = candidate;
+        } else {
+            note_held(&candidate.job);
+            ++counts.left;
+        }
+    }
+    candidates.truncate(kept);
+    return preparation.made;
+}
+
+void open_archive(Batch &batch) { batch.archive.emplace(batch.jobs.table()); }
+
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
     bool made = false;
@@ -204,8 +222,8 @@ std::optional<TimestampTz> kept_since(TimestampTz now)
 
 } // namespace
 
-const Work removing = {Task::remove, find_to_remove, remove, is_to_remove};
-const Work archiving = {Task::archive, find_to_archive, archive, is_to_archive};
+const Work removing = {Task::remove, find_to_remove, nullptr, nullptr, remove, is_to_remove};
+const Work archiving = {Task::archive, find_to_archive, prepare_archive, open_archive, archive, is_to_archive};
 
 Keep keep_of(std::int32_t lane, std::int16_t rank)
 {
@@ -225,23 +243,6 @@ TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
     if (!keep.span || TIMESTAMP_NOT_FINITE(ended_at) || pg_add_s64_overflow(ended_at, *keep.span, &end))
         return ended_at == DT_NOBEGIN ? DT_NOBEGIN : DT_NOEND;
     return end;
-}
-
-bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
-{
-    Preparation preparation = {may_alter, now, counts};
-    int kept = 0;
-    for (const Candidate &candidate : candidates.all()) {
-        const auto month = store::archive::month_of(candidate.key.due_at);
-        if (!month || preparation.is_ready(*month)) {
-            candidates.all()[kept++] = candidate;
-        } else {
-            note_held(&candidate.job);
-            ++counts.left;
-        }
-    }
-    candidates.truncate(kept);
-    return preparation.made;
 }
 
 Counts keep_months(TimestampTz now, bool may_alter)

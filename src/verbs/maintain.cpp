@@ -24,7 +24,7 @@ using store::SetAside;
 constexpr int pieces_per_call = 20; // of a task, in one job_maintain(), as long as it took less than
 constexpr int call_ms = 1000;
 constexpr int warnings_per_piece = 10;
-constexpr int patience_ms = 500;       // with a piece that fails
+constexpr int longest_piece_ms = 500;  // then others have their turn: those who wait for its locks, or to be woken
 constexpr long most_set_aside = 10000; // jobs; what fails beside them is tried again and again
 constexpr const char *function = "job_maintain()";
 
@@ -37,48 +37,58 @@ bool ends_the_piece(const ErrorData *error)
            (IsolationUsesXactSnapshot() && error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE);
 }
 
-Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside)
+bool is_over(TimestampTz began) { return TimestampDifferenceExceeds(began, GetCurrentTimestamp(), longest_piece_ms); }
+
+// Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it has
+// done, also when it ends by an error.
+Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
+               std::size_t &done)
 {
+    const TimestampTz began = GetCurrentTimestamp();
     pg::StatementScope scope(function);
     Batch batch = {Jobs::open(), now};
-    if (work.task == Task::archive)
-        batch.archive.emplace(batch.jobs.table());
+    if (work.open != nullptr)
+        work.open(batch);
     pg::RowMemory memory;
-    for (const Candidate &candidate : candidates) {
+    for (done = 0; done < candidates.size() && (done == 0 || !is_over(began)); ++done) {
         CHECK_FOR_INTERRUPTS();
+        const Candidate &candidate = candidates[done];
         pg::RowMemory::Use use(memory);
-        const bool done = work.act(batch, candidate);
-        batch.counts.left += done ? 0 : 1;
-        if (!done || !set_aside.forget(&candidate.job))
+        const bool acted = work.act(batch, candidate);
+        batch.counts.left += acted ? 0 : 1;
+        if (!acted || !set_aside.forget(&candidate.job))
             note_held(&candidate.job);
     }
     return batch.counts;
 }
 
-// The jobs of one piece: done all at once and, where that fails, in halves down to those that make it fail, which are set
-// aside so that they do not keep the others. (A trigger of the user's may refuse a job, a constraint its attempt.)
+// The jobs of one piece, in order. A job that makes it fail is set aside, so that it does not keep the others: a trigger of
+// the user's may refuse a job, a constraint its attempt, a cascade may take too long.
+//
+// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever.
 class Piece {
 public:
-    Piece(const Work &work, TimestampTz now, const SetAside &set_aside, Counts &counts)
-        : work_(work), now_(now), set_aside_(set_aside), counts_(counts)
+    Piece(const Work &work, Pace &pace, TimestampTz now, const SetAside &set_aside, Counts &counts)
+        : work_(work), pace_(pace), now_(now), set_aside_(set_aside), counts_(counts)
     {
     }
 
     void run(std::span<Candidate> candidates)
     {
-        // Fewer when a piece takes too long to find what makes it fail, down to one; slowly more again.
-        static std::size_t at_once = piece_size;
         const auto fresh = candidates.first(sort(candidates));
-        const auto some = fresh.first(std::min(fresh.size(), at_once));
-        counts_.more = counts_.more || some.size() < fresh.size();
-        attempt(some);
-        at_once = gave_up_ ? std::max<std::size_t>(at_once / 4, 1)
-                           : std::min<std::size_t>(piece_size, at_once + at_once / 8 + 1);
-        for (std::size_t i = fresh.size(); i < candidates.size() && !gave_up_; ++i) {
-            attempt(candidates.subspan(i, 1));
-            gave_up_ = is_over(began_);
+        auto rest = fresh.first(std::min(fresh.size(), static_cast<std::size_t>(pace_.most_jobs)));
+        while (!rest.empty() && !is_over(began_))
+            rest = rest.subspan(attempt(rest));
+        // Only work that passed makes the next piece larger: one that found nothing says nothing.
+        if (!fresh.empty() && !ran_out_ && !is_over(began_))
+            pace_.most_jobs = std::min(piece_size, pace_.most_jobs * 2);
+        auto known = candidates.subspan(fresh.size());
+        while (!known.empty()) {
+            known = known.subspan(attempt(known.first(1)));
+            if (is_over(began_))
+                break;
         }
-        counts_.more = counts_.more || gave_up_;
+        counts_.more = counts_.more || attempted_ < candidates.size();
         if (told_ > warnings_per_piece)
             ereport(WARNING, (errmsg("%d more jobs were left as they are", told_ - warnings_per_piece),
                               errhint("The view jobs_ext.jobs_set_aside has them all.")));
@@ -122,50 +132,52 @@ private:
         return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(), std::not_fn(is_known)));
     }
 
-    // Others wait, for the locks or to be woken.
-    static bool is_over(TimestampTz since)
+    // Returns how many jobs, from the first on, were done or set aside: one at least.
+    std::size_t attempt(std::span<const Candidate> candidates)
     {
-        return since != 0 && TimestampDifferenceExceeds(since, GetCurrentTimestamp(), patience_ms);
-    }
-
-    void attempt(std::span<const Candidate> candidates)
-    {
-        gave_up_ = gave_up_ || is_over(failed_at_);
-        if (gave_up_ || candidates.empty())
-            return;
-        Counts done;
-        // What never ends is found sooner if many together do not have more time than it takes.
+        Counts counts;
+        std::size_t done = 0;
+        // One job may take all the time there is. Of many, whichever does not end is found sooner.
         const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
-        ErrorData *error =
-            pg::attempt([&] { done = do_some(work_, candidates, now_, set_aside_); }, ends_the_piece, longest_ms);
-        if (error == nullptr) {
-            counts_ += done;
-            return;
+        const pg::Failure failure =
+            pg::attempt([&] { counts = do_some(work_, candidates, now_, set_aside_, done); }, ends_the_piece, longest_ms);
+        if (failure.error == nullptr) {
+            counts_ += counts;
+            attempted_ += done;
+            return done;
         }
-        if (failed_at_ == 0)
-            failed_at_ = GetCurrentTimestamp();
-        if (candidates.size() == 1) {
-            put_aside(&candidates.front().job, error);
+        if (failure.took_too_long) {
+            ran_out_ = true;
+            pace_.most_jobs = std::max(1, static_cast<int>(std::min(done, candidates.size() - 1)));
+        }
+        const std::size_t before = std::min(done, candidates.size() - 1); // the one at which it failed
+        std::size_t dealt_with = 1;
+        if (before > 0) {
+            dealt_with = attempt(candidates.first(before));
+        } else if (failure.took_too_long && candidates.size() > 1) {
+            dealt_with = attempt(candidates.first(1));
         } else {
-            attempt(candidates.first(candidates.size() / 2));
-            attempt(candidates.subspan(candidates.size() / 2));
+            put_aside(&candidates.front().job, failure.error);
+            ++attempted_;
         }
-        FreeErrorData(error);
+        FreeErrorData(failure.error);
+        return dealt_with;
     }
 
     const Work &work_;
+    Pace &pace_;
     TimestampTz now_;
     const SetAside &set_aside_;
     Counts &counts_;
     int told_ = 0;
     TimestampTz began_ = GetCurrentTimestamp();
-    TimestampTz failed_at_ = 0; // for the first time
-    bool gave_up_ = false;      // there are more
+    std::size_t attempted_ = 0; // jobs that were done or set aside
+    bool ran_out_ = false;      // of time
 };
 
 // What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
 // gone.
-void review(const Work &work, const Candidates &candidates, TimestampTz now, const SetAside &set_aside, Counts &counts)
+void review(const Work &work, Pace &pace, const Candidates &candidates, TimestampTz now, const SetAside &set_aside, Counts &counts)
 {
     List *due = NIL;
     set_aside.each([&](const SetAside::Entry &entry) {
@@ -190,11 +202,11 @@ void review(const Work &work, const Candidates &candidates, TimestampTz now, con
             },
             ends_the_piece);
         if (error != nullptr)
-            Piece(work, now, set_aside, counts).put_aside(job, error);
+            Piece(work, pace, now, set_aside, counts).put_aside(job, error);
     }
 }
 
-Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
+Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alter)
 {
     Counts counts;
     Candidates candidates;
@@ -206,32 +218,30 @@ Counts work_on_jobs(const Work &work, TimestampTz now, bool may_alter)
         for (const Oid table : store::written_with_jobs(jobs.tables()))
             pg::lock_table(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
-        work.find(jobs, skip, now, candidates);
+        work.find(jobs, skip, now, pace, candidates);
     }
     counts.more = candidates.full();
-    if (work.task == Task::archive && !candidates.all().empty()) {
-        (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock); // as it is going to be written
-        if (prepare_months(candidates, may_alter, now, counts)) {
-            counts.more = true;
-            return counts;
-        }
+    counts.due = candidates.due();
+    if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, now, counts)) {
+        counts.more = true;
+        return counts;
     }
-    Piece(work, now, skip.set_aside, counts).run(candidates.all());
-    review(work, candidates, now, skip.set_aside, counts);
+    Piece(work, pace, now, skip.set_aside, counts).run(candidates.all());
+    review(work, pace, candidates, now, skip.set_aside, counts);
     return counts;
 }
 
-Counts do_piece(Task task, TimestampTz now, bool may_alter)
+Counts do_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
 {
     switch (task) {
     case Task::reap:
-        return work_on_jobs(reaping, now, may_alter);
+        return work_on_jobs(reaping, pace, now, may_alter);
     case Task::expire:
-        return work_on_jobs(expiring, now, may_alter);
+        return work_on_jobs(expiring, pace, now, may_alter);
     case Task::remove:
-        return work_on_jobs(removing, now, may_alter);
+        return work_on_jobs(removing, pace, now, may_alter);
     case Task::archive:
-        return work_on_jobs(archiving, now, may_alter);
+        return work_on_jobs(archiving, pace, now, may_alter);
     case Task::months:
         break;
     }
@@ -240,11 +250,11 @@ Counts do_piece(Task task, TimestampTz now, bool may_alter)
 }
 
 // `may_alter`: make and drop partitions, whose locks last until the end of the transaction.
-Counts run_piece(Task task, TimestampTz now, bool may_alter)
+Counts run_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
 {
     pg::set_constraints_immediate();
     store::AsOwnerOfJobs owner;
-    return do_piece(task, now, may_alter);
+    return do_piece(task, pace, now, may_alter);
 }
 
 struct Round {
@@ -254,15 +264,20 @@ struct Round {
     TimestampTz began = GetCurrentTimestamp();
 };
 
+// Of this session: a connection that calls again and again goes on where it was, and a new one begins afresh, since a
+// session's pieces have no time limit but its own.
+std::array<Pace, all_tasks.size()> paces_of_session;
+
 // A task that fails keeps what the others did, and what its earlier pieces did.
 void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
 {
+    Pace &pace = paces_of_session[static_cast<std::size_t>(number_of(task))];
     bool more = true;
     for (int i = 0; more && i < pieces_per_call; ++i) {
         if (i > 0 && TimestampDifferenceExceeds(round.began, GetCurrentTimestamp(), call_ms))
             break;
         Counts piece;
-        if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, now, may_alter); }, pg::ends_the_call)) {
+        if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, pace, now, may_alter); }, pg::ends_the_call)) {
             ++round.errors;
             ereport(WARNING,
                     (errcode(error->sqlerrcode),
@@ -310,11 +325,12 @@ Counts &Counts::operator+=(const Counts &other)
     partitions_dropped += other.partitions_dropped;
     set_aside += other.set_aside;
     left += other.left;
+    due += other.due;
     more = more || other.more;
     return *this;
 }
 
-Counts run(Task task, TimestampTz now) { return run_piece(task, now, !IsTransactionBlock()); }
+Counts run(Task task, Pace &pace, TimestampTz now) { return run_piece(task, pace, now, !IsTransactionBlock()); }
 
 } // namespace maintain
 

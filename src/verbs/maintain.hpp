@@ -17,6 +17,7 @@ struct Counts {
     int partitions_dropped = 0; // months of the archive
     int set_aside = 0;          // jobs that made it fail, now or once more
     int left = 0;               // could not be done now: locked by somebody, for example
+    int due = 0;                // found to be due, whatever became of them
     bool more = false;          // another piece waits
 
     Counts &operator+=(const Counts &other);
@@ -35,11 +36,20 @@ inline constexpr std::array all_tasks = {Task::reap, Task::expire, Task::remove,
 
 const char *name(Task task);
 
+// How many jobs a piece takes at most, so that it holds no lock for long.
+constexpr int piece_size = 500;
+
+// What a process remembers of one task from piece to piece. No other task reads or writes it.
+struct Pace {
+    int most_jobs = piece_size; // in the next piece: fewer after one that ran out of time, until one passes
+    std::int32_t last_lane = 0; // behind which the next piece begins to look, so that each type has its turn
+};
+
 // One bounded piece of a task, inside the caller's transaction, whose constraints it sets immediate. Whatever of the
 // user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What is
 // not a job's fault is raised (pg::is_out_of_order, or a table that can't be used): the transaction is to be undone, the
 // task to be tried again later; other tasks may go on.
-Counts run(Task task, TimestampTz now);
+Counts run(Task task, Pace &pace, TimestampTz now);
 
 // When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
 // now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against

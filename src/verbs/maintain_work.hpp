@@ -9,9 +9,6 @@
 
 namespace verbs::maintain {
 
-// How many jobs a piece takes, so that it holds no lock for long.
-constexpr int piece_size = 500;
-
 // Which jobs are not to be tried now: those that are set aside, and those that somebody else held a moment ago.
 class Skip {
 public:
@@ -35,16 +32,21 @@ class Candidates {
 public:
     void add(const store::Candidate &candidate, const Skip &skip)
     {
-        if (!skip(&candidate.job))
+        if (held_for(&candidate.job) > 0)
+            ++held_;
+        else if (!skip(&candidate.job))
             list_[count_++] = candidate;
     }
     bool full() const { return count_ == piece_size; }
     std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
     void truncate(int count) { count_ = count; }
+    // With those that are left alone since somebody held them a moment ago.
+    int due() const { return count_ + held_; }
 
 private:
     store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * piece_size));
     int count_ = 0;
+    int held_ = 0;
 };
 
 // The jobs that are worked on in one (sub)transaction.
@@ -57,7 +59,12 @@ struct Batch {
 
 struct Work {
     Task task;
-    void (*find)(store::Jobs &, const Skip &, TimestampTz now, Candidates &);
+    void (*find)(store::Jobs &, const Skip &, TimestampTz now, Pace &, Candidates &);
+    // Before the first of them is worked on: locks and makes what they need. True: that is enough for one piece. Null:
+    // they need nothing.
+    bool (*prepare)(Candidates &, bool may_alter, TimestampTz now, Counts &);
+    // Opens what the jobs of a batch need beside `jobs`; may be null.
+    void (*open)(Batch &);
     // False: somebody else holds the job.
     bool (*act)(Batch &, const store::Candidate &);
     bool (*is_needed)(const store::Row &, TimestampTz now);
@@ -72,10 +79,6 @@ struct Keep {
 };
 Keep keep_of(std::int32_t lane, std::int16_t rank);
 TimestampTz end_of(const Keep &keep, TimestampTz ended_at);
-
-// Makes the months that archived jobs will go to. True: some were made, which is enough for one piece. Jobs whose month
-// may not be made now are taken out of the list.
-bool prepare_months(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts);
 
 Counts keep_months(TimestampTz now, bool may_alter);
 

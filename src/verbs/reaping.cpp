@@ -35,7 +35,7 @@ pg::Nullable why(const Row &job, bool timed_out)
                   : psprintf("the lease of attempt %d by worker %s ran out", attempt, worker));
 }
 
-void find_runs(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+void find_runs(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
 {
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
     for (; running.head() != nullptr && !found.full(); running.advance())
@@ -85,7 +85,7 @@ bool ran_out(const Row &job, TimestampTz now)
     return key && key->lane == logic::running_lane && key->due_at <= now;
 }
 
-void find_expired(Jobs &jobs, const Skip &skip, TimestampTz now, Candidates &found)
+void find_expired(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().expiring();
     store::RunScan expiring(table, now);
@@ -127,7 +127,7 @@ bool expire(Batch &batch, const Candidate &candidate)
 
 } // namespace
 
-const Work reaping = {Task::reap, find_runs, reap, ran_out};
-const Work expiring = {Task::expire, find_expired, expire, has_expired};
+const Work reaping = {Task::reap, find_runs, nullptr, nullptr, reap, ran_out};
+const Work expiring = {Task::expire, find_expired, nullptr, nullptr, expire, has_expired};
 
 } // namespace verbs::maintain

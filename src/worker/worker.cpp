@@ -43,6 +43,7 @@ constexpr long months_again_ms = 60000;
 struct TaskStep {
     Task task;
     Step step;
+    verbs::maintain::Pace pace = {};
     bool more = false; // another piece waits, or this one once more
 };
 
@@ -224,7 +225,7 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     const TimestampTz began = GetCurrentTimestamp();
     const double used = processor_ms();
     task.more = true; // if it fails
-    if (!task.step.run([&] { counts = verbs::maintain::run(task.task, now); }))
+    if (!task.step.run([&] { counts = verbs::maintain::run(task.task, task.pace, now); }))
         return;
     task.more = counts.more;
     report_.count(counts);
