@@ -18,6 +18,8 @@ int archive_keep = -1;
 bool async_claim = true;
 bool auto_register_types = false;
 bool force_statement_path = false;
+int longest_piece = 30 * 1000;
+int stalled_after = 600 * 1000;
 bool preloaded = false;
 
 namespace {
@@ -159,6 +161,14 @@ void define()
     DefineCustomBoolVariable("jobs_ext.force_statement_path",
                              "Makes every verb write by SQL statements, as under row security.", nullptr,
                              &force_statement_path, false, PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "jobs_ext.longest_piece", "How long a statement of the worker's may take, and a sixth of it one job.",
+        "A worker that is in a piece for twice as long is told to end. For tests, which can't wait.", &longest_piece,
+        longest_piece, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.stalled_after",
+                            "How long the worker does nothing of what is due until that is an error on record.",
+                            "For tests, which can't wait.", &stalled_after, stalled_after, 100, 24 * 3600 * 1000,
+                            PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(now_name, "The time that the queue believes it is; empty: the server's clock.", nullptr,
                                &now_text, "", PGC_USERSET, GUC_NOT_IN_SAMPLE, check_now, assign_now, nullptr);
     MarkGUCPrefixReserved("jobs_ext");

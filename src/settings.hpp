@@ -19,6 +19,8 @@ extern int archive_keep;        // minutes; -1: for ever
 extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;
+extern int longest_piece; // milliseconds
+extern int stalled_after; // milliseconds
 
 // True when the library came in by shared_preload_libraries.
 extern bool preloaded;

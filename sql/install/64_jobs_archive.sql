@@ -80,7 +80,7 @@ begin
 
     comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both tables travels along';
     comment on column public.jobs_archive.archived_at is 'When the job was moved here';
-    comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing';
+    comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
 
     if to_regrole('authenticated') is not null then
       alter table public.jobs_archive enable row level security;

@@ -41,9 +41,14 @@ bool dismiss(Oid oid)
 
 constexpr int healthy_after_ms = 60000; // what failed before that many does not count any more
 constexpr int longest_pause_s = 60;
+constexpr int longest_way_out_ms = 5000; // of a process that was told to end
 
 void leave_locked(Database &database)
 {
+    if (database.told_to_end_at != 0 && database.at_work.task[0] != '\0')
+        database.unfinished = database.at_work;
+    database.at_work = {};
+    pg_atomic_write_u64(&database.overstays_at, 0);
     database.pid = 0;
     database.process = no_process;
     pg_atomic_write_u32(&database.serving, 0);
@@ -56,6 +61,8 @@ void leave_locked(Database &database)
     else
         fail(database);
     database.to_leave = false;
+    database.told_to_end_at = 0;
+    database.ends_not = false;
     ConditionVariableBroadcast(&database.changed);
 }
 
@@ -99,6 +106,82 @@ Database *attach(int entry, std::uint32_t generation)
 
 void will_leave(Leaving how) { leaving = how; }
 
+namespace {
+
+int longest_piece_ms = 0;
+
+} // namespace
+
+void piece_begins(int longest_ms)
+{
+    longest_piece_ms = longest_ms;
+    piece_goes_on();
+}
+
+void piece_goes_on()
+{
+    if (attached != nullptr)
+        pg_atomic_write_u64(&attached->overstays_at,
+                            static_cast<uint64>(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), longest_piece_ms)));
+}
+
+void piece_ends()
+{
+    if (attached == nullptr)
+        return;
+    pg_atomic_write_u64(&attached->overstays_at, 0);
+    works_on("", nullptr);
+}
+
+void works_on(const char *task, const pg_uuid_t *job)
+{
+    if (attached == nullptr)
+        return;
+    AtWork &at_work = attached->at_work;
+    if (job != nullptr)
+        at_work.job = *job;
+    strlcpy(at_work.task, job != nullptr ? task : "", sizeof(at_work.task));
+}
+
+AtWork unfinished()
+{
+    if (attached == nullptr)
+        return {};
+    BoardLock lock(Lock::databases, LW_SHARED);
+    return attached->unfinished;
+}
+
+void forget_unfinished()
+{
+    BoardLock lock(Lock::databases);
+    attached->unfinished = {};
+}
+
+bool overstays(Database &database)
+{
+    const auto since = static_cast<TimestampTz>(pg_atomic_read_u64(&database.overstays_at));
+    return since != 0 && since <= GetCurrentTimestamp();
+}
+
+Overstay end_if_overstaying(Database &database)
+{
+    const TimestampTz now = GetCurrentTimestamp();
+    if (database.pid == 0 || !overstays(database))
+        return Overstay::no;
+    if (database.told_to_end_at == 0) {
+        database.told_to_end_at = now;
+        database.failure = {now, ERRCODE_QUERY_CANCELED,
+                            "a piece of work did not end, and its process was told to end"};
+        kill(database.pid, SIGTERM);
+        return Overstay::told;
+    }
+    if (database.ends_not || !TimestampDifferenceExceeds(database.told_to_end_at, now, longest_way_out_ms))
+        return Overstay::no;
+    database.ends_not = true;
+    strlcpy(database.doing, "does not end, though it was told to", sizeof(database.doing));
+    return Overstay::ends_not;
+}
+
 Database *enter(Oid oid)
 {
     if (Database *known = find(oid))
@@ -133,6 +216,7 @@ void forget(Database &database)
     database.retry_at = database.served_at = database.round_at = database.started_at = 0;
     database.failure = {};
     database.tally = {};
+    database.at_work = database.unfinished = {};
     pg_atomic_write_u64(&database.waits_refused, 0);
     pg_atomic_write_u64(&database.waits_polled, 0);
     database.audited_at = 0;
@@ -145,7 +229,9 @@ void forget(Database &database)
 void fail(Database &database)
 {
     const TimestampTz now = GetCurrentTimestamp();
-    if (database.started_at != 0 && TimestampDifferenceExceeds(database.started_at, now, healthy_after_ms))
+    // However long it was there, one that did not end was not healthy.
+    if (database.told_to_end_at == 0 && database.started_at != 0 &&
+        TimestampDifferenceExceeds(database.started_at, now, healthy_after_ms))
         database.failures = 0;
     const int pause = std::min(longest_pause_s, 1 << std::min(database.failures, 6));
     ++database.failures;
@@ -162,6 +248,7 @@ void initialise(Database &database)
     pg_atomic_init_u32(&database.look_again, 0);
     pg_atomic_init_u32(&database.to_notify, 0);
     pg_atomic_init_u32(&database.serving, 0);
+    pg_atomic_init_u64(&database.overstays_at, 0);
     pg_atomic_init_u64(&database.waits_refused, 0);
     pg_atomic_init_u64(&database.waits_polled, 0);
 }

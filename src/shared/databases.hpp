@@ -41,6 +41,12 @@ struct Failure {
     char message[256];
 };
 
+// A job that a worker is working on, or did not end.
+struct AtWork {
+    char task[16]; // empty: none
+    pg_uuid_t job;
+};
+
 struct Database {
     Oid oid; // InvalidOid: a free entry
     Service service;
@@ -57,6 +63,13 @@ struct Database {
     TimestampTz audited_at; // when the last pass of the audit ended
     AuditPlace audit;
     char doing[64];
+    // Its worker is in a piece of work that did not end in time: the launcher has told it to end, at that time. 0: it is not.
+    TimestampTz told_to_end_at;
+    bool ends_not; // though it was told
+    // Written by the worker alone, without the lock: while that is stuck, it stands still. For its exit, and for people.
+    AtWork at_work;
+    // What an earlier worker did not end. This one sets it aside before it does anything else with jobs.
+    AtWork unfinished;
     Failure failure;
     Tally tally;
     ConditionVariable changed; // its worker came or left
@@ -70,6 +83,8 @@ struct Database {
     pg_atomic_uint32 to_notify;
     // Its worker has found all that it needs.
     pg_atomic_uint32 serving;
+    // When the piece that its worker is in has lasted too long; 0: it is in none.
+    pg_atomic_uint64 overstays_at;
     // Calls of sessions here that were to wait, since the server started: those that did not, since waiting would have been
     // wrong, and those that looked again and again, since as many as may were asleep already.
     pg_atomic_uint64 waits_refused;
@@ -98,6 +113,32 @@ enum class Leaving : std::uint8_t {
 // This process is the worker of an entry from now on. Null: it is not wanted any more. Its end, however it comes, is noted.
 Database *attach(int entry, std::uint32_t generation);
 void will_leave(Leaving how);
+
+// For the worker of an entry; in other processes these do nothing.
+//
+// A piece of work begins, which is to end within so many milliseconds. A process that is still in it when they are over is
+// told to end by the launcher: code of a user's can catch a cancel again and again, but not that. Times are by the server's
+// clock.
+void piece_begins(int longest_ms);
+// It goes on, and all is well: its time begins anew.
+void piece_goes_on();
+void piece_ends();
+// The job that it works on from now on. Null: none.
+void works_on(const char *task, const pg_uuid_t *job);
+// What an earlier worker did not end; an empty task: nothing.
+AtWork unfinished();
+void forget_unfinished();
+
+// For the launcher. Whether the worker is in a piece for too long: a hint, read without the lock.
+bool overstays(Database &database);
+// Tells a worker to end if it overstays, and notes that it was told. Under the lock: a worker gives up its
+// entry under it before it ends, so the pid is not of another process.
+enum class Overstay : std::uint8_t {
+    no,
+    told,    // now
+    ends_not // it was told seconds ago and is still there; returned once
+};
+Overstay end_if_overstaying(Database &database);
 
 // The entry of this session's database, or null.
 Database *mine();

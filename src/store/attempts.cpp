@@ -8,6 +8,11 @@ namespace store::attempts {
 
 namespace {
 
+// Of the first attempts and of the last ones; a message has 64 kB at most, details have jobs_ext.max_payload.
+constexpr int first_in_json = 10;
+constexpr int last_in_json = 90;
+constexpr int bytes_in_json = 1024 * 1024; // of either
+
 constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled"};
 
 std::optional<Outcome> parse(std::string_view text)
@@ -137,19 +142,46 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
     return null ? std::nullopt : parse(TextDatumGetCString(outcome));
 }
 
+// The first ones and the last ones, each as far as they have room: of a text as long as it is, of JSON as its text is. Both
+// are counted from their end, so that what is left out is one gap, which says how many those are.
+constexpr const char *select_json =
+    "with numbered as ("
+    " select attempt, worker, started_at, ended_at, outcome, error_message, error_details,"
+    " pg_catalog.row_number() over (order by attempt) as n,"
+    " pg_catalog.count(*) over () operator(pg_catalog.-) pg_catalog.row_number() over (order by attempt) as after"
+    " from public.job_attempts where job operator(pg_catalog.=) $1"
+    "), sized as ("
+    " select *, coalesce(pg_catalog.octet_length(error_message), 0)"
+    " operator(pg_catalog.+) coalesce(pg_catalog.octet_length(error_details::pg_catalog.text), 0) as bytes"
+    " from numbered where n operator(pg_catalog.<=) $2 or after operator(pg_catalog.<) $3"
+    "), summed as ("
+    " select *, n operator(pg_catalog.<=) $2"
+    " and pg_catalog.sum(bytes) over (order by n) operator(pg_catalog.<=) $4 as is_first,"
+    " after operator(pg_catalog.<) $3"
+    " and pg_catalog.sum(bytes) over (order by after) operator(pg_catalog.<=) $4 as is_last"
+    " from sized"
+    "), kept as (select * from summed where is_first or is_last"
+    "), gap as ("
+    " select (select pg_catalog.count(*) from numbered) operator(pg_catalog.-) (select pg_catalog.count(*) from kept)"
+    " as left_out, (select pg_catalog.count(*) from kept where is_first) as place"
+    ") select pg_catalog.jsonb_agg(element order by place, sort) from ("
+    " select n as place, 0 as sort, pg_catalog.jsonb_build_object('attempt', attempt, 'worker', worker,"
+    " 'started_at', started_at, 'ended_at', ended_at, 'outcome', outcome, 'error_message', error_message,"
+    " 'error_details', error_details) as element from kept"
+    " union all select place, 1, pg_catalog.jsonb_build_object('left_out', left_out) from gap"
+    " where left_out operator(pg_catalog.>) 0) as elements";
+
 pg::Nullable as_json(const pg_uuid_t *job)
 {
     static constexpr Oid gives[] = {JSONBOID};
     const Attempts attempts(AccessShareLock);
     pg::AsOwner owner(RelationGetRelid(attempts.table));
     pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
-    const pg::Rows rows =
-        pg::query("select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('attempt', attempt, 'worker', worker,"
-                  " 'started_at', started_at, 'ended_at', ended_at, 'outcome', outcome, 'error_message', error_message,"
-                  " 'error_details', error_details) order by attempt)"
-                  " from public.job_attempts where job operator(pg_catalog.=) $1",
-                  parameters, gives);
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)},
+                                        {INT8OID, Int64GetDatum(first_in_json)},
+                                        {INT8OID, Int64GetDatum(last_in_json)},
+                                        {INT8OID, Int64GetDatum(bytes_in_json)}};
+    const pg::Rows rows = pg::query(select_json, parameters, gives);
     const pg::Nullable all = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
     return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
@@ -171,8 +203,10 @@ void remove(const pg_uuid_t *job)
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(job));
     IndexScanDesc scan = pg::begin_index_scan(attempts.table, index, GetActiveSnapshot(), 1);
     index_rescan(scan, &key, 1, nullptr, 0);
-    while (index_getnext_slot(scan, ForwardScanDirection, slot))
+    while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS(); // there may be thousands
         writer.remove(&slot->tts_tid);
+    }
     index_endscan(scan);
 }
 

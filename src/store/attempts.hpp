@@ -18,7 +18,9 @@ void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nulla
 // How an attempt of the job ended; nothing: it did not end, or succeeded.
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 
-// All of a job's, in order, as a JSON array of objects; null when there is none.
+// A job's attempts in order, as a JSON array of objects; null when there is none. However many there were and whatever they
+// say, it has some 2 MB at most: where the first 10 and the last 90 (1 MB of either) are not all, an element between them
+// says how many were left out: {"left_out": 4200}.
 pg::Nullable as_json(const pg_uuid_t *job);
 
 // With their job.

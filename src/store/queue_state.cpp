@@ -1,6 +1,7 @@
 #include "store/queue_state.hpp"
 
 #include "pg/heap.hpp"
+#include "shared/databases.hpp"
 #include "shared/notes.hpp"
 #include "store/derived.hpp"
 #include "store/jobs.hpp"
@@ -80,6 +81,7 @@ void remove_all(Oid oid)
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
         CHECK_FOR_INTERRUPTS();
+        shared::databases::piece_goes_on(); // it may take minutes
         writer.remove(&slot->tts_tid);
     }
     table_endscan(scan);
@@ -131,6 +133,7 @@ std::int64_t fill(const Tables &known, Relation jobs)
     TableScanDesc scan = table_beginscan(jobs, GetActiveSnapshot(), 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
         CHECK_FOR_INTERRUPTS();
+        shared::databases::piece_goes_on();
         pg::RowMemory::Use use(memory);
         Row row = read_row(known, slot);
         derived.add(row);

@@ -88,7 +88,8 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
 // In conflict with itself, and with vacuum, which is short here.
 bool SetAside::lock() const { return ConditionalLockRelationOid(table_.table, ShareRowExclusiveLock); }
 
-SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now) const
+SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
+                               std::int64_t rest_ms) const
 {
     if (!lock())
         return Noted::not_now;
@@ -110,7 +111,7 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
     values[task_column] = CStringGetTextDatum(task);
     values[failures_column] = Int32GetDatum(failures);
     values[since_column] = known ? slot_getattr(slot, since_column + 1, &null) : TimestampTzGetDatum(now);
-    values[retry_column] = TimestampTzGetDatum(next_try(failures, now));
+    values[retry_column] = TimestampTzGetDatum(std::max(next_try(failures, now), now + rest_ms * 1000));
     values[state_column] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
     values[message_column] = message_of(error);
     ExecStoreVirtualTuple(changed);

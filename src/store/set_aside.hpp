@@ -37,7 +37,9 @@ public:
 
     // `not_now`: somebody else is writing.
     enum class Noted { first, again, not_now };
-    Noted note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now) const;
+    // It is tried again after `rest` at the earliest.
+    Noted note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
+               std::int64_t rest_ms = 0) const;
 
     // False: somebody else is writing.
     bool forget(const pg_uuid_t *job) const;

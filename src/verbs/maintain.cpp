@@ -7,6 +7,7 @@
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
 #include "settings.hpp"
+#include "shared/databases.hpp"
 #include "store/owner.hpp"
 #include "verbs/maintain_work.hpp"
 #include "verbs/privileges.hpp"
@@ -24,8 +25,9 @@ using store::SetAside;
 constexpr int pieces_per_call = 20; // of a task, in one job_maintain(), as long as it took less than
 constexpr int call_ms = 1000;
 constexpr int warnings_per_piece = 10;
-constexpr int longest_piece_ms = 500;  // then others have their turn: those who wait for its locks, or to be woken
-constexpr long most_set_aside = 10000; // jobs; what fails beside them is tried again and again
+constexpr int longest_piece_ms = 500;      // then others have their turn: those who wait for its locks, or to be woken
+constexpr int unfinished_rest_ms = 600000; // each further try may cost a worker
+constexpr long most_set_aside = 10000;     // jobs; what fails beside them is tried again and again
 constexpr const char *function = "job_maintain()";
 
 int number_of(Task task) { return static_cast<int>(task); }
@@ -53,12 +55,14 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     for (done = 0; done < candidates.size() && (done == 0 || !is_over(began)); ++done) {
         CHECK_FOR_INTERRUPTS();
         const Candidate &candidate = candidates[done];
+        shared::databases::works_on(name(work.task), &candidate.job);
         pg::RowMemory::Use use(memory);
         const bool acted = work.act(batch, candidate);
         batch.counts.left += acted ? 0 : 1;
         if (!acted || !set_aside.forget(&candidate.job))
             note_held(&candidate.job);
     }
+    shared::databases::works_on("", nullptr);
     return batch.counts;
 }
 
@@ -139,13 +143,14 @@ private:
         std::size_t done = 0;
         // One job may take all the time there is. Of many, whichever does not end is found sooner.
         const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
-        const pg::Failure failure =
-            pg::attempt([&] { counts = do_some(work_, candidates, now_, set_aside_, done); }, ends_the_piece, longest_ms);
+        const pg::Failure failure = pg::attempt([&] { counts = do_some(work_, candidates, now_, set_aside_, done); },
+                                                ends_the_piece, longest_ms);
         if (failure.error == nullptr) {
             counts_ += counts;
             attempted_ += done;
             return done;
         }
+        shared::databases::works_on("", nullptr);
         if (failure.took_too_long) {
             ran_out_ = true;
             pace_.most_jobs = std::max(1, static_cast<int>(std::min(done, candidates.size() - 1)));
@@ -177,7 +182,8 @@ private:
 
 // What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
 // gone.
-void review(const Work &work, Pace &pace, const Candidates &candidates, TimestampTz now, const SetAside &set_aside, Counts &counts)
+void review(const Work &work, Pace &pace, const Candidates &candidates, TimestampTz now, const SetAside &set_aside,
+            Counts &counts)
 {
     List *due = NIL;
     set_aside.each([&](const SetAside::Entry &entry) {
@@ -192,6 +198,7 @@ void review(const Work &work, Pace &pace, const Candidates &candidates, Timestam
             seen = seen || store::same(&candidate.job, job);
         if (seen)
             continue;
+        shared::databases::works_on(name(work.task), job);
         ErrorData *error = pg::attempt(
             [&] {
                 pg::StatementScope scope(function);
@@ -201,6 +208,7 @@ void review(const Work &work, Pace &pace, const Candidates &candidates, Timestam
                     note_held(job);
             },
             ends_the_piece);
+        shared::databases::works_on("", nullptr);
         if (error != nullptr)
             Piece(work, pace, now, set_aside, counts).put_aside(job, error);
     }
@@ -331,6 +339,20 @@ Counts &Counts::operator+=(const Counts &other)
 }
 
 Counts run(Task task, Pace &pace, TimestampTz now) { return run_piece(task, pace, now, !IsTransactionBlock()); }
+
+bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz now)
+{
+    store::AsOwnerOfJobs owner;
+    pg::StatementScope scope(function);
+    ErrorData error = {};
+    error.sqlerrcode = ERRCODE_QUERY_CANCELED;
+    error.message = pstrdup("it did not end, not even when it was canceled: the worker had to be ended");
+    if (SetAside(store::tables()).note(job, task, &error, now, unfinished_rest_ms) == SetAside::Noted::not_now)
+        return false;
+    ereport(WARNING,
+            (errcode(error.sqlerrcode), errmsg("job %s was left as it is: %s", store::to_text(job), error.message)));
+    return true;
+}
 
 } // namespace maintain
 

@@ -51,6 +51,10 @@ struct Pace {
 // task to be tried again later; other tasks may go on.
 Counts run(Task task, Pace &pace, TimestampTz now);
 
+// Sets a job aside at which an earlier process of ours did not end, as that one named it in shared memory. False: somebody
+// else is writing; it is to be tried again.
+bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz now);
+
 // When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
 // now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against
 // anybody's writing.

@@ -18,7 +18,6 @@ using store::audit::Fault;
 using store::audit::Mended;
 using store::audit::part_count;
 
-constexpr int longest_statement_ms = 30000;
 constexpr BlockNumber most_blocks = 16, blocks_at_once = 2; // of a slice, and between two looks at the clock
 constexpr int slice_ms = 5;                                 // longest, but for the blocks at once
 constexpr long rest_factor = 10;                            // it rests ten times as long as a slice took, at least
@@ -30,10 +29,7 @@ bool is_over(const AuditPlace &pass) { return pass.began == 0 || pass.part == pa
 
 } // namespace
 
-Auditing::Auditing(shared::Database &database, Report &report)
-    : database_(database), step_(report, "auditing", longest_statement_ms)
-{
-}
+Auditing::Auditing(shared::Database &database, Report &report) : database_(database), step_(report, "auditing") {}
 
 // A pass is as far as the time since its beginning is of the interval.
 TimestampTz Auditing::next_at() const

@@ -224,6 +224,62 @@ int start_workers(Board &board)
     return left;
 }
 
+// Ends workers that are in a piece of work for too long: code of a user's that catches each cancel would keep its worker for
+// ever, and with it a process that other databases need.
+void end_overstaying(Board &board)
+{
+    using shared::databases::Overstay;
+    for (Database &database : board.databases) {
+        if (!shared::databases::overstays(database))
+            continue;
+        Overstay overstay;
+        Database copy;
+        {
+            BoardLock lock(shared::Lock::databases);
+            overstay = shared::databases::end_if_overstaying(database);
+            std::memcpy(static_cast<void *>(&copy), &database, sizeof(copy));
+        }
+        const char *at =
+            copy.at_work.task[0] != '\0'
+                ? psprintf("It is at job %s, task \"%s\".",
+                           DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&copy.at_work.job))),
+                           copy.at_work.task)
+                : psprintf("It is at: %s.", copy.doing);
+        if (overstay == Overstay::told)
+            ereport(WARNING,
+                    (errcode(ERRCODE_QUERY_CANCELED),
+                     errmsg("jobs_ext: the worker with PID %d for database %u is told to end, since a piece of "
+                            "its work does not",
+                            copy.pid, copy.oid),
+                     errdetail_internal("%s", at)));
+        else if (overstay == Overstay::ends_not)
+            ereport(
+                WARNING,
+                (errcode(ERRCODE_QUERY_CANCELED),
+                 errmsg("jobs_ext: the worker with PID %d for database %u does not end, though it was told to",
+                        copy.pid, copy.oid),
+                 errdetail_internal("%s", at),
+                 errhint("It runs code that never looks whether it is to end. Until that returns, its process is not "
+                         "free for other databases; kill -9 would restart the whole server.")));
+    }
+}
+
+// Workers come to a piece at any time: so that none is overlooked, at least once in the time that one may last.
+long until_next_overstay(Board &board)
+{
+    long wait = look_at_databases_ms;
+    const TimestampTz now = GetCurrentTimestamp();
+    for (Database &database : board.databases) {
+        if (database.pid == 0)
+            continue;
+        wait = std::min<long>(wait, settings::longest_piece);
+        const auto ends_at = static_cast<TimestampTz>(pg_atomic_read_u64(&database.overstays_at));
+        if (ends_at != 0 && !database.ends_not)
+            wait = std::min(wait, ends_at > now ? pg::milliseconds_until(now, ends_at) : look_for_free_process_ms);
+    }
+    return std::max(wait, 10L);
+}
+
 long until_next_start(const Board &board)
 {
     TimestampTz first = DT_NOEND;
@@ -266,9 +322,11 @@ void take_over(Board &board)
             read_databases(board);
             read_at = GetCurrentTimestamp();
         }
+        end_overstaying(board);
         const int waiting = start_workers(board);
         MemoryContextReset(memory);
-        if (sleep(waiting > 0 ? look_for_free_process_ms : until_next_start(board), "JobsLauncher"))
+        const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start(board);
+        if (sleep(std::min(until_start, until_next_overstay(board)), "JobsLauncher"))
             read_at = 0; // other databases may be excluded
     }
 }

@@ -8,6 +8,8 @@
 //   either is rolled back               nothing
 //   CREATE, DROP, ALTER DATABASE        hears of it (worker/commands.cpp), reads pg_database again
 //   a session keeps workers away        starts none there until that session's transaction has ended
+//   a worker's piece does not end      sends it SIGTERM, which no code of a user's can catch; never SIGKILL, after which the
+//                                       postmaster restarts all processes. Says so when it is still there
 //   a worker fails                      starts another one, later after each failure
 //   no process is free                  says so once; the workers take turns, the one longest not served first
 //   the launcher fails                  the postmaster starts another one, which finds the entries in shared memory

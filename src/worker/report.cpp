@@ -93,16 +93,30 @@ bool Report::is_news(const char *message)
     return true;
 }
 
+void Report::note_failure(int sqlstate, const char *message)
+{
+    BoardLock lock(Lock::databases);
+    database_.failure.at = GetCurrentTimestamp();
+    database_.failure.sqlstate = sqlstate;
+    strlcpy(database_.failure.message, message, sizeof(database_.failure.message));
+}
+
+void Report::stalled(const char *doing, long seconds, int jobs)
+{
+    constexpr int sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+    char *message =
+        psprintf("no progress for %ld s: %s, %d jobs due at the last look that it had", seconds, doing, jobs);
+    note_failure(sqlstate, message);
+    ereport(WARNING,
+            (errcode(sqlstate), errmsg("jobs_ext: %s", message),
+             errhint("Somebody may hold a lock on these jobs or their tables (pg_locks), or each try fails.")));
+}
+
 void Report::failed(const char *while_doing, const ErrorData *error)
 {
     char message[sizeof(database_.failure.message)];
     clip(message, error->detail == nullptr ? error->message : psprintf("%s: %s", error->message, error->detail));
-    {
-        BoardLock lock(Lock::databases);
-        database_.failure.at = GetCurrentTimestamp();
-        database_.failure.sqlstate = error->sqlerrcode;
-        strlcpy(database_.failure.message, message, sizeof(message));
-    }
+    note_failure(error->sqlerrcode, message);
     if (is_news(message))
         ereport(WARNING, (errcode(error->sqlerrcode),
                           errmsg("jobs_ext: %s failed: %s", while_doing, pg::message_excerpt(error->message)),

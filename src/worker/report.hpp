@@ -23,6 +23,9 @@ public:
     // Also in the log; the same error again once a minute.
     void failed(const char *while_doing, const ErrorData *error);
 
+    // Nothing of what is due was done for so long: an error on record. `jobs`: how many were due at the last look.
+    void stalled(const char *doing, long seconds, int jobs);
+
     // A line for what was done since the last one.
     void log();
     // Milliseconds until that is to be: every ten seconds at most, and never where nothing was done.
@@ -30,6 +33,7 @@ public:
 
 private:
     void say(BackendState state, const char *what);
+    void note_failure(int sqlstate, const char *message);
     bool is_news(const char *message);
 
     shared::Database &database_;

@@ -3,21 +3,31 @@
 #pragma once
 
 #include "pg/attempt.hpp"
+#include "pg/session.hpp"
+#include "settings.hpp"
 #include "worker/report.hpp"
 
 namespace worker {
 
 class Step {
 public:
-    // `doing`: for people. `longest_ms`: a statement that takes longer is ended (a trigger of the user's); 0: none is.
-    Step(Report &report, const char *doing, int longest_ms) : report_(report), doing_(doing), longest_ms_(longest_ms) {}
+    // How long a statement may take before it is ended, which may be a trigger of the user's.
+    enum class Limit { none, longest_piece };
+    // `doing`: for people.
+    Step(Report &report, const char *doing, Limit limit = Limit::longest_piece)
+        : report_(report), doing_(doing), limit_(limit)
+    {
+    }
 
     // False: it went wrong, and is undone.
     template <class Work>
     bool run(Work work)
     {
         report_.doing(doing_);
-        ErrorData *error = pg::attempt_transaction(longest_ms_, work);
+        shared::databases::piece_begins(2 * settings::longest_piece);
+        ErrorData *error = pg::attempt_transaction(limit_ == Limit::none ? 0 : settings::longest_piece, work);
+        pg::forget_session();
+        shared::databases::piece_ends();
         pgstat_report_stat(false);
         if (error == nullptr) {
             failures_ = 0;
@@ -38,6 +48,7 @@ public:
     // From what it rests, for people; null: it does not, or all is well.
     const char *resting_from() const { return is_resting() ? resting_from_ : nullptr; }
     bool is_time(TimestampTz now) const { return due <= now && !is_resting(); }
+    const char *doing() const { return doing_; }
     // In a row; a lock that is waited for is none.
     int failures() const { return failures_; }
     // Milliseconds until it is time.
@@ -48,7 +59,7 @@ private:
 
     Report &report_;
     const char *doing_;
-    int longest_ms_;
+    Limit limit_;
     TimestampTz not_before_ = DT_NOBEGIN; // by the server's clock
     const char *resting_from_ = nullptr;
     int failures_ = 0;

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <unistd.h>
 
+#include "logic/stall.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/board.hpp"
@@ -29,9 +30,9 @@ using shared::databases::Leaving;
 using verbs::maintain::Counts;
 using verbs::maintain::Task;
 
-constexpr int longest_statement_ms = 30000;
-constexpr int longest_attempt_ms = 5000; // for some jobs at once, or for one: a trigger of the user's may not end
-constexpr long turn_ms = 1000;           // how long it stays when other databases wait for a process
+constexpr int attempts_in_piece = 6; // each for one job, or for some at once: a trigger of the user's may not end
+constexpr long set_aside_again_ms = 1000;
+constexpr long turn_ms = 1000; // how long it stays when other databases wait for a process
 constexpr long notify_every_ms = 100;
 // The share of all processors that archiving may take from those who claim.
 constexpr double archive_share = 0.05;
@@ -44,6 +45,8 @@ struct TaskStep {
     Task task;
     Step step;
     verbs::maintain::Pace pace = {};
+    logic::Stall stall = {};
+    int due = 0;       // jobs, at the last look
     bool more = false; // another piece waits, or this one once more
 };
 
@@ -75,7 +78,9 @@ private:
     bool is_present(bool whole);
     void wake(TimestampTz now, bool whole);
     void tell_listeners();
+    void set_unfinished_aside(TimestampTz now);
     void maintain(TimestampTz now);
+    void note_progress(TaskStep &task, bool done, const Counts &counts);
     void do_piece(TaskStep &task, TimestampTz now);
     void hear_plan();
     void notice_clock();
@@ -89,16 +94,17 @@ private:
     Database &database_;
     Report report_;
     bool present_ = false;
-    Step presence_{report_, "looking at the extension", 0};
-    Step wake_{report_, "waking who waits for jobs", longest_statement_ms};
-    Step notify_{report_, "notifying who listens", longest_statement_ms};
-    Step ahead_{report_, "looking what is due next", longest_statement_ms};
+    Step presence_{report_, "looking at the extension", Step::Limit::none};
+    Step wake_{report_, "waking who waits for jobs"};
+    Step notify_{report_, "notifying who listens"};
+    Step ahead_{report_, "looking what is due next"};
+    Step unfinished_{report_, "setting aside what did not end"};
     TaskStep tasks_[5] = {
-        {Task::reap, {report_, "reaping leases", longest_statement_ms}},
-        {Task::expire, {report_, "cancelling what expired", longest_statement_ms}},
-        {Task::remove, {report_, "deleting what ended", longest_statement_ms}},
-        {Task::archive, {report_, "archiving", longest_statement_ms}},
-        {Task::months, {report_, "making and dropping months of the archive", longest_statement_ms}},
+        {Task::reap, {report_, "reaping leases"}},
+        {Task::expire, {report_, "cancelling what expired"}},
+        {Task::remove, {report_, "deleting what ended"}},
+        {Task::archive, {report_, "archiving"}},
+        {Task::months, {report_, "making and dropping months of the archive"}},
     };
     Auditing audit_{database_, report_};
     std::uint64_t types_seen_ = 0;
@@ -219,13 +225,28 @@ void Worker::maintain(TimestampTz now)
             task.step.rest(look_without_plan_ms);
 }
 
+// Whatever the reason is, that nothing goes on is on record sooner or later: a lock on the tables, for one, is no failure.
+void Worker::note_progress(TaskStep &task, bool done, const Counts &counts)
+{
+    using Look = logic::Stall::Look;
+    if (done)
+        task.due = counts.due;
+    const bool stands = !done || (!counts.any() && counts.due + counts.left > 0);
+    const Look look = stands ? Look::none_done : counts.any() ? Look::some_done : Look::nothing_due;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (task.stall.note(look, now, settings::stalled_after * store::Microseconds{1000}))
+        report_.stalled(task.step.doing(), pg::milliseconds_until(task.stall.since(), now) / 1000, task.due);
+}
+
 void Worker::do_piece(TaskStep &task, TimestampTz now)
 {
     Counts counts;
     const TimestampTz began = GetCurrentTimestamp();
     const double used = processor_ms();
     task.more = true; // if it fails
-    if (!task.step.run([&] { counts = verbs::maintain::run(task.task, task.pace, now); }))
+    const bool done = task.step.run([&] { counts = verbs::maintain::run(task.task, task.pace, now); });
+    note_progress(task, done, counts);
+    if (!done)
         return;
     task.more = counts.more;
     report_.count(counts);
@@ -333,8 +354,25 @@ void Worker::leave(Leaving why)
     proc_exit(0);
 }
 
+// A job at which an earlier worker did not end is set aside first: it would hold this one as well.
+void Worker::set_unfinished_aside(TimestampTz now)
+{
+    const shared::AtWork unfinished = shared::databases::unfinished();
+    if (unfinished.task[0] == '\0')
+        return;
+    bool noted = false;
+    if (!unfinished_.is_resting())
+        unfinished_.run([&] { noted = verbs::maintain::set_unfinished_aside(unfinished.task, &unfinished.job, now); });
+    if (noted)
+        shared::databases::forget_unfinished();
+    else
+        for (TaskStep &task : tasks_)
+            task.step.rest(set_aside_again_ms);
+}
+
 void Worker::round()
 {
+    pg::longest_attempt_ms = settings::longest_piece / attempts_in_piece;
     notice_clock();
     hear_plan();
     const bool whole = begin_whole();
@@ -344,6 +382,7 @@ void Worker::round()
     if (whole ? !wake_.is_resting() : wake_.is_time(now))
         wake(now, whole);
     tell_listeners();
+    set_unfinished_aside(now);
     maintain(now);
     if (audit_.is_time())
         audit_.run();
@@ -411,7 +450,6 @@ void jobs_ext_worker_main(Datum entry)
         proc_exit(0);
     BackgroundWorkerInitializeConnectionByOid(database->oid, InvalidOid, 0);
     set_own_settings();
-    pg::longest_attempt_ms = longest_attempt_ms;
     pg::waits_for_tables = false;
     Worker(*database).run();
 }

@@ -1,0 +1,44 @@
+// Whether work that is due stands still: each look at it is noted, with what became of it.
+#pragma once
+
+#include <cstdint>
+
+namespace logic {
+
+class Stall {
+public:
+    enum class Look {
+        nothing_due,
+        some_done,
+        none_done, // it failed, or all that was due could not be done now
+    };
+
+    // Notes a look at `now`, in microseconds. Returns true when all looks of the last `patience` microseconds found that
+    // something was due and none did any of it: at first, and then once in as long again. Where nobody looked for as long as
+    // that, nobody knows what was due meanwhile: it begins anew. So it does when the clock was set back.
+    constexpr bool note(Look look, std::int64_t now, std::int64_t patience)
+    {
+        const bool goes_on = is_standing_ && now >= looked_at_ && now - looked_at_ < patience;
+        looked_at_ = now;
+        is_standing_ = look == Look::none_done;
+        if (!is_standing_)
+            return false;
+        if (!goes_on)
+            since_ = told_at_ = now;
+        if (now - told_at_ < patience)
+            return false;
+        told_at_ = now;
+        return true;
+    }
+
+    // Of the first of these looks.
+    constexpr std::int64_t since() const { return since_; }
+
+private:
+    bool is_standing_ = false;
+    std::int64_t looked_at_ = 0;
+    std::int64_t since_ = 0;
+    std::int64_t told_at_ = 0;
+};
+
+} // namespace logic
