@@ -28,7 +28,7 @@ my %script = (
 my @files;
 for my $name (sort keys %script)
 {
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/hot_key_$name.sql";
 	append_to_file($file, $script{$name});
 	push @files, '-f', $file;
 }

@@ -117,7 +117,7 @@ my %script = (
 my @files;
 for my $name (sort keys %script)
 {
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/audit_$name.sql";
 	append_to_file($file, $script{$name});
 	push @files, '-f', $file;
 }
@@ -142,7 +142,7 @@ SQL
 }
 $load->finish;
 unlike($out, qr/division by zero|ERROR|abort/, 'no false alarm');
-my ($looks) = $out =~ m{/look\.sql.*? - (\d+) transactions}s;
+my ($looks) = $out =~ m{/audit_look\.sql.*? - (\d+) transactions}s;
 cmp_ok($looks, '>', 20, "… in $looks looks");
 cmp_ok($meddled, '>', 3, "… and $meddled times that everything was built anew");
 
