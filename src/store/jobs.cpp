@@ -222,14 +222,14 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
     after.set_time(Column::updated_at, settings::now());
     if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
-    only_direct_ = false;
+    go_by_statement();
     return statement::update(tables_, after);
 }
 
 Written Jobs::remove(const Row &before, bool has_attempts)
 {
     if (!direct(current(), Operation::remove, 0)) {
-        only_direct_ = false;
+        go_by_statement();
         return statement::remove(before.id()); // the trigger does the rest
     }
     CheckCmdReplicaIdentity(table_, CMD_DELETE);
@@ -245,7 +245,7 @@ Written Jobs::remove(const Row &before, bool has_attempts)
 bool Jobs::insert(Row &row, bool keyed)
 {
     if (!direct(current(), Operation::insert, ~ColumnSet{0})) {
-        only_direct_ = false;
+        go_by_statement();
         return statement::insert(tables_, row, keyed) == statement::Inserted::yes;
     }
 
@@ -268,6 +268,18 @@ void Jobs::unlock_when_closed()
     derived_.unlock_when_closed();
 }
 
-bool Jobs::lock_by_statement(const pg_uuid_t *id) { return statement::lock(id); }
+bool Jobs::lock_by_statement(const pg_uuid_t *id)
+{
+    (void)derived_.queue();
+    return statement::lock(id);
+}
+
+// Code of the user's in the statement can't drop the extension under it while the queue is open: 55006, where Postgres would
+// look for our triggers' functions and find none.
+void Jobs::go_by_statement()
+{
+    only_direct_ = false;
+    (void)derived_.queue();
+}
 
 } // namespace store

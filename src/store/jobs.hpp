@@ -75,6 +75,7 @@ public:
 private:
     explicit Jobs(const Tables &known, pg::OpenRelation table);
 
+    void go_by_statement();
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;

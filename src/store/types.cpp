@@ -130,13 +130,16 @@ public:
         copy_name(type.name, required(slot, "job_type"));
         if (pg::Nullable category = column(slot, "job_category")) {
             copy_name(type.category, category.value);
+            // As long as that of a job can be: the owner may have made this column wider.
+            type.category[pg_mbcharcliplen(type.category, static_cast<int>(std::strlen(type.category)), 50)] = '\0';
             type.has_category = true;
         }
         char backoff[type_name_bytes];
         copy_name(backoff, required(slot, "backoff"));
         type.backoff = logic::parse_backoff(backoff).value_or(logic::Backoff::exponential);
-        type.max_retries = DatumGetInt32(required(slot, "max_retries"));
-        type.retry_delay_ms = DatumGetInt32(required(slot, "retry_delay_ms"));
+        // As with spans below: what a job takes from its type must not break a check of `jobs`.
+        type.max_retries = std::max(DatumGetInt32(required(slot, "max_retries")), 0);
+        type.retry_delay_ms = std::max(DatumGetInt32(required(slot, "retry_delay_ms")), 0);
         type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"));
         type.lease = optional_span(column(slot, "lease"));
         type.timeout = optional_span(column(slot, "timeout"));

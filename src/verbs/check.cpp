@@ -44,6 +44,7 @@ void prepare_to_mend()
 
 JOBS_FUNCTION(jobs_check)
 {
+    PreventCommandIfParallelMode("jobs_ext.check()");
     const bool mends = DatumGetBool(require(pg::argument(fcinfo, 0), "mend"));
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, BOOLOID};
     pg::RowSink sink(fcinfo, gives);

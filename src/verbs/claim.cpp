@@ -144,12 +144,15 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
     Row after = *before;
     after.changed = 0;
     const bool expired = store::may_expire(*before) && *before->time(Column::expires_at) <= now;
+    const bool worn_out = !moves::may_start(*before);
     if (expired)
         moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
+    else if (worn_out) // so that it does not stand before the others for ever
+        moves::give_up(after, now, CStringGetTextDatum("it was started as often as can be counted"));
     else
         moves::claim(after, store::types::settings_of(before->text(Column::job_type)), now, request.worker,
                      request.lease);
-    if (jobs.update(*before, after, &queue_row) != store::Written::yes || expired)
+    if (jobs.update(*before, after, &queue_row) != store::Written::yes || expired || worn_out)
         return Take::left;
     sink.put(after.value.data(), after.null.data());
     return Take::taken;

@@ -28,7 +28,7 @@ struct Heartbeat {
 void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 {
     const Microseconds usual = moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
-    const bool half_spent = *row.time(Column::lease_expires_at) - now < usual / 2;
+    const bool half_spent = *row.time(Column::lease_expires_at) < now + usual / 2;
     if (heartbeat.extension || half_spent)
         row.set_time(Column::lease_expires_at, now + heartbeat.extension.value_or(usual));
     if (heartbeat.progress)

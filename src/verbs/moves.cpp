@@ -24,7 +24,10 @@ std::int32_t elapsed_ms(const Row &row, TimestampTz now)
     const auto started_at = row.time(Column::started_at);
     if (!started_at || now <= *started_at)
         return 0;
-    return static_cast<std::int32_t>(std::min<std::int64_t>((now - *started_at) / millisecond, PG_INT32_MAX));
+    std::int64_t elapsed; // since an owner's '-infinity' it is more than can be counted
+    if (pg_sub_s64_overflow(now, *started_at, &elapsed))
+        return PG_INT32_MAX;
+    return static_cast<std::int32_t>(std::min<std::int64_t>(elapsed / millisecond, PG_INT32_MAX));
 }
 
 // The lease's id stays: the same call again, after a lost reply, is recognised by it.
@@ -62,8 +65,13 @@ Microseconds lease_of(const store::Type &type)
     return type.lease.value_or(static_cast<Microseconds>(settings::default_lease) * USECS_PER_SEC);
 }
 
+bool may_start(const Row &row) { return row.number(Column::attempt) < PG_INT32_MAX; }
+
 void claim(Row &row, const store::Type &type, TimestampTz now, pg::Nullable worker, std::optional<Microseconds> lease)
 {
+    if (!may_start(row))
+        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                        errmsg("job %s was started as often as can be counted", store::to_text(row.id()))));
     row.set_status(Status::in_progress);
     row.set_number(Column::attempt, row.number(Column::attempt) + 1);
     row.set(Column::lease_id, UUIDPGetDatum(pg::random_uuid()));
@@ -152,6 +160,7 @@ void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
 {
     row.set_status(Status::queued);
     row.set_time(Column::run_at, run_at.value_or(std::max(now, *row.time(Column::run_at))));
+    row.clear(Column::started_at); // only an owner writes one into a paused job
 }
 
 void retry(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)

@@ -92,8 +92,10 @@ void fill_in(Row &row, TimestampTz now)
     fill(Column::created_at, TimestampTzGetDatum(now));
     fill(Column::updated_at, TimestampTzGetDatum(now));
     fill(Column::run_at, TimestampTzGetDatum(now));
-    if (row.has(Column::job_type) && !row.has(Column::job_id))
+    if (row.has(Column::job_type) && !row.has(Column::job_id)) {
         row.set(Column::job_id, PointerGetDatum(make_job_id(row.text(Column::job_type), row.id())));
+        check_length(row.get(Column::job_id), 100, "job_id"); // nobody else looks at what a trigger fills in
+    }
 }
 
 void check_client_values(const Row &row)

@@ -40,6 +40,14 @@ constexpr const char *statement =
 constexpr Oid parameter_types[] = {VARCHAROID,  TEXTOID,     VARCHAROID,  INT4OID,     TEXTOID,     INT4OID,
                                    INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID};
 
+// ON CONFLICT needs it.
+void require_key(Relation types)
+{
+    const AttrNumber key[] = {store::number_of(types, "job_type")};
+    if (!pg::has_unique_index(types, key))
+        store::raise_altered("job_types", "The primary key on (job_type) is missing, deferrable or not valid.");
+}
+
 } // namespace
 
 JOBS_FUNCTION(job_type_set)
@@ -65,6 +73,7 @@ JOBS_FUNCTION(job_type_set)
     PreventCommandIfParallelMode("job_type_set()");
     MemoryContext caller = CurrentMemoryContext;
     const pg::OpenRelation types = store::open_table(store::ApiTable::job_types, RowExclusiveLock);
+    require_key(types);
     pg::SpiScope spi;
     const pg::Rows rows = pg::query(statement, parameters, parameter_types);
     if (rows.count() != 1)

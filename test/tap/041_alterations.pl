@@ -9,36 +9,100 @@ use JobsExt;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('alterations', autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'", max_connections => 30);
+my $node = new_node('alterations', autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'", max_connections => 60);
 
-# The SQLSTATE of the last of the statements of one session.
-sub state_after { return (sql_states($node, 'postgres', @_))[-1] }
+# Every alteration of every column, and of each table as a whole, at each moment of a call (041_alterations.sql).
+my $alterations = slurp_file("$FindBin::Bin/041_alterations.sql");
 
-# A null where none is expected: a row that was put into the archive by hand.
-is(state_after("insert into jobs_archive (id, job_id, finished_at) values (gen_random_uuid(), 'by hand', now())",
-		q{select job_wait(job_id => 'by hand')}),
-	'23502', 'job_wait on a row of the archive without a status');
-is(state_after(q{select job_get(job_id => 'by hand')}), '00000', 'job_get on it');
+# What may come of a call, besides right work and 42804: an alteration that Postgres refuses, since the table is in use;
+# a null that a column does not take any more; a job that is not there; a table that is missing; what Postgres says of
+# rules, foreign tables and partition keys. Of plain statements (not of ours) whatever Postgres says of them.
+my $states = qr/^(?:00000|42804|55006|23502|PT404|PT409|42P01|22023|09000|0A000|55000|42P16|42P17|42809|42501|39P01)$/;
+my $plain_states = qr/^(?:22P02|42\w{3})$/;
+my $is_plain = qr/^(?:insert|update|update a claim|delete|truncate|insert a type)$/;
+# Calls that take what can't be used for not there, or leave it to the next round.
+my $is_lenient = qr/^(?:maintain|maintain the archive|finish_many|complete an unknown one|cancel an archived one)$/;
 
-# A plan that was saved for other types. The archive is written by a statement, since a constraint of the owner's stands on
-# it; a column of his own is numeric first, then bigint.
-$node->safe_psql("postgres", join ";\n",
-	'alter table jobs_archive add constraint theirs check (id is not null)',
-	'alter table jobs add column much numeric', 'alter table jobs_archive add column much numeric',
-	"select job_type_set('import-csv', keep_completed => '1 us')",
-	map({
-		my ($name, $much, $type) = @$_;
-		(
-			($type ? ("alter table jobs alter much type $type", "alter table jobs_archive alter much type $type") : ()),
-			"insert into jobs (id, job_id, job_type, status, attempt, started_at, completed_at, finished_at, much) "
-			  . "values (gen_random_uuid(), '$name', 'import-csv', 'completed', 1, now(), now(), now() - interval '1 day', $much)",
-			'select 1 from job_maintain()')
-	} [ 'numeric', '1.5' ], [ 'integer', '7', 'integer' ], [ 'bigint', '3000000000', 'bigint' ], [ 'text', q{'words'}, 'text' ]));
-is($node->safe_psql('postgres',
-	q{select string_agg(job_id || ' ' || much, ', ' order by archived_at, job_id) from jobs_archive where much is not null}),
-	'numeric 2, integer 7, bigint 3000000000, text words', 'archived by statements with other types');
-$node->safe_psql('postgres',
-	'alter table jobs drop column much; alter table jobs_archive drop column much, drop constraint theirs');
+# Walks in one session, which has made each call before the first alteration and so has saved its plans. Each line is a
+# call of walk.try() or the like. Returns what became of the calls, and counts those that nothing may come of.
+sub walk
+{
+	my ($name, $database, @lines) = @_;
+	my ($stdout, $stderr) = ('', '');
+	my $status = $node->psql($database,
+		join("\n", "set client_min_messages = error; set lock_timeout = '10 s';", "call walk.try('none', 'nothing', '');", @lines, q{\echo through}),
+		stdout => \$stdout, stderr => \$stderr, on_error_stop => 0, timeout => 600);
+	my @results = map { [ split / \| /, $_, 5 ] } $stderr =~ /INFO:  walked: (.*)$/mg;
+	my @wrong = grep { $_->[3] !~ $states && !($_->[2] =~ $is_plain && $_->[3] =~ $plain_states) && $_->[2] ne '(alteration)' } @results;
+	like($stdout, qr/through/, "$name: no crash");
+	is(join("\n", map { join ' | ', @$_ } @wrong), '', "$name: an error that says what was altered, or right work");
+	cmp_ok(scalar(@results), '>', @lines / 2, "$name: it was tried");
+	is(join("\n", $stderr =~ /^psql:.*ERROR:.*$/mg), '', "$name: nothing else went wrong");
+	return @results;
+}
+
+# Of columns that are not there, or are of a type that is not text where text is: nothing may seem to go well.
+sub all_are_found
+{
+	my ($name, $unusable, @results) = @_;
+	my @unseen = grep { $unusable->{ $_->[1] } && $_->[3] eq '00000' && $_->[2] !~ $is_lenient && $_->[2] !~ $is_plain } @results;
+	is(join("\n", map { "$_->[1] | $_->[2]" } @unseen), '', "$name: seen by whoever opens the table");
+	return;
+}
+
+sub walked_database
+{
+	my ($name, $more) = @_;
+	$node->safe_psql('postgres', "create database $name");
+	$node->safe_psql($name, "set client_min_messages = error; create extension jobs_ext; $alterations; " . ($more // ''));
+	return $name;
+}
+
+sub alterations
+{
+	my ($database, $condition, $call) = @_;
+	return split /\n/, $node->safe_psql($database, "select format($call) from walk.alteration where $condition");
+}
+
+my $database = walked_database('before');
+my %unusable = map { $_ => 1 } split /\n/, $node->safe_psql('before', 'select label from walk.alteration where is_unusable');
+for my $path ('off', 'on')
+{
+	my $name = 'before a call' . ($path eq 'on' ? ', by statements' : '');
+	my @results = walk($name, $database, "set jobs_ext.force_statement_path = $path;",
+		# By statements, the calls that stand for a way to open the table.
+		alterations($database, 'true', q{'call walk.try(''before'', %L, %L, %L);', label, statement, }
+			  . ($path eq 'on' ? 'relation' : 'null')));
+	for my $relation (qw(jobs job_types job_attempts jobs_archive))
+	{
+		my %opens = map { $_ => 1 } split /\n/, $node->safe_psql($database, "select name from walk.call where '$relation' = any (opens)");
+		all_are_found("$name, $relation", \%unusable, grep { $opens{ $_->[2] } && $_->[1] =~ /^$relation\b/ } @results);
+	}
+}
+
+$database = walked_database('middle');
+my $on_jobs = 'before insert or update or delete on jobs for each row execute function walk.in_trigger()';
+for my $setup (
+	[ 'in a trigger', "create trigger a $on_jobs", qw(jobs job_types job_attempts jobs_archive) ],
+	[ 'in a trigger afterwards', 'create trigger z ' . $on_jobs =~ s/before/after/r, qw(job_types job_attempts) ],
+	[ 'in an index', 'create index on jobs (walk.in_index(attempt), walk.in_index(status))', qw(jobs job_types job_attempts jobs_archive) ],
+	[ 'in a trigger of attempts', 'create trigger a ' . $on_jobs =~ s/on jobs/on job_attempts/r, qw(job_types job_attempts) ],
+	[ 'in an index of attempts', 'create index on job_attempts (walk.in_index(attempt))', 'job_attempts' ])
+{
+	my ($name, $code, @relations) = @$setup;
+	my $copy = 'middle_' . $name =~ s/ /_/gr;
+	$node->safe_psql('postgres', "create database $copy template middle");
+	$node->safe_psql($copy, $code);
+	walk("in the middle of a call, $name", $copy,
+		alterations($copy, 'relation in (' . join(', ', map { "'$_'" } @relations) . ')',
+			q{'call walk.try(''middle'', %L, %L, %L);', label, statement, relation}));
+	cmp_ok($node->safe_psql($copy, 'select last_value from walk.done'), '>', 200, "$name: it ran");
+}
+
+$database = walked_database('waiting');
+walk('while a call waits', $database, "call walk.connect('" . $node->connstr($database) =~ s/'/''/gr . "');",
+	alterations($database, 'true',
+		q{'call walk.try_waiting(%L, %L, %L); call walk.make_anew(%3$L);', label, statement, relation}));
 
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
