@@ -5,13 +5,23 @@
 #include "prelude.hpp"
 #include "version.hpp"
 
-// Opens the body of a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden. The
-// body begins only where SQL and library are of one version: so its arguments are what it takes them for.
-#define JOBS_FUNCTION(name)                                                                                            \
+// Declares a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
+#define JOBS_EXPORT(name)                                                                                              \
     extern "C" {                                                                                                       \
     PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
     PG_FUNCTION_INFO_V1(name);                                                                                         \
-    }                                                                                                                  \
+    }
+
+// Opens the body of one that says what is wrong, also that SQL and library are of two versions: it takes no arguments, and
+// RowSink compares its result.
+#define JOBS_FUNCTION_OF_ANY_VERSION(name)                                                                             \
+    JOBS_EXPORT(name)                                                                                                  \
+    extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
+
+// Opens the body of any other. It begins only where SQL and library are of one version: so its arguments are what it takes
+// them for.
+#define JOBS_FUNCTION(name)                                                                                            \
+    JOBS_EXPORT(name)                                                                                                  \
     static Datum body_of_##name(PG_FUNCTION_ARGS);                                                                     \
     extern "C" Datum name(PG_FUNCTION_ARGS)                                                                            \
     {                                                                                                                  \

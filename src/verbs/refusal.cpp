@@ -35,8 +35,11 @@ const char *detail(const char *reason, const Row *job)
 // Where the archive is missing or can't be used, it holds nothing: whoever asked learns that there is no such job.
 bool in_archive(const char *statement, pg::Parameter parameter)
 {
-    const pg::OpenRelation archive = store::open_if_usable(store::ApiTable::jobs_archive, AccessShareLock);
-    if (!archive || pg_class_aclcheck(RelationGetRelid(archive), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+    if (!store::find_table(store::ApiTable::jobs_archive))
+        return false;
+    // One that can't be used is an error: it may hold the job.
+    const pg::OpenRelation archive = store::open_table(store::ApiTable::jobs_archive, AccessShareLock);
+    if (pg_class_aclcheck(RelationGetRelid(archive), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
         return false;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {parameter};

@@ -101,7 +101,7 @@ constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, 
 
 } // namespace
 
-JOBS_FUNCTION(maintenance_status)
+JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
 {
     pg::RowSink sink(fcinfo, line_types);
     shared::Board *board = shared::board();

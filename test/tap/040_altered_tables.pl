@@ -440,7 +440,7 @@ my $unknown = "'00000000-0000-0000-0000-00000000ffff'";
 try_alteration('column of jobs_archive dropped',
 	'alter table jobs_archive drop column worker', \@right,
 	more => [ "select job_get($unknown)", "select job_complete($unknown, $unknown)" ],
-	more_states => [ '42804', 'PT404' ]);
+	more_states => [ '42804', '42804' ]);
 try_alteration('jobs_archive dropped',
 	'drop table jobs_archive', \@right,
 	more => [ "select job_get($unknown)", "select job_complete($unknown, $unknown)" ],
