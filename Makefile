@@ -5,25 +5,28 @@
 #   make installcheck                     all tests that need a server, against the one PGHOST names
 #   make check-symbols                    prove that no C++ runtime is needed
 #
-# Whatever is built goes to build/, but for jobs_ext.so, which PGXS wants here.
+# Whatever is built goes to build/, but for jobs_ext.so, which PGXS wants here. In another folder too: make -f ../Makefile
+
+# Where this file is: every path to a source begins with it.
+tree := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 EXTENSION  = jobs_ext
-EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(tree)/$(EXTENSION).control)
 INSTALL_SQL = build/$(EXTENSION)--$(EXTVERSION).sql
 
 MODULE_big = $(EXTENSION)
-SOURCES    = $(sort $(wildcard src/*.cpp src/*/*.cpp))
-OBJS       = $(SOURCES:src/%.cpp=build/%.o)
-SQL_PARTS  = $(sort $(wildcard sql/install/*.sql))
-DATA       = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql)
+SOURCES    = $(sort $(wildcard $(tree)/src/*.cpp $(tree)/src/*/*.cpp))
+OBJS       = $(SOURCES:$(tree)/src/%.cpp=build/%.o)
+SQL_PARTS  = $(sort $(wildcard $(tree)/sql/install/*.sql))
+DATA       = $(patsubst $(tree)/%,%,$(wildcard $(tree)/sql/upgrade/$(EXTENSION)--*--*.sql))
 DATA_built = $(INSTALL_SQL)
 EXTRA_CLEAN = build
 
 # One flag a line, shared with CMake; quoted, since one of them holds parentheses.
-PG_CXXFLAGS = $(shell sed "s/.*/'&'/" src/compile_flags.txt)
+PG_CXXFLAGS = $(shell sed "s/.*/'&'/" $(tree)/src/compile_flags.txt)
 # PGXS hands on the warnings of the compiler that built Postgres; another one need not know them all.
 PG_CXXFLAGS += $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)
-PG_CPPFLAGS = -Isrc -isystem $(includedir_server) -DJOBS_EXT_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS = -I$(tree)/src -isystem $(includedir_server) -DJOBS_EXT_VERSION='"$(EXTVERSION)"'
 
 REGRESS       := $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 REGRESS_OPTS   = --launcher=script/lib/then_check --outputdir=build/regress
@@ -39,10 +42,14 @@ override with_llvm := no
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+# PGXS has make look for files in the tree as well, and so for the objects of a build there.
+override VPATH :=
+vpath %.control $(tree)
+$(shell mkdir -p build)
 -include $(OBJS:.o=.d)
 
 # PGXS has no header dependencies and knows no build directory, hence our own rule.
-build/%.o: src/%.cpp build/settings
+build/%.o: $(tree)/src/%.cpp build/settings
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
@@ -53,7 +60,7 @@ build/settings: FORCE | build
 
 # A directory is newer than what was made of it when a file of it has gone.
 $(shlib): $(sort $(dir $(SOURCES)))
-$(INSTALL_SQL): sql/install $(SQL_PARTS) $(EXTENSION).control | build
+$(INSTALL_SQL): $(tree)/sql/install $(SQL_PARTS) $(tree)/$(EXTENSION).control | build
 	cat $(SQL_PARTS) > $@
 
 build build/regress build/isolation:

@@ -1,3 +1,9 @@
+-- Not in a view's own query: the columns of job_types stay its owner's to alter.
+create function jobs_ext.paused_types() returns setof text
+language sql stable set search_path = pg_catalog, pg_temp
+as $$ select t.job_type::pg_catalog.text from public.job_types t where t.paused $$;
+comment on function jobs_ext.paused_types() is 'The types of which nothing is claimed. For the view jobs_queue_status.';
+
 -- security_invoker: whoever looks sees the rows that row level security shows to them, not to the owner of the view.
 -- status::text, since a varchar in a list comes back from a dump in other words.
 create function jobs_ext.install_views() returns void
@@ -11,9 +17,10 @@ begin
       j.status,
       count(*) as count,
       max(j.created_at) as latest_job,
-      avg(extract(epoch from j.finished_at - j.started_at)) as avg_duration_seconds,
+      round(avg(extract(epoch from j.finished_at - j.started_at)) filter (where isfinite(j.finished_at) and isfinite(j.started_at)), 2) as avg_duration_seconds,
       min(j.created_at) as oldest_job,
-      count(*) filter (where j.status::text in ('pending', 'queued') and j.run_at <= statement_timestamp()) as due_count,
+      count(*) filter (where j.status::text in ('pending', 'queued') and j.run_at <= statement_timestamp()
+                             and not j.job_type::text = any (array(select jobs_ext.paused_types()))) as due_count,
       min(j.run_at) filter (where j.status::text in ('pending', 'queued')) as next_run_at
     from public.jobs j
     where j.finished_at is null or j.finished_at > statement_timestamp() - interval '24 hours'
@@ -23,7 +30,7 @@ begin
     comment on column public.jobs_queue_status.latest_job is 'When the youngest of them was created';
     comment on column public.jobs_queue_status.avg_duration_seconds is 'From start to end, of those that ended; null for the others';
     comment on column public.jobs_queue_status.oldest_job is 'When the oldest of them was created';
-    comment on column public.jobs_queue_status.due_count is 'How many could be claimed now';
+    comment on column public.jobs_queue_status.due_count is 'How many could be claimed now: due, and of a type that is not paused';
     comment on column public.jobs_queue_status.next_run_at is 'When the first of them is or was due';
     perform jobs_ext.hand_over('public.jobs_queue_status'::regclass);
   end if;
@@ -62,7 +69,7 @@ begin
       count(*) filter (where j.status::text in ('pending', 'queued', 'in_progress')) as in_progress_count,
       round(100.0 * count(*) filter (where j.status = 'completed')
             / nullif(count(*) filter (where j.status::text in ('completed', 'failed')), 0), 2) as success_rate_percent,
-      round(avg(extract(epoch from j.finished_at - j.started_at)) / 60, 2) as avg_duration_minutes,
+      round(avg(extract(epoch from j.finished_at - j.started_at)) filter (where isfinite(j.finished_at) and isfinite(j.started_at)) / 60, 2) as avg_duration_minutes,
       count(*) filter (where j.status::text in ('pending', 'queued')) as waiting_count,
       count(*) filter (where j.status = 'in_progress') as running_count,
       count(*) filter (where j.status = 'paused') as paused_count,
@@ -96,8 +103,8 @@ begin
       j.worker,
       j.attempt,
       j.started_at,
-      statement_timestamp() - j.started_at as running_for,
-      j.lease_expires_at - statement_timestamp() as lease_left,
+      case when isfinite(j.started_at) then statement_timestamp() - j.started_at end as running_for,
+      case when isfinite(j.lease_expires_at) then j.lease_expires_at - statement_timestamp() end as lease_left,
       j.lease_expires_at,
       j.timeout_at,
       j.heartbeat_at,

@@ -92,6 +92,15 @@ void check_options(pg::Nullable options)
                             pg::excerpt({value.val.string.val, static_cast<std::size_t>(value.val.string.len)}))));
 }
 
+logic::Status status_argument(std::string_view word)
+{
+    const std::optional<logic::Status> status = logic::parse_status(word);
+    if (!status)
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown status \"%s\"", pg::excerpt(word)),
+                        errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
+    return *status;
+}
+
 JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument)
 {
     Jsonb *list = json_of(require(pg::argument(fcinfo, number), argument));

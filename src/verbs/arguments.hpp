@@ -8,6 +8,7 @@
 namespace verbs {
 
 constexpr int longest_worker = 200; // characters
+constexpr int most_retries = 1000;  // of a job or type: one that fails at once for ever would take every claim
 
 // 22023 when the argument is null.
 Datum require(pg::Nullable value, const char *argument);
@@ -27,6 +28,8 @@ void check_size(pg::Nullable json, const char *argument);
 void check_options(pg::Nullable options);
 // A JSON array of at most jobs_ext.max_batch elements; 22023 for anything else, PT413 for a longer one.
 JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument);
+// The word for a state; 22023 with the known ones for another.
+logic::Status status_argument(std::string_view word);
 // PT413 when what a row carries comes near to what Realtime can send.
 void check_row_size(const store::Row &row);
 

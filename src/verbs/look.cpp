@@ -320,10 +320,8 @@ JOBS_FUNCTION(job_list)
     filter.max_rows = PG_GETARG_INT32(4);
     filter.skip_rows = PG_GETARG_INT32(5);
     filter.before = pg::argument(fcinfo, 6);
-    if (filter.status && !logic::parse_status(TextDatumGetCString(filter.status.value)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("unknown status \"%s\"", pg::text_excerpt(filter.status.value)),
-                        errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
+    if (filter.status)
+        status_argument(TextDatumGetCString(filter.status.value));
     pg::RowSink sink(fcinfo, store::row_type());
     list(filter, sink);
     return Datum{0};

@@ -33,7 +33,7 @@ void check(const NewJob &wanted)
     check_object(wanted.metadata, "metadata");
     check_options(wanted.options);
     check_range(wanted.priority, -10, 10, "priority");
-    check_range(wanted.max_retries, 0, PG_INT32_MAX, "max_retries");
+    check_range(wanted.max_retries, 0, most_retries, "max_retries");
     check_range(wanted.retry_delay_ms, 0, PG_INT32_MAX, "retry_delay_ms");
     check_finite(wanted.run_at, "run_at");
     check_finite(wanted.expires_at, "expires_at");
@@ -48,6 +48,17 @@ bool may_see(const store::Jobs &jobs, const pg_uuid_t *id)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
     return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
+// Under row security jobs are a tenant's, who shares the workers with the others.
+void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
+{
+    if (wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries &&
+        under_row_security(jobs.tables()))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("max_retries must be at most that of the type, %d: %d", type.max_retries,
+                               DatumGetInt32(wanted.max_retries.value)),
+                        errhint("Only who is not under row security may give a job more retries than its type has.")));
 }
 
 // Says the same of a parent that is not there and of one of another organisation.
@@ -87,6 +98,11 @@ pg::Nullable user_of_request()
 }
 
 } // namespace
+
+bool under_row_security(const store::Tables &tables)
+{
+    return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+}
 
 pg::Nullable request_claim(const char *name)
 {
@@ -147,6 +163,7 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     auto type_name = DatumGetTextPP(wanted.job_type.value);
     const store::Type type =
         store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    check_retries(jobs, wanted, type);
     check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));

@@ -40,6 +40,9 @@ inline constexpr NewJobField new_job_fields[] = {
 // there is no such parameter.
 bool set_field(NewJob &job, const pg::JsonMember &member);
 
+// Whether the caller's statements on `jobs` are under row security.
+bool under_row_security(const store::Tables &tables);
+
 // 42501 for a caller who may not insert, where no statement will ask.
 void require_may_insert(const store::Jobs &jobs);
 

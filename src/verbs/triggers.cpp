@@ -111,7 +111,7 @@ void check_client_values(const Row &row)
 }
 
 // A new job of a client: what the server owns is overwritten, not obeyed.
-void stamp_new(Row &row, TimestampTz now)
+void stamp_new(const Tables &tables, Row &row, TimestampTz now)
 {
     static constexpr Column emptied[] = {Column::result,
                                          Column::error_message,
@@ -127,15 +127,17 @@ void stamp_new(Row &row, TimestampTz now)
                                          Column::finished_at,
                                          Column::cancel_requested_at,
                                          Column::progress};
-    const std::optional<Status> status = logic::parse_status(row.text(Column::status));
-    if (status && !logic::insertable(*status))
-        ereport(ERROR, (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name(*status).data()),
+    const Status status = status_argument(row.text(Column::status));
+    if (!logic::insertable(status))
+        ereport(ERROR, (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name(status).data()),
                         errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
-                                           logic::name(*status).data()),
+                                           logic::name(status).data()),
                         errhint("Insert it as pending, queued or paused.")));
     if (row.has(Column::job_type)) {
         const store::Type type = store::types::require(row.text(Column::job_type));
-        if (!row.has(Column::max_retries))
+        // The column has a default of its own, so who asks for more cannot be told from who asks for nothing.
+        if (!row.has(Column::max_retries) ||
+            (under_row_security(tables) && row.number(Column::max_retries) > type.max_retries))
             row.set_number(Column::max_retries, type.max_retries);
         if (!row.has(Column::retry_delay_ms))
             row.set_number(Column::retry_delay_ms, type.retry_delay_ms);
@@ -144,6 +146,7 @@ void stamp_new(Row &row, TimestampTz now)
     }
     for (Column column : emptied)
         row.clear(column);
+    check_range(row.get(Column::max_retries), 0, most_retries, "max_retries");
     row.set_number(Column::retries, 0);
     row.set_number(Column::attempt, 0);
     row.set_time(Column::created_at, now);
@@ -240,6 +243,7 @@ struct Update {
     Row before, asked;
     bool names_status; // in its SET list
     bool owner;
+    std::int32_t most_retries; // that this caller may give it
     TimestampTz now;
 };
 
@@ -252,25 +256,24 @@ Row guard(const Update &update)
                         errmsg("the id of job %s cannot be changed", store::to_text(before.id()))));
     after.set_time(Column::updated_at, update.now);
     const Status from = before.status();
-    const std::optional<Status> to = logic::parse_status(update.asked.text(Column::status));
-    if (!to)
-        return after; // check_status refuses it
-
-    if (*to == Status::in_progress && from == Status::in_progress && update.names_status)
-        raise(illegal_transition(before, *to, "Another worker has the job; claim with job_claim()."));
-    if (*to != from && !logic::legal(from, *to))
+    const Status to = status_argument(update.asked.text(Column::status));
+    if (to == Status::in_progress && from == Status::in_progress && update.names_status)
+        raise(illegal_transition(before, to, "Another worker has the job; claim with job_claim()."));
+    if (to != from && !logic::legal(from, to))
         raise(illegal_transition(
-            before, *to, *to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
+            before, to, to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
-    if (*to != from || !update.owner)
+    if (to != from || !update.owner)
         keep_server_owned(before, after);
-    if (*to != from)
-        move(before, update.asked, after, from, *to, update.now);
+    if (to != from)
+        move(before, update.asked, after, from, to, update.now);
     else if (asks_cancel)
         request_cancel(after, from, update.now);
     if (!equal(before, after, Column::job_type))
         store::types::require(after.text(Column::job_type));
+    if (!update.owner && !equal(before, after, Column::max_retries))
+        check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
     if (!equal(before, after, Column::worker))
         check_length(after.get(Column::worker), longest_worker, "worker");
     check_client_values(after);
@@ -303,7 +306,9 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
         for (Column column : {Column::status, Column::job_type})
             if (!row.has(column))
                 refuse_null(column);
-        stamp_new(row, now);
+        stamp_new(tables, row, now);
+    } else if (row.has(Column::status)) {
+        status_argument(row.text(Column::status)); // what the owner inserts is kept as given, but for this
     }
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
@@ -335,6 +340,10 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     update.names_status = bms_is_member(
         tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
     update.now = settings::now();
+    update.most_retries =
+        under_row_security(tables)
+            ? std::min(most_retries, store::types::settings_of(update.before.text(Column::job_type)).max_retries)
+            : most_retries;
     return with(tables, trigger->tg_newtuple, descriptor, guard(update));
 }
 

@@ -60,7 +60,7 @@ JOBS_FUNCTION(job_type_set)
     require(given(0), "job_type");
     check_length(given(0), 50, "job_type");
     check_length(given(2), 50, "job_category");
-    check_range(given(3), 0, PG_INT32_MAX, "max_retries");
+    check_range(given(3), 0, most_retries, "max_retries");
     check_backoff(given(4));
     check_range(given(5), 0, PG_INT32_MAX, "retry_delay_ms");
     check_not_negative(given(6), "retry_delay_max");

@@ -88,10 +88,10 @@ from unnest('{in_progress,completed,failed,cancelled}'::text[]) s;
 select tests.refuses(format('insert into jobs (job_type, %I) values (%L, %s)', v.col, 'bulk-update', v.value), v.state, v.message,
                      format('not with %s %s', v.col, left(v.value, 40)))
 from (values
-  ('status', $$'blocked'$$, '23514', '%check_status%'), ('status', $$''$$, '23514', '%check_status%'),
-  ('status', $$'PENDING'$$, '23514', '%check_status%'),
+  ('status', $$'blocked'$$, '22023', 'unknown status "blocked"'), ('status', $$''$$, '22023', 'unknown status ""'),
+  ('status', $$'PENDING'$$, '22023', 'unknown status "PENDING"'),
   ('priority', '11', '23514', '%check_priority%'), ('priority', '-2147483648', '23514', '%check_priority%'),
-  ('max_retries', '-1', '23514', '%check_retries%'), ('retry_delay_ms', '-1', '23514', '%check_retry_delay_ms%'),
+  ('max_retries', '-1', '22023', 'max_retries must be from 0 to 1000: -1'), ('retry_delay_ms', '-1', '23514', '%check_retry_delay_ms%'),
   ('run_at', $$'infinity'$$, '22023', 'run_at %: infinity'), ('run_at', $$'-infinity'$$, '22023', 'run_at %: -infinity'),
   ('expires_at', $$'infinity'$$, '22023', 'expires_at %: infinity'),
   ('job_id', $$''$$, '22023', 'job_id %empty%'), ('job_id', $$repeat('k', 101)$$, '22001', '%character varying(100)%'),
@@ -145,7 +145,7 @@ from (values
   ('priority', '11', '23514', '%check_priority%'), ('priority', 'null', '23502', '%"priority"%null%'),
   ('run_at', $$'infinity'$$, '22023', 'run_at %: infinity'), ('run_at', 'null', '23502', '%"run_at"%null%'),
   ('expires_at', $$'-infinity'$$, '22023', 'expires_at %: -infinity'), ('status', 'null', '23502', '%"status"%null%'),
-  ('status', $$'blocked'$$, '23514', '%check_status%'), ('max_retries', '-1', '23514', '%check_retries%'),
+  ('status', $$'blocked'$$, '22023', 'unknown status "blocked"'), ('max_retries', '-1', '22023', 'max_retries must be from 0 to 1000: -1'),
   ('result', $$jsonb_build_object('a', repeat('x', 256 * 1024))$$, 'PT413', 'result is too large: 262157 bytes%'),
   ('progress', $$jsonb_build_object('a', repeat('x', 256 * 1024))$$, 'PT413', 'progress is too large: 262157 bytes%')
 ) as v (col, value, state, message);

@@ -42,7 +42,7 @@ reset role;
 update jobs j set status = m."to" from moved m where m.id = j.id and m.who = 'the owner';
 select is(j.status::text, m."to", j.job_id) from moved m join jobs j using (id) order by j.job_id;
 select tests.in_step('the queue follows all legal moves');
-select tests.refuses(format('update jobs set status = %L where id = %L', 'blocked', id), '23514', '%check\_%', 'no state: from ' || "from") from job;
+select tests.refuses(format('update jobs set status = %L where id = %L', 'blocked', id), '22023', 'unknown status "blocked"', 'no state: from ' || "from") from job;
 
 -- Waiting to running is a claim: a new attempt and a new lease, whatever else is asked for.
 select job_type_set('timed', lease => '2 minutes', timeout => '1 hour', max_retries => 1, retry_delay_ms => 10000, backoff => 'fixed') \g /dev/null

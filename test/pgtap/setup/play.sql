@@ -105,7 +105,7 @@ language sql as $$
                 when 0 then 'k' || p.jobs + place
                 when 1 then 'k' || tests.draw(p, 'job_id' || place, p.jobs + 3)
               end,
-    'max_retries', case when tests.draw(p, 'has max_retries' || place, 4) = 0 then tests.draw(p, 'max_retries' || place, 3) end,
+    'max_retries', case when tests.draw(p, 'has max_retries' || place, 4) = 0 then tests.draw(p, 'max_retries' || place, 2) end,
     'retry_delay_ms', case when tests.draw(p, 'has delay' || place, 4) = 0 then tests.draw(p, 'delay' || place, 200) end,
     'expires_at', case when tests.draw(p, 'has expires_at' || place, 4) = 0 then tests.some_time(p, 'expires_at' || place, 30, 90) end,
     'parent_job_id', case tests.draw(p, 'has parent' || place, 16)
@@ -326,7 +326,7 @@ begin
     get stacked diagnostics detail = pg_exception_detail;
     error := concat_ws(' ', sqlstate, sqlerrm, case when sqlstate like 'PT%' then detail end);
     -- What a client may meet.
-    if sqlstate not in ('PT404', 'PT409', '22023', '23514') then
+    if sqlstate not in ('PT404', 'PT409', '22023') then
       p.trouble := p.trouble || format('call %s: %s: %s', p.calls, c.call, error);
     end if;
   end;
