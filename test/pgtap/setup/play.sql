@@ -326,7 +326,7 @@ begin
     get stacked diagnostics detail = pg_exception_detail;
     error := concat_ws(' ', sqlstate, sqlerrm, case when sqlstate like 'PT%' then detail end);
     -- What a client may meet.
-    if sqlstate not in ('PT404', 'PT409', '22023') then
+    if sqlstate not in ('PT404', 'PT409', '22023', '23514') then
       p.trouble := p.trouble || format('call %s: %s: %s', p.calls, c.call, error);
     end if;
   end;
