@@ -65,37 +65,41 @@ end $$;
 comment on function jobs_ext.drop_archive_month(regclass) is
 'Drops a partition of public.jobs_archive, with its jobs. Raises 55P03 when the archive is locked for long.';
 
+-- One that is there is left as it is, months and all: what opens it would run what the owner put into its partition key, its
+-- indexes or its default partition, and this may run as superuser. Maintenance makes its months, as its owner.
 create function jobs_ext.install_jobs_archive() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not jobs_ext.is_there('public.jobs_archive'::text, 'p'::"char", 'public.job'::regtype) then
-    create table public.jobs_archive (
-      like public.job,
-      archived_at timestamptz not null default current_timestamp,
-      attempts jsonb,
-      primary key (id, finished_at)
-    ) partition by range (finished_at);
-    create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
-
-    comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both tables travels along';
-    comment on column public.jobs_archive.archived_at is 'When the job was moved here';
-    comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
-
-    if to_regrole('authenticated') is not null then
-      alter table public.jobs_archive enable row level security;
-      create policy "Enable read access for org members" on public.jobs_archive for select to authenticated
-        using (organisation_id = (
-          select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    end if;
-
-    perform jobs_ext.hand_over('public.jobs_archive'::regclass);
-    perform jobs_ext.hand_over(
-      jobs_ext.make_archive_partition(
-        'jobs_archive_default'::text, 'default'::text, 'What no other partition of public.jobs_archive takes'::text));
-    -- Whether it holds jobs of a month is asked before that month gets a partition of its own.
-    create index jobs_archive_default_finished_at on jobs_ext.jobs_archive_default (finished_at);
+  if jobs_ext.is_there('public.jobs_archive'::text, 'p'::"char", 'public.job'::regtype) then
+    return;
   end if;
+
+  create table public.jobs_archive (
+    like public.job,
+    archived_at timestamptz not null default current_timestamp,
+    attempts jsonb,
+    primary key (id, finished_at)
+  ) partition by range (finished_at);
+  create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
+
+  comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both tables travels along';
+  comment on column public.jobs_archive.archived_at is 'When the job was moved here';
+  comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
+
+  if to_regrole('authenticated') is not null then
+    alter table public.jobs_archive enable row level security;
+    create policy "Enable read access for org members" on public.jobs_archive for select to authenticated
+      using (organisation_id = (
+        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
+  end if;
+
+  perform jobs_ext.hand_over('public.jobs_archive'::regclass);
+  perform jobs_ext.hand_over(
+    jobs_ext.make_archive_partition(
+      'jobs_archive_default'::text, 'default'::text, 'What no other partition of public.jobs_archive takes'::text));
+  -- Whether it holds jobs of a month is asked before that month gets a partition of its own.
+  create index jobs_archive_default_finished_at on jobs_ext.jobs_archive_default (finished_at);
 
   -- Made ahead, so that no job has to wait for one.
   perform jobs_ext.hand_over(to_regclass('jobs_ext.jobs_archive_' || to_char(m.month at time zone 'UTC', 'YYYY_MM')))
@@ -103,4 +107,4 @@ begin
   where jobs_ext.make_archive_month(m.month);
 end $$;
 comment on function jobs_ext.install_jobs_archive() is
-'Makes public.jobs_archive where it is missing, and its partitions for the next months. Part of jobs_ext.install().';
+'Makes public.jobs_archive where it is missing, with its partitions for the next months. Part of jobs_ext.install().';
