@@ -25,6 +25,7 @@ begin atomic
     ('producer', 'function', 'execute',
      '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7,
        jobs_ext.run_schedule}'),
+    ('producer', 'language', 'usage', '{jobs_ext}'),
 
     ('worker', 'table', 'update, delete', '{public.jobs}'),
     ('worker', 'function', 'execute',

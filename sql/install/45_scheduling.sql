@@ -31,11 +31,34 @@ Returns whether there was one. Raises 22023 for a null name, 0A000 when pg_cron 
 create function jobs_ext.run_schedule(definition jsonb) returns uuid
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.run_schedule(jsonb) is
-'One run of a schedule, called by pg_cron: enqueues its job as the caller, unless the job of the run before is still pending, queued or paused.
+'One run of a schedule, as pg_cron does it by "do language jobs_ext": enqueues its job as the caller, unless the job of the run before is still pending, queued or paused.
 
 definition: an object with the parameters of job_schedule but schedule.
 
 Returns the job''s id; null when it was left out. Raises what job_enqueue raises.';
+
+-- What pg_cron runs is "do language jobs_ext …", with the definition as its text. A schedule is pg_cron's and outlives the
+-- extension; then whoever may create on the database could make a schema and a function of our names, which pg_cron would call
+-- as every scheduler. But only a superuser makes a language, so that without the extension there is none, and no look at the
+-- catalogs comes too early or too late.
+create function jobs_ext.language_handler() returns language_handler
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function jobs_ext.language_handler() is
+'Of the language jobs_ext, in which there are no functions. Raises 0A000.';
+
+create function jobs_ext.language_validator(function oid) returns void
+language c volatile parallel unsafe as 'MODULE_PATHNAME', 'language_handler';
+comment on function jobs_ext.language_validator(oid) is
+'Of the language jobs_ext, in which there are no functions. Raises 0A000.';
+
+create function jobs_ext.run_inline(definition internal) returns void
+language c volatile strict parallel unsafe as 'MODULE_PATHNAME';
+comment on function jobs_ext.run_inline(internal) is
+'One run of a schedule, called by pg_cron as: do language jobs_ext ''definition''. As jobs_ext.run_schedule().';
+
+create trusted language jobs_ext
+  handler jobs_ext.language_handler inline jobs_ext.run_inline validator jobs_ext.language_validator;
+comment on language jobs_ext is 'What pg_cron runs for a schedule of job_schedule(): a definition in JSON, as run_schedule() takes it';
 
 create function jobs_ext.scheduled_jobs()
 returns table (

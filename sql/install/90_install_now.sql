@@ -20,6 +20,10 @@ begin
     join pg_class rows on rows.oid = t.typrelid and rows.relkind = 'c'
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
     union all
+    select 'language', 'usage', l.lanname, l.lanowner, coalesce(l.lanacl, acldefault('l', l.lanowner))
+    from pg_depend d join pg_language l on d.classid = 'pg_language'::regclass and d.objid = l.oid
+    where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
+    union all
     select 'table', case c.relkind when 'v' then 'select' end, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))
     from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'

@@ -67,6 +67,26 @@ inline bool may_use_schema(Oid schema, Oid role)
 #endif
 }
 
+// 16: the same.
+inline bool may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+    return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+// 16: the same.
+inline bool may_use_language(Oid language, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(LanguageRelationId, language, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+    return pg_language_aclcheck(language, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
 // 16: TRUNCATE can run as the owner of each table (commit 1e08576691).
 inline void truncate(List *relations, List *oids)
 {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "pg/lock.hpp"
-
 namespace pg {
 
 namespace {
@@ -75,19 +73,6 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
 }
 
 } // namespace
-
-Oid AsOwner::owner_of(Oid table)
-{
-    // It can't change hands from here on: else a trigger of the next owner's would run as this one.
-    lock_table(table, AccessShareLock);
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-    if (!HeapTupleIsValid(tuple))
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist any more", table)));
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
-}
 
 void set_constraints_immediate()
 {

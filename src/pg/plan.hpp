@@ -20,51 +20,6 @@ public:
     SpiScope &operator=(const SpiScope &) = delete;
 };
 
-// Statements inside run as the owner of a table, as Postgres runs its own for foreign keys: for what an operation
-// brings along that its caller need not be allowed to do directly. Whatever they fire runs as that owner too.
-class AsOwner {
-public:
-    explicit AsOwner(Oid table, int more = 0)
-    {
-        GetUserIdAndSecContext(&role_, &context_);
-        SetUserIdAndSecContext(owner_of(table), context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS | more);
-    }
-    ~AsOwner() { SetUserIdAndSecContext(role_, context_); }
-    AsOwner(const AsOwner &) = delete;
-    AsOwner &operator=(const AsOwner &) = delete;
-
-private:
-    static Oid owner_of(Oid table);
-
-    Oid role_;
-    int context_;
-};
-
-// The same for work that nobody asked for and that a superuser may do: what it fires on a table of somebody else's can't
-// become anybody else, nor leave anything in the session that would run later as its user. It finds the names of
-// pg_catalog alone, and what it sets is undone at the end. Deferred triggers can't fire in here.
-class AsConfinedOwner {
-public:
-    explicit AsConfinedOwner(Oid table) : owner_(table, SECURITY_RESTRICTED_OPERATION), settings_(NewGUCNestLevel())
-    {
-        set("search_path", "pg_catalog, pg_temp");
-        set("row_security", "on");
-    }
-    ~AsConfinedOwner() { AtEOXact_GUC(false, settings_); }
-    AsConfinedOwner(const AsConfinedOwner &) = delete;
-    AsConfinedOwner &operator=(const AsConfinedOwner &) = delete;
-
-    // Until the end of the scope.
-    static void set(const char *setting, const char *value)
-    {
-        (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    }
-
-private:
-    AsOwner owner_;
-    int settings_;
-};
-
 // SET CONSTRAINTS ALL IMMEDIATE: what waits for the end of the transaction fires now, as whoever calls.
 void set_constraints_immediate();
 

@@ -103,7 +103,42 @@ const char *look_at(ApiTable which, Relation relation)
     return wrong;
 }
 
+// InvalidOid: it is gone.
+Oid owner_of(Oid table)
+{
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        return InvalidOid;
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
+// That of `jobs`; its own where there is no `jobs`.
+Oid wanted_owner(Oid table)
+{
+    const Oid jobs = find_by_name(ApiTable::jobs);
+    const Oid owner = OidIsValid(jobs) ? owner_of(jobs) : InvalidOid;
+    return OidIsValid(owner) ? owner : owner_of(table);
+}
+
 } // namespace
+
+void require_owner_of_jobs(Oid table)
+{
+    const Oid owner = owner_of(table), wanted = wanted_owner(table);
+    if (owner == wanted)
+        return;
+    const char *of = get_namespace_name(get_rel_namespace(table));
+    const char *name = get_rel_name(table);
+    if (of == nullptr || name == nullptr)
+        return;
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("table \"%s\" belongs to \"%s\", not to \"%s\", the owner of jobs", name,
+                           GetUserNameFromId(owner, false), GetUserNameFromId(wanted, false)),
+                    errhint("alter table %s owner to %s", quote_qualified_identifier(of, name),
+                            quote_identifier(GetUserNameFromId(wanted, false)))));
+}
 
 const char *name(ApiTable which) { return names[static_cast<int>(which)]; }
 
@@ -113,13 +148,17 @@ pg::OpenRelation open_table(ApiTable which, LOCKMODE lock)
     if (!relation)
         raise_missing(schema, name(which));
     require_fit(relation, look_at(which, relation));
+    if (which != ApiTable::jobs)
+        require_owner_of_jobs(RelationGetRelid(relation));
     return relation;
 }
 
 pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
-    return relation && look_at(which, relation) == nullptr ? std::move(relation) : pg::OpenRelation();
+    const bool usable = relation && look_at(which, relation) == nullptr &&
+                        owner_of(RelationGetRelid(relation)) == wanted_owner(RelationGetRelid(relation));
+    return usable ? std::move(relation) : pg::OpenRelation();
 }
 
 pg::OpenRelation open_table_briefly(ApiTable which)

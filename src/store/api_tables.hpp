@@ -51,7 +51,7 @@ const char *name(ApiTable which);
 
 // Locks the table of that name and looks at it; the lock lasts until the end of the transaction, unless it is told to let
 // go. 42P01 when there is none, 42804 when it is not as the code relies on: another kind of relation, a column that is
-// missing or of another type.
+// missing or of another type; 42501 when it belongs to another role than `jobs` does.
 pg::OpenRelation open_table(ApiTable which, LOCKMODE lock);
 
 // Open to be looked at, no longer.
@@ -59,6 +59,10 @@ pg::OpenRelation open_table_briefly(ApiTable which);
 
 // The same for a question that nobody depends on: closed where open_table() would raise.
 pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock);
+
+// What stands on a table runs as its owner, or as that of `jobs`: so all tables and partitions of the API have one. 42501
+// for one that has another. It must be locked, else it may change hands.
+void require_owner_of_jobs(Oid table);
 
 // Locks the table of that name without looking at it. 42P01.
 TableId lock_table(ApiTable which, LOCKMODE lock);

@@ -1,7 +1,9 @@
 #include "store/archive.hpp"
 
 #include <algorithm>
+#include <utility>
 
+#include "pg/as_owner.hpp"
 #include "pg/plan.hpp"
 #include "settings.hpp"
 
@@ -42,6 +44,8 @@ void Writer::look()
     looked_at_ = changes_of_relations();
     target_.reset();
     target_oid_ = InvalidOid;
+    months_.look();
+    has_one_owner_ = false;
     source_ = sources(table_);
     in_the_way_ = carries_anything(table_);
     has_key_ = has_key(table_) && table_->rd_rules == nullptr;
@@ -90,24 +94,36 @@ bool Writer::is_plain(Relation table, const AttrNumber *source) const
     return true;
 }
 
+// Opens the partition. While its lock was waited for somebody may have attached a month, which takes jobs from the default
+// partition: so the months are looked at again, under that lock, which keeps everybody from attaching more.
 Writer::Target *Writer::target_for(TimestampTz finished_at)
 {
-    const Oid oid = months_.partition_for(finished_at);
-    if (!OidIsValid(oid))
-        return nullptr;
-    if (oid != target_oid_) {
-        pg::InMemory long_lived(memory_);
-        target_.reset();
-        target_.emplace(oid);
-        target_oid_ = oid;
-        Relation table = target_->table;
-        target_->source = sources(table);
-        target_->key = key_of(table);
-        target_->has_key = has_key(table);
-        target_->direct = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
-                          !carries_anything(table) && !has_late_index(table) && is_plain(table, target_->source);
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        const Oid oid = months_.partition_for(finished_at);
+        if (!OidIsValid(oid))
+            return nullptr;
+        if (oid == target_oid_)
+            return &*target_;
+        open_target(oid);
+        months_.look();
     }
-    return &*target_;
+}
+
+void Writer::open_target(Oid oid)
+{
+    pg::InMemory long_lived(memory_);
+    target_oid_ = InvalidOid;
+    target_.reset();
+    target_.emplace(oid);
+    Relation table = target_->table;
+    require_owner_of_jobs(oid);
+    target_->source = sources(table);
+    target_->key = key_of(table);
+    target_->has_key = has_key(table);
+    target_->direct = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
+                      !carries_anything(table) && !has_late_index(table) && is_plain(table, target_->source);
+    target_oid_ = oid;
 }
 
 pg::Nullable Writer::value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const
@@ -164,6 +180,8 @@ void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz
         appendStringInfo(&names, "%s%s", comma, quote_identifier(NameStr(column->attname)));
         appendStringInfo(&places, "%s$%d", comma, count);
     }
+    if (!std::exchange(has_one_owner_, true))
+        require_one_owner();
     pg::AsOwner owner(RelationGetRelid(table_));
     pg::SpiScope spi;
     if (pg::run(psprintf("insert into public.jobs_archive (%s) values (%s)%s", names.data, places.data,

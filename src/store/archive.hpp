@@ -15,6 +15,9 @@ class Months {
 public:
     explicit Months(LOCKMODE lock);
 
+    // Again, as they are now: others may attach one as long as they have no partition that it takes jobs from locked.
+    void look();
+
     // Whether no partition but the default one takes a job that finished at this time.
     bool lacks(TimestampTz instant) const;
 
@@ -43,6 +46,10 @@ private:
     PartitionDesc partitions_ = nullptr;
     PartitionBoundInfo bounds_ = nullptr; // null: it is not partitioned as we do it
 };
+
+// 42501 unless all partitions, and theirs, belong to the owner of `jobs`: who writes to the archive by SQL, or makes a month
+// of it, runs what stands on them. They stay so until the end of the transaction.
+void require_one_owner();
 
 // Makes the partition of a month. False: it can't be, since the default partition holds jobs of that month already, or
 // another one of the user's takes a part of it. 55P03 when somebody reads the archive for long.
@@ -86,6 +93,7 @@ private:
     AttrNumber *sources(Relation table) const;
     bool is_plain(Relation table, const AttrNumber *source) const;
     Target *target_for(TimestampTz finished_at);
+    void open_target(Oid oid);
     pg::Nullable value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const;
     void add_directly(Target &target, TupleTableSlot *found, TimestampTz now, pg::Nullable attempts);
     void add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, pg::Nullable attempts);
@@ -97,7 +105,8 @@ private:
     std::uint64_t looked_at_; // changes_of_relations() at that time
     AttrNumber *source_ = nullptr;
     bool in_the_way_;
-    bool has_key_; // a unique constraint on (id, finished_at) that ON CONFLICT may name
+    bool has_one_owner_ = false; // as far as that was asked
+    bool has_key_;               // a unique constraint on (id, finished_at) that ON CONFLICT may name
     Oid target_oid_ = InvalidOid;
     std::optional<Target> target_;
 };

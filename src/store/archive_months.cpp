@@ -1,5 +1,6 @@
 // The partitions of `jobs_archive`.
-#include "pg/plan.hpp"
+#include "pg/as_owner.hpp"
+#include "pg/extension_function.hpp"
 #include "store/archive.hpp"
 
 namespace store::archive {
@@ -61,8 +62,12 @@ bool is_by_expression(Relation table)
 
 } // namespace
 
-Months::Months(LOCKMODE lock) : table_(open_table(ApiTable::jobs_archive, lock))
+Months::Months(LOCKMODE lock) : table_(open_table(ApiTable::jobs_archive, lock)) { look(); }
+
+void Months::look()
 {
+    partitions_ = nullptr;
+    bounds_ = nullptr;
     if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || is_by_expression(table_))
         return;
     partitions_ = RelationGetPartitionDesc(table_, true);
@@ -129,22 +134,38 @@ std::optional<TimestampTz> Months::month_of_ours(int bound) const
 // A lock that is taken for nothing else, but by vacuum.
 bool lock_months() { return ConditionalLockRelationOid(tables().state, ShareUpdateExclusiveLock); }
 
+namespace {
+
+Oid function_of_ours(const char *name, Oid argument)
+{
+    return pg::extension_function({"jobs_ext", "jobs_ext", name, std::span(&argument, 1)});
+}
+
+} // namespace
+
+void require_one_owner()
+{
+    ListCell *cell;
+    foreach (cell,
+             find_all_inheritors(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs(), NoLock, nullptr)) {
+        pg::lock_table(lfirst_oid(cell), AccessShareLock);
+        require_owner_of_jobs(lfirst_oid(cell));
+    }
+}
+
 bool make(TimestampTz month)
 {
-    static constexpr Oid gives[] = {BOOLOID};
     pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
-    pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{TIMESTAMPTZOID, TimestampTzGetDatum(month)}};
-    const pg::Nullable made = pg::query("select jobs_ext.make_archive_month($1)", parameters, gives).get(0, 0);
-    return made && DatumGetBool(made.value);
+    require_one_owner();
+    return DatumGetBool(
+        OidFunctionCall1(function_of_ours("make_archive_month", TIMESTAMPTZOID), TimestampTzGetDatum(month)));
 }
 
 void drop(Oid partition)
 {
     pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
-    pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{OIDOID, ObjectIdGetDatum(partition)}};
-    pg::run("select jobs_ext.drop_archive_month($1)", parameters);
+    require_owner_of_jobs(partition);
+    OidFunctionCall1(function_of_ours("drop_archive_month", REGCLASSOID), ObjectIdGetDatum(partition));
 }
 
 } // namespace store::archive

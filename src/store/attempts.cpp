@@ -1,5 +1,6 @@
 #include "store/attempts.hpp"
 
+#include "pg/as_owner.hpp"
 #include "pg/heap.hpp"
 #include "pg/plan.hpp"
 #include "store/tables.hpp"
@@ -43,13 +44,25 @@ bool is_as_made(Relation table)
     return as_made;
 }
 
-// A table that was altered, or that carries anything of the user's, is reached by SQL alone.
+// A table that was altered, or that carries anything of the user's, is reached by SQL alone, as its owner. So nothing of
+// theirs runs where it is reached without.
 bool needs_statement(Relation table)
 {
     const TupleConstr *constraints = table->rd_att->constr;
     return !is_as_made(table) || !pg::has_unique_index(table, by_attempt) || table->rd_rules != nullptr ||
            (table->trigdesc != nullptr && table->trigdesc->numtriggers > 0) ||
-           (constraints != nullptr && constraints->num_check > 1);
+           (constraints != nullptr && constraints->num_check > 1) || has_computed_index(table);
+}
+
+// Why what its owner has put on it may be denied something.
+const char *hint_of(Relation table)
+{
+    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+        if (table->trigdesc->triggers[i].tgdeferrable)
+            return "What is deferred on job_attempts can't fire in a verb, which runs it as the table's owner: make "
+                   "such"
+                   " triggers and constraints NOT DEFERRABLE, or SET CONSTRAINTS them IMMEDIATE.";
+    return nullptr;
 }
 
 // Open and looked at: until it is closed its columns stay as they are.
@@ -95,7 +108,7 @@ void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nulla
     };
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
         pg::SpiScope spi;
         pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
                 " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
@@ -120,7 +133,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
     const Attempts attempts(AccessShareLock);
     if (attempts.by_statement) {
         static constexpr Oid gives[] = {TEXTOID};
-        pg::AsOwner owner(RelationGetRelid(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
         const pg::Rows rows = pg::query("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
@@ -175,7 +188,7 @@ pg::Nullable as_json(const pg_uuid_t *job)
 {
     static constexpr Oid gives[] = {JSONBOID};
     const Attempts attempts(AccessShareLock);
-    pg::AsOwner owner(RelationGetRelid(attempts.table));
+    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)},
                                         {INT8OID, Int64GetDatum(first_in_json)},
@@ -190,7 +203,7 @@ void remove(const pg_uuid_t *job)
 {
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
         pg::run("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/excerpt.hpp"
+#include "pg/extension_function.hpp"
 #include "pg/plan.hpp"
 
 namespace store::cron {
@@ -38,6 +39,16 @@ void require_usage(const char *schema, const char *hint)
     if (!OidIsValid(oid) || !pg::may_use_schema(oid, GetUserId()))
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for schema %s", schema),
                         errhint(hint, quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
+// A schedule is a text in it.
+void require_language()
+{
+    const Oid oid = get_language_oid("jobs_ext", true);
+    if (!OidIsValid(oid) || !pg::may_use_language(oid, GetUserId()))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for language jobs_ext"),
+                        errhint("grant usage on language jobs_ext to %s",
+                                quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 // pg_cron opens a session of the role that made the schedule.
@@ -102,7 +113,7 @@ void require_usable()
 
 void require_runnable()
 {
-    require_usage("jobs_ext", "grant usage on schema jobs_ext to %s");
+    require_language();
     require_login();
 }
 
@@ -135,6 +146,17 @@ std::optional<TimestampTz> next_run(const logic::Cron &cron, TimestampTz after)
     return std::nullopt;
 }
 
+namespace {
+
+Oid function_of_cron(const char *name, std::span<const Oid> arguments)
+{
+    const Oid function = pg::extension_function({"pg_cron", "cron", name, arguments});
+    pg::require_execute(function);
+    return function;
+}
+
+} // namespace
+
 std::int64_t schedule(Datum job_name, Datum schedule, Datum command, Datum begins)
 {
     pg::SpiScope spi;
@@ -142,16 +164,12 @@ std::int64_t schedule(Datum job_name, Datum schedule, Datum command, Datum begin
     if (pg::run("select 1 from cron.job where jobname::pg_catalog.text operator(pg_catalog.=) $1"
                 " and username operator(pg_catalog.=) current_user and not pg_catalog.starts_with(command, $2)",
                 ours) > 0)
-        ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-                        errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", pg::text_excerpt(job_name)),
-                        errhint("Choose another name, or remove that job with cron.unschedule().")));
-    const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, schedule}, {TEXTOID, command}};
-    static constexpr Oid gives[] = {INT8OID};
-    const pg::Rows rows = pg::query("select cron.schedule($1, $2, $3)", parameters, gives);
-    const pg::Nullable number = rows.count() == 1 ? rows.get(0, 0) : pg::Nullable();
-    if (!number)
-        elog(ERROR, "pg_cron did not say what it scheduled");
-    return DatumGetInt64(number.value);
+        ereport(ERROR,
+                (errcode(ERRCODE_DUPLICATE_OBJECT),
+                 errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", TextDatumGetCString(job_name)),
+                 errhint("Choose another name, or remove that job with cron.unschedule().")));
+    static constexpr Oid arguments[] = {TEXTOID, TEXTOID, TEXTOID};
+    return DatumGetInt64(OidFunctionCall3(function_of_cron("schedule", arguments), job_name, schedule, command));
 }
 
 bool unschedule(Datum job_name, Datum begins)
@@ -159,10 +177,18 @@ bool unschedule(Datum job_name, Datum begins)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, begins}};
     // By number: the function by name takes another type from 1.5 on. A superuser sees the jobs of others here.
-    return pg::run("select cron.unschedule(jobid) from cron.job where jobname::pg_catalog.text"
-                   " operator(pg_catalog.=) $1 and username operator(pg_catalog.=) current_user"
-                   " and pg_catalog.starts_with(command, $2)",
-                   parameters) > 0;
+    const std::uint64_t jobs = pg::run("select jobid from cron.job where jobname::pg_catalog.text"
+                                       " operator(pg_catalog.=) $1 and username operator(pg_catalog.=) current_user"
+                                       " and pg_catalog.starts_with(command, $2)",
+                                       parameters);
+    static constexpr Oid arguments[] = {INT8OID};
+    SPITupleTable *found = SPI_tuptable; // the function may use SPI as well
+    for (std::uint64_t i = 0; i < jobs; ++i) {
+        bool null;
+        OidFunctionCall1(function_of_cron("unschedule", arguments),
+                         SPI_getbinval(found->vals[i], found->tupdesc, 1, &null));
+    }
+    return jobs > 0;
 }
 
 } // namespace store::cron

@@ -50,6 +50,20 @@ bool has_late_index(Relation table)
     return found;
 }
 
+bool has_computed_index(Relation table)
+{
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        found = found || !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+                !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    }
+    list_free(indexes);
+    return found;
+}
+
 namespace {
 
 // Whether a column of ours asks more than when it was made: NOT NULL, or another length.

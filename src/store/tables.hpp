@@ -59,6 +59,9 @@ bool trigger_of_theirs(Relation table, Operation operation);
 // An exclusion constraint, or a unique one that is checked later by a trigger.
 bool has_late_index(Relation table);
 
+// An expression or predicate, which Postgres runs where the table is written, as whoever writes.
+bool has_computed_index(Relation table);
+
 // What of the user's stands on `jobs`, whose columns are known: fills in the members `…in_the_way`, referencing, referenced.
 void find_in_the_way(Relation jobs, Tables &result);
 

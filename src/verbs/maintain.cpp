@@ -6,6 +6,7 @@
 
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
+#include "pg/plan.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
 #include "store/owner.hpp"

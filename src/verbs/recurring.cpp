@@ -14,7 +14,7 @@ namespace verbs {
 namespace {
 
 constexpr char cron_prefix[] = "jobs_ext: ";
-constexpr char cron_command_end[] = "$jobs_ext$::pg_catalog.jsonb)";
+constexpr char cron_command_end[] = "$jobs_ext$";
 
 // pg_cron before 1.5 keeps names in a column of type name, and would cut a longer one without a word.
 constexpr std::size_t longest_name = NAMEDATALEN - 1 - (sizeof(cron_prefix) - 1);
@@ -152,10 +152,12 @@ std::optional<Definition> read_cron_command(Datum command)
         return std::nullopt;
     const char *json = pnstrdup(whole.data() + before, whole.size() - before - after);
     Definition definition;
-    if (pg::attempt([&] { definition = read_definition(DatumGetJsonbP(parse_json(json))); }) != nullptr)
+    if (pg::attempt([&] { definition = parse_definition(json); }) != nullptr)
         return std::nullopt;
     return definition;
 }
+
+Definition parse_definition(const char *json) { return read_definition(DatumGetJsonbP(parse_json(json))); }
 
 Definition read_definition(Jsonb *definition)
 {

@@ -32,10 +32,12 @@ Datum cron_name(Datum name);
 Datum cron_command(const Definition &definition);
 // What the command was made of; nothing, if it is not ours or was altered so that it cannot be read.
 std::optional<Definition> read_cron_command(Datum command);
-// 22023 for what is no definition.
+// 22023 for what is no definition, 22P02 for what is no JSON.
+Definition parse_definition(const char *json);
 Definition read_definition(Jsonb *definition);
 
-// Of every command of ours, and of no other.
-inline constexpr char cron_command_begin[] = "select jobs_ext.run_schedule($jobs_ext$";
+// Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of ours: see
+// 45_scheduling.sql.
+inline constexpr char cron_command_begin[] = "do language jobs_ext $jobs_ext$";
 
 } // namespace verbs

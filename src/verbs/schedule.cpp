@@ -113,12 +113,13 @@ JOBS_FUNCTION(job_unschedule)
     return BoolGetDatum(there);
 }
 
-JOBS_FUNCTION(run_schedule)
-{
-    const Datum given = require(pg::argument(fcinfo, 0), "definition");
+namespace {
 
+// The job's id; null when the run was left out.
+pg::Nullable run(const Definition &definition)
+{
     pg::StatementScope scope("jobs_ext.run_schedule()");
-    const Recurring schedule = recurring(read_definition(DatumGetJsonbP(given)));
+    const Recurring schedule = recurring(definition);
     Jobs jobs = Jobs::open();
     require_may_insert(jobs);
     Schedules memory(jobs.tables().schedules, RowExclusiveLock);
@@ -126,8 +127,7 @@ JOBS_FUNCTION(run_schedule)
     jobs.renew_snapshot();
     if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {
         memory.count_skipped();
-        fcinfo->isnull = true;
-        return Datum{0};
+        return {};
     }
     Row row = make_run(jobs, schedule);
     jobs.insert(row, false);
@@ -135,6 +135,30 @@ JOBS_FUNCTION(run_schedule)
     memory.require_unchanged(GetUserId(), schedule.name);
     memory.set_job(row.id(), *row.time(Column::created_at));
     return UUIDPGetDatum(row.id());
+}
+
+} // namespace
+
+JOBS_FUNCTION(run_schedule)
+{
+    const Datum given = require(pg::argument(fcinfo, 0), "definition");
+    const pg::Nullable job = run(read_definition(DatumGetJsonbP(given)));
+    fcinfo->isnull = job.null;
+    return job.value;
+}
+
+// DO LANGUAGE jobs_ext: what pg_cron runs.
+JOBS_FUNCTION(run_inline)
+{
+    auto block = reinterpret_cast<InlineCodeBlock *>(PG_GETARG_POINTER(0));
+    run(parse_definition(block->source_text));
+    return Datum{0};
+}
+
+JOBS_FUNCTION(language_handler)
+{
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("there are no functions in the language jobs_ext"),
+                    errdetail("It is for DO, by which pg_cron runs what job_schedule() has scheduled.")));
 }
 
 } // namespace verbs

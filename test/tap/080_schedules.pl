@@ -152,7 +152,7 @@ $sql->("select job_schedule('altered', '0 0 30 2 *', 'import-csv')");
 is($sql->("select next_run_at is null from jobs_schedules where name = 'altered'"), 't', 'a schedule that never comes');
 for my $command ('{"name": "altered", "job_type": ', '[1]', '{"name": "altered", "colour": 1}')
 {
-	$sql->("update cron.job set command = 'select jobs_ext.run_schedule(\$jobs_ext\$$command\$jobs_ext\$::pg_catalog.jsonb)' where jobname = 'jobs_ext: altered'");
+	$sql->("update cron.job set command = 'do language jobs_ext \$jobs_ext\$$command\$jobs_ext\$' where jobname = 'jobs_ext: altered'");
 	is($sql->("select count(*), count(name) from jobs_schedules"), '6|5', "a command that cannot be read: $command");
 }
 $sql->("update cron.job set command = 'select 1' where jobname = 'jobs_ext: altered'");
@@ -193,7 +193,7 @@ SQL
 {"schedule": "tick"}|queued|5|{"cost": "$1"}
 EXPECTED
 is($sql->(<<"SQL"), "tick|t|succeeded|t|t|0|t", 'the view shows the last and the next run');
-select s.name, s.last_run_at between '$since' and now(), s.last_status, s.last_message ~ '1', s.last_job = j.id, s.skipped,
+select s.name, s.last_run_at between '$since' and now(), s.last_status, s.last_message ~ 'DO', s.last_job = j.id, s.skipped,
        s.next_run_at = date_trunc('minute', now()) + interval '1 minute'
 from jobs_schedules s join jobs j on j.metadata ->> 'schedule' = s.name where s.name = 'tick' and s.username = 'planner'
 SQL
@@ -237,6 +237,31 @@ $sql->('alter role planner nologin');
 is($sql->("set role planner; select job_unschedule('piles'), job_unschedule('tick')"), 't|t', 'unscheduled without LOGIN');
 is($sql->("select string_agg(name, ' ') from jobs_schedules"), 'tick', 'what is left');
 in_step($node, 'postgres', 'in step');
+
+# Schedules outlive the extension, inert: whatever others then put in its place, none of it is called.
+my $command = $sql->("select command from cron.job where jobname = 'jobs_ext: tick'");
+$sql->(<<'SQL');
+create role mallory login;
+create table ran (who text);
+grant insert on ran to mallory;
+grant create on database postgres to mallory;
+drop extension jobs_ext cascade;
+alter schema jobs_ext rename to what_is_left;
+SQL
+$node->safe_psql('postgres', <<'SQL', extra_params => [ '-U', 'mallory' ]);
+create schema jobs_ext;
+grant usage on schema jobs_ext to public;
+create function jobs_ext.note() returns void language sql as 'insert into public.ran values (current_user)';
+create function jobs_ext.run_schedule(definition jsonb) returns uuid language plpgsql immutable as 'begin perform jobs_ext.note(); return null; end';
+SQL
+like(refusal('postgres', $command), qr/^42704: language "jobs_ext" does not exist \| Use CREATE EXTENSION to load the language/, 'without the extension a schedule is an error');
+is($sql->('select count(*) from ran'), '0', '… and nobody else\'s function is called');
+like(refusal('postgres', 'set role mallory', 'create trusted language jobs_ext handler plpgsql_call_handler'), qr/^42501: /, 'nor can anybody make that language');
+$sql->('drop schema jobs_ext cascade; alter schema what_is_left rename to jobs_ext; create extension jobs_ext');
+is($sql->("$command; select count(*) from jobs where metadata ->> 'schedule' = 'tick' and job_type = 'bulk-update'"), '1', 'with the extension it runs again');
+like(refusal('postgres', 'set role mallory', $command), qr/^42501: permission denied for language jobs_ext/, '… as whoever has been granted it');
+like(refusal('postgres', 'do language jobs_ext \'[1]\''), qr/^22023: definition must be a JSON object/, 'another text');
+like(refusal('postgres', 'create function f() returns void language jobs_ext as \'\''), qr/^0A000: there are no functions in the language jobs_ext/, 'a function in that language');
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 done_testing();

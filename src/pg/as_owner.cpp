@@ -1,0 +1,123 @@
+#include "pg/as_owner.hpp"
+
+#include "pg/lock.hpp"
+#include "pg/scope.hpp"
+
+namespace pg {
+
+namespace {
+
+constexpr char path[] = "pg_catalog, pg_temp";
+constexpr int confined = SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION;
+
+Oid owner_of(Oid table)
+{
+    // It can't change hands from here on: else a trigger of the next owner's would run as this one.
+    lock_table(table, AccessShareLock);
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+    if (!HeapTupleIsValid(tuple))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist any more", table)));
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
+// Of a relation or type; InvalidOid for anything else. Nothing but those is looked for in pg_temp without its name.
+Oid owner_of_object(Oid catalog, Oid object)
+{
+    Oid owner = InvalidOid;
+    if (catalog == RelationRelationId) {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(object));
+        if (HeapTupleIsValid(tuple)) {
+            owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+            ReleaseSysCache(tuple);
+        }
+    } else if (catalog == TypeRelationId) {
+        HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object));
+        if (HeapTupleIsValid(tuple)) {
+            owner = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typowner;
+            ReleaseSysCache(tuple);
+        }
+    }
+    return owner;
+}
+
+void refuse(Oid catalog, Oid object, Oid stranger, Oid owner)
+{
+    const char *name = catalog == RelationRelationId ? get_rel_name(object) : format_type_be(object);
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("nothing can run as \"%s\" in a session that holds temporary objects of \"%s\"",
+                           GetUserNameFromId(owner, false), GetUserNameFromId(stranger, false)),
+                    errdetail("\"%s\" could stand in for what a trigger names.", name != nullptr ? name : "(dropped)"),
+                    errhint("Drop what is temporary (discard temp), or call from another session.")));
+}
+
+// A temporary object depends on its schema, so these are the objects that depend on the session's.
+void require_no_temporary_objects(Oid owner)
+{
+    Oid schema, toast_schema;
+    GetTempNamespaceState(&schema, &toast_schema);
+    if (!OidIsValid(schema))
+        return;
+    OpenRelation catalog(table_open(DependRelationId, AccessShareLock), AccessShareLock);
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(NamespaceRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+    SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, keys);
+    for (HeapTuple tuple; HeapTupleIsValid(tuple = systable_getnext(scan));) {
+        auto depends = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+        const Oid stranger = owner_of_object(depends->classid, depends->objid);
+        if (OidIsValid(stranger) && stranger != owner && !superuser_arg(stranger))
+            refuse(depends->classid, depends->objid, stranger, owner);
+    }
+    systable_endscan(scan);
+}
+
+bool is_confined_already(Oid role, int context, Oid owner)
+{
+    return role == owner && (context & confined) == confined && std::strcmp(namespace_search_path, path) == 0;
+}
+
+} // namespace
+
+AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_denied_(hint_if_denied)
+{
+    const Oid owner = owner_of(table);
+    GetUserIdAndSecContext(&role_, &context_);
+    require_no_temporary_objects(owner);
+    in_errors_.callback = explain;
+    in_errors_.arg = this;
+    in_errors_.previous = error_context_stack;
+    error_context_stack = &in_errors_;
+    if (is_confined_already(role_, context_, owner))
+        return;
+    SetUserIdAndSecContext(owner, context_ | confined);
+    settings_ = NewGUCNestLevel();
+    set("search_path", path);
+    set("row_security", "on");
+}
+
+AsOwner::~AsOwner()
+{
+    error_context_stack = in_errors_.previous;
+    if (settings_ == 0)
+        return;
+    AtEOXact_GUC(false, settings_);
+    SetUserIdAndSecContext(role_, context_);
+}
+
+void AsOwner::set(const char *setting, const char *value)
+{
+    (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void AsOwner::explain(void *self)
+{
+    const char *hint = static_cast<AsOwner *>(self)->hint_if_denied_;
+    if (hint != nullptr && geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+        errhint("%s", hint);
+}
+
+} // namespace pg
