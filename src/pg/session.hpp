@@ -11,7 +11,7 @@ namespace pg {
 //   What a transaction may leave        Why it does not stay
 //   advisory locks of the session       let go here
 //   currval, lastval                    forgotten here
-//   SET, set_config(…, false)           undone at the end of AsConfinedOwner's scope, or by the abort
+//   SET, set_config(…, false)           undone at the end of AsOwner's scope, or by the abort
 //   SET ROLE, SESSION AUTHORIZATION     42501 in a security-restricted operation
 //   temporary tables, PREPARE, LISTEN,  42501 there as well
 //   DISCARD, cursors WITH HOLD
