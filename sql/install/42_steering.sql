@@ -70,7 +70,7 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
 'Creates a job type or changes its settings.
 
-Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
+Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one, 1000 at most. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 
