@@ -1,9 +1,3 @@
--- Not in a view's own query: the columns of job_types stay its owner's to alter.
-create function jobs_ext.paused_types() returns setof text
-language sql stable set search_path = pg_catalog, pg_temp
-as $$ select t.job_type::pg_catalog.text from public.job_types t where t.paused $$;
-comment on function jobs_ext.paused_types() is 'The types of which nothing is claimed. For the view jobs_queue_status.';
-
 -- security_invoker: whoever looks sees the rows that row level security shows to them, not to the owner of the view.
 -- status::text, since a varchar in a list comes back from a dump in other words.
 create function jobs_ext.install_views() returns void
@@ -20,7 +14,9 @@ begin
       round(avg(extract(epoch from j.finished_at - j.started_at)) filter (where isfinite(j.finished_at) and isfinite(j.started_at)), 2) as avg_duration_seconds,
       min(j.created_at) as oldest_job,
       count(*) filter (where j.status::text in ('pending', 'queued') and j.run_at <= statement_timestamp()
-                             and not j.job_type::text = any (array(select jobs_ext.paused_types()))) as due_count,
+                             and not j.job_type::text = any (array(
+                               -- The whole row: its columns stay its owner's to alter.
+                               select to_jsonb(t) ->> 'job_type' from public.job_types t where to_jsonb(t) ->> 'paused' = 'true'))) as due_count,
       min(j.run_at) filter (where j.status::text in ('pending', 'queued')) as next_run_at
     from public.jobs j
     where j.finished_at is null or j.finished_at > statement_timestamp() - interval '24 hours'
