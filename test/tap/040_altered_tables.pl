@@ -394,7 +394,7 @@ try_alteration('NOT NULL of job_types dropped',
 try_alteration('column added to job_types', 'alter table job_types add column mine text', \@right);
 try_alteration('primary key of job_types dropped', 'alter table job_types drop constraint job_types_pkey', \@right);
 try_alteration('job_types emptied', 'truncate job_types', [ '22023', ($fine) x 4 ]);
-try_alteration('job_types dropped', 'drop table job_types', [ '42P01', '42P01', $fine, '42P01', $fine ], undo => 'select jobs_ext.install()');
+try_alteration('job_types dropped', 'drop table job_types cascade', [ '42P01', '42P01', $fine, '42P01', $fine ], undo => 'select jobs_ext.install()');
 try_alteration('job_types a view',
 	'alter table job_types rename to types2; create view job_types as table types2', \@types_altered,
 	undo => 'drop view job_types; alter table types2 rename to job_types');
