@@ -33,23 +33,42 @@ const char *detail(const char *reason, const Row *job)
 }
 
 // Where the archive is missing or can't be used, it holds nothing: whoever asked learns that there is no such job.
-bool in_archive(const char *statement, pg::Parameter parameter)
+enum class Archived { no, yes, unknown };
+
+// Unknown: the archive can't be used as it is. That is no error here, since in a list it concerns one element.
+Archived look_in_archive(const char *statement, pg::Parameter parameter)
 {
     if (!store::find_table(store::ApiTable::jobs_archive))
-        return false;
-    // One that can't be used is an error: it may hold the job.
-    const pg::OpenRelation archive = store::open_table(store::ApiTable::jobs_archive, AccessShareLock);
+        return Archived::no;
+    const pg::OpenRelation archive = store::open_if_usable(store::ApiTable::jobs_archive, AccessShareLock);
+    if (!archive)
+        return Archived::unknown;
     if (pg_class_aclcheck(RelationGetRelid(archive), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-        return false;
+        return Archived::no;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {parameter};
-    return pg::run(statement, parameters, 1) > 0;
+    return pg::run(statement, parameters, 1) > 0 ? Archived::yes : Archived::no;
 }
 
-bool in_archive(const pg_uuid_t *id)
+// 42804: it may be there.
+Refusal cannot_say(const char *which)
 {
-    return in_archive("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1 limit 1",
-                      {UUIDOID, UUIDPGetDatum(id)});
+    return {ERRCODE_DATATYPE_MISMATCH,
+            psprintf("job %s is not in jobs, and table \"jobs_archive\" was altered so that it cannot be used", which),
+            nullptr, "job_get() says what is wrong with the table."};
+}
+
+Refusal not_in_jobs(const char *which, Archived archive)
+{
+    switch (archive) {
+    case Archived::no:
+        break;
+    case Archived::yes:
+        return archived(which);
+    case Archived::unknown:
+        return cannot_say(which);
+    }
+    return no_such_job(which);
 }
 
 } // namespace
@@ -126,17 +145,18 @@ void raise(const Refusal &refusal)
 
 Refusal missing(const pg_uuid_t *id)
 {
-    const char *which = store::to_text(id);
-    return in_archive(id) ? archived(which) : no_such_job(which);
+    return not_in_jobs(store::to_text(id),
+                       look_in_archive("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1 limit 1",
+                                       {UUIDOID, UUIDPGetDatum(id)}));
 }
 
 Refusal missing_key(const text *job_id)
 {
     const Datum key = PointerGetDatum(job_id);
-    const char *which = pg::text_excerpt(key);
-    const bool there = in_archive("select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
-                                  {VARCHAROID, key});
-    return there ? archived(which) : no_such_job(which);
+    return not_in_jobs(
+        pg::text_excerpt(key),
+        look_in_archive("select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
+                        {VARCHAROID, key}));
 }
 
 } // namespace verbs

@@ -28,7 +28,7 @@ std::optional<Refusal> too_large(const store::Row &row);
 
 [[noreturn]] void raise(const Refusal &refusal);
 
-// PT404, or PT409 when the job went to the archive and the caller may know.
+// PT404, or PT409 when the job went to the archive and the caller may know; 42804 when the archive cannot be asked.
 Refusal missing(const pg_uuid_t *id);
 Refusal missing_key(const text *job_id);
 

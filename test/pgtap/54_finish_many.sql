@@ -126,6 +126,17 @@ select is((select count(*) from thousand t join jobs j using (id) where j.result
           'a thousand: each completed one has its own result');
 select tests.in_step('a thousand: the private tables followed');
 
+-- What is not in jobs may be in an archive that can't be used: that concerns one element.
+select job_enqueue('beta', job_id => 'beside') \g /dev/null
+create temp table beside as select c.id, c.lease_id from job_claim('{beta}') c where c.job_id = 'beside';
+alter table jobs_archive rename column worker to other;
+select results_eq(
+  $$ select f.sqlstate, f.status from beside b, job_finish_many(jsonb_build_array(
+       jsonb_build_object('id', gen_random_uuid(), 'lease_id', gen_random_uuid(), 'complete', null),
+       jsonb_build_object('id', b.id, 'lease_id', b.lease_id, 'complete', null))) f $$,
+  $$ values ('42804', null), (null, 'completed') $$, 'an archive that was altered keeps nobody else from completing');
+alter table jobs_archive rename column other to worker;
+
 -- None.
 select is(tests.answers('[]'), '', 'none at all');
 

@@ -12,7 +12,6 @@ export class Ledger {
   recent = [];               // the ids of the last 2 000 and more
   era = 0;                   // rises with each crash: a claim is not flushed, so that a crash may undo it
 
-  archiveIsAway = false;     // jobs_archive is altered so that it cannot be used
 
   constructor(path) {
     this.#file = createWriteStream(path, { flags: 'a' });

@@ -26,8 +26,7 @@ export class Verbs {
     ]);
   }
 
-  // A snapshot may be older than the job, or than an ALTER TABLE that wrote the table anew: to such a one it looks empty. And an
-  // archive that cannot be used counts as empty, where a verb looks for what it did not find in jobs.
+  // A snapshot may be older than the job, or than an ALTER TABLE that wrote the table anew: to such a one it looks empty.
   isAllowed(code) {
     return ALLOWED.has(code) || (code === 'PT404' && this.snapshotStays);
   }
