@@ -18,13 +18,13 @@ int archive_keep = -1;
 bool async_claim = true;
 bool auto_register_types = false;
 bool force_statement_path = false;
+bool restoring = false;
 int longest_piece = 30 * 1000;
 int stalled_after = 600 * 1000;
 bool preloaded = false;
 
 namespace {
 
-bool restoring = false; // read by the install script
 bool test_mode = false;
 char *now_text = nullptr;
 TimestampTz fixed_now = DT_NOEND; // none: the clock runs

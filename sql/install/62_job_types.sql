@@ -21,7 +21,7 @@ begin
     paused boolean not null default false,
 
     constraint check_job_type check (job_type <> ''),
-    constraint check_max_retries check (max_retries >= 0),
+    constraint check_max_retries check (max_retries between 0 and 1000),
     constraint check_backoff check (backoff in ('exponential', 'linear', 'fixed')),
     constraint check_retry_delay_ms check (retry_delay_ms >= 0),
     constraint check_retry_delay_max check (retry_delay_max >= '0'),

@@ -57,13 +57,12 @@ void require_checked(List *unchecked)
 OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
 {
     List *indexes = RelationGetIndexList(table);
-    const Oid primary = table->rd_pkindex; // most often it is that one
-    if (OidIsValid(primary))
-        indexes = lcons_oid(primary, indexes);
+    if (OidIsValid(table->rd_pkindex)) // most often it is that one
+        indexes = lcons_oid(table->rd_pkindex, indexes);
     OpenRelation found;
     ListCell *cell;
     foreach (cell, indexes) {
-        if (lfirst_oid(cell) != primary && !may_keep_unique(lfirst_oid(cell), key))
+        if (!may_keep_unique(lfirst_oid(cell), key))
             continue;
         OpenRelation index(lfirst_oid(cell), lock);
         if (may_be_read_by(index, key)) {

@@ -226,9 +226,11 @@ void ensure_built()
     if (tables().queue_built)
         return;
     // Somebody else may be at it: look again once nobody can be.
-    const pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
+    pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     forget_tables();
-    if (!tables().queue_built)
+    if (tables().queue_built)
+        jobs.unlock_when_closed(ShareRowExclusiveLock); // a claim that finds no job sleeps after this
+    else
         rebuild();
 }
 

@@ -48,8 +48,11 @@ const char *wrong_storage(Relation table, const ColumnDefinition &wanted)
 
 const char *wrong_kind(Relation table)
 {
+    // The flag stays when the last child has gone, until an ANALYZE.
+    const bool has_children =
+        table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL;
     const bool ordinary = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
-                          !table->rd_rel->relhassubclass;
+                          !has_children;
     return ordinary ? nullptr : "It is not an ordinary table.";
 }
 

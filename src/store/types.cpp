@@ -138,7 +138,7 @@ public:
         copy_name(backoff, required(slot, "backoff"));
         type.backoff = logic::parse_backoff(backoff).value_or(logic::Backoff::exponential);
         // As with spans below: what a job takes from its type must not break a check of `jobs`.
-        type.max_retries = std::max(DatumGetInt32(required(slot, "max_retries")), 0);
+        type.max_retries = std::clamp(DatumGetInt32(required(slot, "max_retries")), 0, most_retries);
         type.retry_delay_ms = std::max(DatumGetInt32(required(slot, "retry_delay_ms")), 0);
         type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"));
         type.lease = optional_span(column(slot, "lease"));
@@ -307,6 +307,8 @@ Type require(std::string_view name)
         unknown(name);
     return *type;
 }
+
+void load() { load_types(); }
 
 void each(void (*each)(const Type &, void *), void *argument)
 {

@@ -8,6 +8,9 @@ namespace store {
 
 using Microseconds = std::int64_t;
 
+// Of a job or type: one that fails at once for ever would take every claim.
+constexpr int most_retries = 1000;
+
 constexpr int type_name_bytes = 50 * MAX_MULTIBYTE_CHAR_LEN + 1;
 
 struct Type {
@@ -32,6 +35,9 @@ Type settings_of(std::string_view name);
 
 // 22023 with the nearest names for a type that is not registered, unless new types register themselves.
 Type require(std::string_view name);
+
+// Reads them all, if they have changed: whoever calls it first meets what is wrong with the table, 42804 or 23502.
+void load();
 
 // Calls `each` with the settings of every registered type.
 void each(void (*each)(const Type &, void *), void *argument);

@@ -8,7 +8,7 @@
 namespace verbs {
 
 constexpr int longest_worker = 200; // characters
-constexpr int most_retries = 1000;  // of a job or type: one that fails at once for ever would take every claim
+using store::most_retries;
 
 // 22023 when the argument is null.
 Datum require(pg::Nullable value, const char *argument);

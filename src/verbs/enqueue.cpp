@@ -6,6 +6,7 @@
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "store/statement.hpp"
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "verbs/answer.hpp"
@@ -70,7 +71,8 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 // user's kept the row from being written, which is 09000. Null: it is written; else why the key is taken.
 ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 {
-    return pg::attempt([&] { jobs.insert(row, false); },
+    // Never straight to the table, be that possible by now: what that would open has to outlive the subtransaction.
+    return pg::attempt([&] { (void)store::statement::insert(jobs.current(), row, false); },
                        [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
 }
 

@@ -190,6 +190,7 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
         select.run(sink);
         return Datum{0};
     }
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
     Walker walker(tables, walk, {});
     pg::RowMemory memory;
     for (;;) {
@@ -223,6 +224,7 @@ struct Filter {
 // The failed jobs stand by time of creation: chunk after chunk, until the page is full.
 void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
 {
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
     Walker walker(tables, Walk::failed, filter.before);
     pg::RowMemory memory;
     std::int64_t to_skip = filter.skip_rows;

@@ -227,6 +227,8 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         for (const Oid table : store::written_with_jobs(jobs.tables()))
             pg::lock_table(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
+        (void)store::open_table(store::ApiTable::job_types, AccessShareLock);
+        store::types::load();
         work.find(jobs, skip, now, pace, candidates);
     }
     counts.more = candidates.full();
@@ -364,6 +366,7 @@ JOBS_FUNCTION(job_maintain)
         pg::StatementScope scope("job_maintain()");
         const store::Jobs jobs = store::Jobs::open(); // 42804 is the caller's to know
         require_claim(jobs.tables());
+        const store::AsOwnerOfJobs owner; // 42501 where nothing may run as the owner here
     }
     // What that brings to light is the caller's own.
     pg::set_constraints_immediate();

@@ -243,7 +243,7 @@ struct Update {
     Row before, asked;
     bool names_status; // in its SET list
     bool owner;
-    std::int32_t most_retries; // that this caller may give it
+    std::int32_t most_retries; // that this caller may give a job of the type that it will have
     TimestampTz now;
 };
 
@@ -272,7 +272,7 @@ Row guard(const Update &update)
         request_cancel(after, from, update.now);
     if (!equal(before, after, Column::job_type))
         store::types::require(after.text(Column::job_type));
-    if (!update.owner && !equal(before, after, Column::max_retries))
+    if (!update.owner && !(equal(before, after, Column::max_retries) && equal(before, after, Column::job_type)))
         check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
     if (!equal(before, after, Column::worker))
         check_length(after.get(Column::worker), longest_worker, "worker");
@@ -288,6 +288,18 @@ bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_RE
     ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                     errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
                            store::columns[store::index(column)].name)));
+}
+
+// As jobs_ext.restoring() has it: row_security is off in the script of pg_dump.
+bool is_restore() { return settings::restoring || !row_security; }
+
+// What the owner inserts is kept as given, but for words that nobody knows. A restore may bring jobs of types that are gone.
+void check_of_owner(const Row &row)
+{
+    if (row.has(Column::status))
+        status_argument(row.text(Column::status));
+    if (row.has(Column::job_type) && !is_restore())
+        store::types::require(row.text(Column::job_type));
 }
 
 HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
@@ -307,8 +319,8 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
             if (!row.has(column))
                 refuse_null(column);
         stamp_new(tables, row, now);
-    } else if (row.has(Column::status)) {
-        status_argument(row.text(Column::status)); // what the owner inserts is kept as given, but for this
+    } else {
+        check_of_owner(row);
     }
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
@@ -342,7 +354,7 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     update.now = settings::now();
     update.most_retries =
         under_row_security(tables)
-            ? std::min(most_retries, store::types::settings_of(update.before.text(Column::job_type)).max_retries)
+            ? std::min(most_retries, store::types::settings_of(update.asked.text(Column::job_type)).max_retries)
             : most_retries;
     return with(tables, trigger->tg_newtuple, descriptor, guard(update));
 }

@@ -153,6 +153,9 @@ from (values
 -- The owner's rows are kept as given, also those of long ago; so are the owner's changes.
 reset role;
 alter table jobs owner to tests_dml_owner;
+alter table job_types owner to tests_dml_owner;
+alter table job_attempts owner to tests_dml_owner;
+alter table jobs_archive owner to tests_dml_owner;
 grant all on jobs to current_user;
 create temp table old_jobs as
 select ('dddddddd-0000-0000-0000-00000000000' || s.n)::uuid as id, 'old ' || s.state as job_id, 'forgotten-type' as job_type, s.state as status,
@@ -167,6 +170,8 @@ select ('dddddddd-0000-0000-0000-00000000000' || s.n)::uuid as id, 'old ' || s.s
 from unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) with ordinality as s (state, n);
 grant all on old_jobs to tests_dml_owner;
 set local role tests_dml_owner;
+select tests.refuses($$ insert into jobs (job_type) values ('forgotten-type') $$, '22023', 'unknown job type "forgotten-type"', 'an unknown type, by the owner too');
+set local row_security = off; -- as in a restore
 insert into jobs (id, job_id, job_type, status, input_payload, result, error_message, retries, max_retries, attempt, created_at, updated_at, started_at,
                   completed_at, finished_at, lease_id, lease_expires_at, worker, run_at, priority, expires_at) select * from old_jobs;
 select results_eq(
@@ -180,6 +185,7 @@ select results_eq(
   $$ select j.created_at, j.attempt, j.retries, j.worker, j.started_at, j.lease_expires_at, j.heartbeat_at from jobs j where j.job_id like 'old %' order by j.id $$,
   $$ select '2009-01-01 00:00+00'::timestamptz, 8, 0, 'renamed', o.started_at - interval '1 day', o.lease_expires_at + interval '1 year', '2013-01-01 00:00+00'::timestamptz
      from old_jobs o order by o.id $$, 'and what the owner changes in them');
+set local row_security = on;
 select tests.in_step('the queue follows the owner');
 select tests.refuses(format('insert into jobs (job_type, status%s) values (%L, %L%s)', v.col, 'bulk-update', v.status, v.value), '23514', '%' || v.name || '%',
                      format('the owner cannot insert a job that is %s%s%s', v.status, v.col, v.value))

@@ -161,7 +161,7 @@ select results_eq(
 create temp table set_before as select * from job_types where job_type = 'new type';
 select results_eq($$ select t.* from job_type_set('new type') t $$, $$ select * from set_before $$, 'nothing said, nothing changed');
 create temp table setting as select * from (values
-  ('description', $$'other'$$), ('job_category', $$'other'$$), ('max_retries', '2147483647'), ('backoff', $$'fixed'$$), ('retry_delay_ms', '2147483647'),
+  ('description', $$'other'$$), ('job_category', $$'other'$$), ('max_retries', '1000'), ('backoff', $$'fixed'$$), ('retry_delay_ms', '2147483647'),
   ('retry_delay_max', $$'1 year'$$), ('lease', $$'1 hour'$$), ('timeout', $$'2 hours'$$), ('keep_completed', $$'3 days'$$), ('keep_failed', $$'0'$$), ('paused', 'false')) v (name, value);
 select set_eq('select name::text from setting',
               $$ select attname::text from pg_attribute where attrelid = 'job_type_settings'::regclass and attnum > 1 $$, 'this test knows all settings');

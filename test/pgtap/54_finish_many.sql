@@ -3,7 +3,7 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(53);
+select plan(54);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 
@@ -127,8 +127,8 @@ select is((select count(*) from thousand t join jobs j using (id) where j.result
 select tests.in_step('a thousand: the private tables followed');
 
 -- What is not in jobs may be in an archive that can't be used: that concerns one element.
-select job_enqueue('beta', job_id => 'beside') \g /dev/null
-create temp table beside as select c.id, c.lease_id from job_claim('{beta}') c where c.job_id = 'beside';
+select job_enqueue('beta', job_id => 'in the archive''s way', priority => 10) \g /dev/null
+create temp table beside as select c.id, c.lease_id from job_claim('{beta}') c;
 alter table jobs_archive rename column worker to other;
 select results_eq(
   $$ select f.sqlstate, f.status from beside b, job_finish_many(jsonb_build_array(

@@ -343,17 +343,19 @@ delete from jobs;
 --
 -- A type of extreme settings, which job_type_set() would refuse
 --
+alter table job_types drop constraint check_max_retries;
 insert into job_types (job_type, retry_delay_max, lease, timeout, retry_delay_ms, max_retries)
 values ('endless', '300 years', '300 years', '178000000 years', 2147483647, 2147483647);
 select throws_ok('select job_type_set(''endless'', retry_delay_max => ''300 years'')', '22023', null, 'job_type_set() refuses the like');
 select lives_ok(format('select job_enqueue(%L, job_id => %L)', t.job_type, 'of ' || t.job_type), 'beside a type of extreme settings: ' || t.job_type)
 from job_types t order by t.job_type = 'endless';
 select lives_ok($$insert into jobs (job_type) values ('endless'), ('alpha')$$, 'beside it, directly');
+select is((select array_agg(distinct max_retries) from jobs where job_type = 'endless' and job_id = 'of endless'), '{1000}', 'the ceiling of retries holds');
 select is((select count(*) from job_claim(max_jobs => 100)), (select count(*) from jobs), 'all are claimed');
 select ok(j.lease_expires_at between '2200-01-01' and '2400-01-01', 'its lease is long, not lost') from tests.job('of endless') j;
 select is((job_fail(tests.id('of endless'), tests.lease('of endless'), 'oops')).status, 'pending', 'job_fail() of the extreme type');
 -- As late as ever: further retries, as long as there are dates.
-update jobs set run_at = '2030-01-01 12:00+00', retries = 2000000000 where job_id = 'of endless';
+update jobs set run_at = '2030-01-01 12:00+00', retries = 2000000000, max_retries = 2147483647 where job_id = 'of endless';
 select is((job_fail(c.id, c.lease_id, 'again')).status, 'pending', 'its 2000000001st retry') from job_claim('{endless}') c;
 select ok(j.run_at > '2030-01-01 12:00+00' and isfinite(j.run_at) and j.retries = 2000000001, 'has a time') from tests.job('of endless') j;
 select is((job_fail(tests.id('of alpha'), tests.lease('of alpha'), 'oops')).status, 'pending', 'job_fail() of another type');

@@ -227,7 +227,7 @@ create function pg_temp.attack() returns trigger language plpgsql as $$ begin in
 create trigger attack before insert on pg_temp.audit for each row execute function pg_temp.attack();
 grant all on pg_temp.audit to public;
 select is(tests.fail('a'), '42501 | nothing can run as "tests_whose_owner" in a session that holds temporary objects of "tests_whose_worker" | Drop what is temporary (discard temp), or call from another session.', 'a temporary table of the caller''s');
-select is(tests.complaint('select job_maintain()') || (select coalesce(string_agg(who, ', '), '') from seen where place = 'attack'), tests.complaint('select job_maintain()'), '… nor for maintenance that he calls');
+select matches(tests.complaint('select job_maintain()'), '^42501 . nothing can run as "tests_whose_owner"', '… nor for maintenance that he calls');
 drop table pg_temp.audit;
 create domain pg_temp.audit as text check (value <> '');
 select matches(tests.fail('a'), '^42501', 'a temporary type');

@@ -166,6 +166,19 @@ subtest 'where waiting would be wrong' => sub {
 	is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"), '0', '… nor counted');
 };
 
+# Two wait for the lock under which the queue is built. The first builds it; the second finds it built, and no job.
+subtest 'asleep after the queue was built' => sub {
+	$sql->('alter table jobs disable trigger jobs_ext_after_row; alter table jobs enable always trigger jobs_ext_after_row');
+	my $writer = hold($node, 'postgres', 'lock table jobs in row exclusive mode');
+	my @claims = map { start_session($node, 'postgres', "select job_id from job_claim('{b}', wait => interval '40 s')") } 1 .. 2;
+	eventually($node, 'postgres', "select count(*) from pg_locks where relation = 'jobs'::regclass and mode = 'ShareRowExclusiveLock' and not granted", '2', 'both wait to build it');
+	let_go($writer);
+	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid in ($claims[0]{pid}, $claims[1]{pid}) and wait_event_type = 'Extension'", '1', 'one sleeps');
+	is($sql->("select count(*) from pg_locks where pid in ($claims[0]{pid}, $claims[1]{pid}) and relation = 'jobs'::regclass"), '0', '… without a lock on jobs');
+	is((sql_states($node, 'postgres', "set lock_timeout = '10 s'", "select job_enqueue('b', job_id => 'after the build')"))[1], '00000', '… so that others can enqueue');
+	is(join('', map { end_session($_) } @claims), 'after the build', '… and has the job');
+};
+
 in_step($node, 'postgres', 'the derived tables are in step');
 log_is_clean($node, 'the log is clean');
 done_testing();

@@ -142,9 +142,9 @@ subtest 'no progress is an error on record' => sub {
 	my $before = $status->("coalesce(last_error_at, '-infinity')");
 	my $from = -s $node->logfile;
 	my $holder = hold($node, 'postgres', q{select id from jobs where job_type = 'import-csv' for update});
-	eventually($node, 'postgres', "select last_error_sqlstate, last_error ~ '^no progress for \\d s: reaping leases, 1 jobs due' from jobs_ext.maintenance where database = 'postgres' and last_error_at > '$before'",
+	eventually($node, 'postgres', "select last_error_sqlstate, last_error ~ '^no progress for \\d+ s: reaping leases, 1 jobs due' from jobs_ext.maintenance where database = 'postgres' and last_error_at > '$before'",
 		'55000|t', 'of a job that somebody holds');
-	like(join("\n", log_lines($node, qr/no progress/, $from)), qr/WARNING:.* no progress for \d s: reaping leases/, '… in the log too');
+	like(join("\n", log_lines($node, qr/no progress/, $from)), qr/WARNING:.* no progress for \d+ s: reaping leases/, '… in the log too');
 	sleep 2;
 	cmp_ok(scalar(log_lines($node, qr/WARNING:.*no progress/, $from)), '<=', 3, '… once in a while');
 	let_go($holder);
@@ -154,7 +154,7 @@ subtest 'no progress is an error on record' => sub {
 	is($status->("last_error_at = '$before'"), 't', 'and nothing more is on record');
 
 	$holder = hold($node, 'postgres', 'lock table jobs');
-	eventually($node, 'postgres', "select last_error ~ '^no progress for \\d s: ' from jobs_ext.maintenance where database = 'postgres' and last_error_at > '$before'", 't', 'of a table that somebody has locked');
+	eventually($node, 'postgres', "select last_error ~ '^no progress for \\d+ s: ' from jobs_ext.maintenance where database = 'postgres' and last_error_at > '$before'", 't', 'of a table that somebody has locked');
 	let_go($holder);
 };
 log_is_clean($node, 'no internal error');
@@ -164,7 +164,7 @@ $node->stop;
 sub tenants
 {
 	my ($name, $workers, @databases) = @_;
-	my $tenants = new_node($name, %impatient, extension => 0, max_worker_processes => 2 + $workers, 'jobs_ext.longest_piece' => "'1s'",
+	my $tenants = new_node($name, %impatient, extension => 0, max_worker_processes => 2 + $workers, 'jobs_ext.longest_piece' => "'3s'",
 		'jobs_ext.maintenance_interval' => "'300ms'");
 	for my $database (@databases)
 	{
@@ -206,10 +206,10 @@ SQL
 	enqueue_and_lose($tenants, 'bad', 'culprit');
 	eventually($tenants, 'bad', "select state from jobs_ext.maintenance where database = 'bad'", 'reaping leases', 'its worker is stuck');
 	enqueue_and_lose($tenants, $_, 'innocent') for qw(bad good other);
-	is_reaped($tenants, $_, 'innocent', "$_: the others go on", 20) for qw(good other);
+	is_reaped($tenants, $_, 'innocent', "$_: the others go on", 60) for qw(good other);
 	eventually($tenants, 'bad', "select j.job_id, s.task, s.sqlstate, s.message ~ 'did not end', s.retry_at > now() + interval '5 min' from jobs_ext.jobs_set_aside s join jobs j on j.id = s.job",
 		'culprit|reap|57014|t|t', 'the job is set aside');
-	is_reaped($tenants, 'bad', 'innocent', 'and those behind it go on', 20);
+	is_reaped($tenants, 'bad', 'innocent', 'and those behind it go on', 60);
 	like(join("\n", log_lines($tenants, qr/is told to end/, $from)), qr/WARNING: .*the worker with PID \d+ for database \d+ is told to end/, 'the log says so');
 	is(scalar(log_lines($tenants, qr/is told to end/, $from)), 1, '… once');
 	is(status_of($tenants, 'bad', "last_error_sqlstate, last_error ~ 'did not end'"), '57014|t', 'the view too');
@@ -222,21 +222,23 @@ subtest 'code that reaches no interrupt' => sub {
 	my $library = $tenants->basedir . '/stuck.so';
 	my ($headers) = run_command([ 'pg_config', '--includedir-server' ]);
 	plan skip_all => 'no C compiler' if system("cc -shared -fPIC -I'$headers' -o '$library' '$FindBin::Bin/stuck.c' >'$library.log' 2>&1");
+	my $end = $tenants->basedir . '/end';
 	$tenants->safe_psql('bad', <<"SQL");
-create function public.stuck(int) returns void language c as '$library';
-create function public.is_stuck() returns trigger language plpgsql as 'begin perform public.stuck(20); return new; end';
+create function public.stuck(text) returns void language c as '$library';
+create function public.is_stuck() returns trigger language plpgsql as 'begin perform public.stuck(''$end''); return new; end';
 create trigger is_stuck before update on jobs for each row when (old.job_id = 'culprit' and new.status <> 'in_progress') execute function public.is_stuck();
 SQL
 	my $from = -s $tenants->logfile;
 	enqueue_and_lose($tenants, 'bad', 'culprit');
-	eventually($tenants, 'good', "select state from jobs_ext.maintenance where database = 'bad'", 'does not end, though it was told to', 'the view says that it does not end', 30);
+	eventually($tenants, 'good', "select state from jobs_ext.maintenance where database = 'bad'", 'does not end, though it was told to', 'the view says that it does not end', 60);
 	for my $database (qw(good other))
 	{
 		enqueue_and_lose($tenants, $database, 'innocent');
-		is_reaped($tenants, $database, 'innocent', "$database: the others share what remains", 10);
+		is_reaped($tenants, $database, 'innocent', "$database: the others share what remains", 60);
 	}
 	is(status_of($tenants, 'good', "state", 'bad'), 'does not end, though it was told to', 'meanwhile');
 	is(scalar(log_lines($tenants, qr/WARNING: .* does not end, though it was told to/, $from)), 1, 'the log says it once');
+	append_to_file($end, '');
 	eventually($tenants, 'bad', "select count(*) from jobs_ext.jobs_set_aside", '1', 'when it returns, the job is set aside', 60);
 	enqueue_and_lose($tenants, 'bad', 'innocent');
 	is_reaped($tenants, 'bad', 'innocent', 'and its database is served again', 60);
