@@ -92,7 +92,7 @@ for my $on ('jobs', 'job_attempts')
 	$node->safe_psql('postgres', "drop trigger meddle on jobs; create trigger meddle before insert on job_attempts "
 		  . 'for each row execute function meddle()') if $on eq 'job_attempts';
 	for my $case ([ 'drop extension jobs_ext cascade', '55006' ],
-		[ 'alter table job_attempts drop constraint job_attempts_pkey', $on eq 'jobs' ? '00000' : '55006' ])
+		[ 'alter table public.job_attempts drop constraint job_attempts_pkey', $on eq 'jobs' ? '00000' : '55006' ])
 	{
 		my ($meddling, $expected) = @$case;
 		is(state_after("set test.meddle = '$meddling'", 'begin', "select job_fail($job, $job, 'oops')"), $expected,

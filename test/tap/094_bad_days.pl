@@ -105,7 +105,10 @@ subtest 'kill -9' => sub {
 
 		# Both places are free, and there are no more.
 		my @two = map { fall_asleep($node, 'postgres', $any) } 1, 2;
-		gets_nothing(start_session($node, 'postgres', $any =~ s/NAP/interval '40 s'/r), "$who: both places are taken again");
+		my $polled = "select waits_polled from jobs_ext.maintenance where database = 'postgres'";
+		my $before = $sql->($polled);
+		gets_nothing(start_session($node, 'postgres', $any =~ s/NAP/interval '100 ms'/r), "$who: both places are taken again");
+		is($sql->($polled), $before + 1, '… and so a third looks by itself');
 		$sql->("select job_enqueue('new', job_id => 'new-$known-' || n) from generate_series(1, 2) n");
 		gets($_, qr/^new-$known-[12]$/, "$who: a sleeper is woken") for @two;
 		$known += 2;

@@ -109,8 +109,12 @@ begin
 end $$;
 alter function public.leave_something() owner to tenant;
 create trigger leave_something after delete on jobs for each row execute function public.leave_something();
-alter table jobs owner to tenant;
 SQL
+	my $give_all_to = sub {
+		$sql->("select format('alter table %s owner to $_[0]', t) from unnest('{jobs, job_types, job_attempts}'::regclass[]) t
+			union all select format('alter table %s owner to $_[0]', relid) from pg_partition_tree('jobs_archive') \\gexec");
+	};
+	$give_all_to->('tenant');
 	my $usual = $sql->('show work_mem');
 	my $archive = sub {
 		my ($job) = @_;
@@ -133,7 +137,9 @@ SQL
 	is($sql->("select string_agg(what || ' ' || state, ', ' order by what) from seen"),
 		"currval 55000, cursors 0, listens 0, lock 0, prepared 0, role tenantorigin, setting $usual, temporary 0", 'the next piece finds nothing of it');
 	is(worker_of($node, 'postgres'), $pid, 'in the same process');
-	$sql->('drop trigger leave_something on jobs; alter table jobs owner to current_user; delete from jobs');
+	$sql->('drop trigger leave_something on jobs');
+	$give_all_to->('current_user');
+	$sql->('delete from jobs');
 };
 
 subtest 'no progress is an error on record' => sub {
