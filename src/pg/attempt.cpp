@@ -11,25 +11,20 @@ namespace pg {
 namespace {
 
 struct TimeLimit {
-    TimestampTz began = 0;
+    Moment began = unset;
     int ms = 0; // 0: none
 };
 
 TimeLimit limit; // of what runs now
 
-bool is_over(const TimeLimit &of)
-{
-    return of.ms > 0 && TimestampDifferenceExceeds(of.began, GetCurrentTimestamp(), of.ms);
-}
+bool is_over(const TimeLimit &of) { return of.ms > 0 && is_over(of.began, of.ms); }
 
 // What is left of it.
 void arm_time_limit()
 {
     if (limit.ms > 0)
-        enable_timeout_after(
-            STATEMENT_TIMEOUT,
-            static_cast<int>(std::max(
-                1L, milliseconds_until(GetCurrentTimestamp(), TimestampTzPlusMilliseconds(limit.began, limit.ms)))));
+        enable_timeout_after(STATEMENT_TIMEOUT,
+                             static_cast<int>(std::max(1L, limit.ms - milliseconds_since(limit.began))));
 }
 
 } // namespace
@@ -108,7 +103,7 @@ Failure attempt(void (*work)(void *), void *argument, IsRaised is_raised, int lo
 {
     MemoryContext const memory = CurrentMemoryContext;
     ResourceOwner const owner = CurrentResourceOwner;
-    const TimeLimit own = {GetCurrentTimestamp(), longest_ms};
+    const TimeLimit own = {moment(), longest_ms};
 
     // First, because it may raise: the limit that was there must not be lost then.
     BeginInternalSubTransaction(nullptr);
@@ -140,7 +135,7 @@ Failure attempt(void (*work)(void *), void *argument, IsRaised is_raised, int lo
 
 ErrorData *attempt_transaction(int longest_ms, void (*work)(void *), void *argument)
 {
-    limit = {GetCurrentTimestamp(), longest_ms};
+    limit = {moment(), longest_ms};
     ErrorData *error = guard(
         [&] {
             SetCurrentStatementStartTimestamp();

@@ -45,14 +45,14 @@ constexpr int longest_way_out_ms = 5000; // of a process that was told to end
 
 void leave_locked(Database &database)
 {
-    if (database.told_to_end_at != 0 && database.at_work.task[0] != '\0')
+    if (database.told_to_end_at.is_set() && database.at_work.task[0] != '\0')
         database.unfinished = database.at_work;
     database.at_work = {};
     pg_atomic_write_u64(&database.overstays_at, 0);
     database.pid = 0;
     database.process = no_process;
     pg_atomic_write_u32(&database.serving, 0);
-    database.served_at = GetCurrentTimestamp();
+    database.served_at = pg::moment();
     database.doing[0] = '\0';
     if (database.holders != 0 || database.to_leave || leaving == Leaving::in_turn)
         database.service = Service::wanted;
@@ -61,7 +61,7 @@ void leave_locked(Database &database)
     else
         fail(database);
     database.to_leave = false;
-    database.told_to_end_at = 0;
+    database.told_to_end_at = pg::unset;
     database.ends_not = false;
     ConditionVariableBroadcast(&database.changed);
 }
@@ -96,6 +96,7 @@ Database *attach(int entry, std::uint32_t generation)
         database.service = Service::working;
         database.pid = MyProcPid;
         database.process = pg::my_process_number();
+        database.came_at = pg::moment();
         database.started_at = GetCurrentTimestamp();
         pg_atomic_write_u64(&database.planned, static_cast<uint64>(DT_NOEND));
         attached = &database;
@@ -122,7 +123,7 @@ void piece_goes_on()
 {
     if (attached != nullptr)
         pg_atomic_write_u64(&attached->overstays_at,
-                            static_cast<uint64>(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), longest_piece_ms)));
+                            static_cast<uint64>(pg::in_milliseconds(longest_piece_ms).microseconds));
 }
 
 void piece_ends()
@@ -159,23 +160,22 @@ void forget_unfinished()
 
 bool overstays(Database &database)
 {
-    const auto since = static_cast<TimestampTz>(pg_atomic_read_u64(&database.overstays_at));
-    return since != 0 && since <= GetCurrentTimestamp();
+    const pg::Moment since = {static_cast<std::int64_t>(pg_atomic_read_u64(&database.overstays_at))};
+    return since.is_set() && since <= pg::moment();
 }
 
 Overstay end_if_overstaying(Database &database)
 {
-    const TimestampTz now = GetCurrentTimestamp();
     if (database.pid == 0 || !overstays(database))
         return Overstay::no;
-    if (database.told_to_end_at == 0) {
-        database.told_to_end_at = now;
-        database.failure = {now, ERRCODE_QUERY_CANCELED,
+    if (!database.told_to_end_at.is_set()) {
+        database.told_to_end_at = pg::moment();
+        database.failure = {GetCurrentTimestamp(), ERRCODE_QUERY_CANCELED,
                             "a piece of work did not end, and its process was told to end"};
         kill(database.pid, SIGTERM);
         return Overstay::told;
     }
-    if (database.ends_not || !TimestampDifferenceExceeds(database.told_to_end_at, now, longest_way_out_ms))
+    if (database.ends_not || !pg::is_over(database.told_to_end_at, longest_way_out_ms))
         return Overstay::no;
     database.ends_not = true;
     strlcpy(database.doing, "does not end, though it was told to", sizeof(database.doing));
@@ -213,7 +213,8 @@ void forget(Database &database)
     database.service = Service::wanted;
     ++database.generation;
     database.failures = 0;
-    database.retry_at = database.served_at = database.round_at = database.started_at = 0;
+    database.retry_at = database.came_at = database.served_at = pg::unset;
+    database.shown_retry_at = database.started_at = database.round_at = 0;
     database.failure = {};
     database.tally = {};
     database.at_work = database.unfinished = {};
@@ -228,14 +229,14 @@ void forget(Database &database)
 
 void fail(Database &database)
 {
-    const TimestampTz now = GetCurrentTimestamp();
     // However long it was there, one that did not end was not healthy.
-    if (database.told_to_end_at == 0 && database.started_at != 0 &&
-        TimestampDifferenceExceeds(database.started_at, now, healthy_after_ms))
+    if (!database.told_to_end_at.is_set() && database.came_at.is_set() &&
+        pg::is_over(database.came_at, healthy_after_ms))
         database.failures = 0;
     const int pause = std::min(longest_pause_s, 1 << std::min(database.failures, 6));
     ++database.failures;
-    database.retry_at = TimestampTzPlusMilliseconds(now, pause * 1000);
+    database.retry_at = pg::in_milliseconds(pause * 1000);
+    database.shown_retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause * 1000);
     database.service = Service::failing;
     ConditionVariableBroadcast(&database.changed);
 }

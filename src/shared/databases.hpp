@@ -4,7 +4,7 @@
 // another number in its entry, or another one at work, leaves. All fields but the atomic ones are written under the lock.
 #pragma once
 
-#include "prelude.hpp"
+#include "pg/time.hpp"
 
 namespace shared {
 
@@ -29,8 +29,8 @@ struct Tally {
 
 // How far the audit is (worker/auditing.hpp).
 struct AuditPlace {
-    TimestampTz began; // the pass; 0: none did yet
-    int part;          // of what it walks
+    pg::Moment began; // the pass; unset: none did yet
+    int part;         // of what it walks
     BlockNumber block;
     double done; // of the whole, from 0 to 1
 };
@@ -56,15 +56,18 @@ struct Database {
     int holders;           // sessions that keep workers away
     bool to_leave;         // its worker is to leave
     int failures;          // in a row
-    TimestampTz retry_at;
-    TimestampTz started_at;
-    TimestampTz served_at;  // until when it was served
-    TimestampTz round_at;   // when the last round ended
-    TimestampTz audited_at; // when the last pass of the audit ended
+    pg::Moment retry_at;
+    TimestampTz shown_retry_at; // the same by the server's clock, for people
+    pg::Moment came_at;         // its worker did
+    TimestampTz started_at;     // the same, for people
+    pg::Moment served_at;       // until when it was served
+    TimestampTz round_at;       // when the last round ended
+    TimestampTz audited_at;     // when the last pass of the audit ended
     AuditPlace audit;
     char doing[64];
-    // Its worker is in a piece of work that did not end in time: the launcher has told it to end, at that time. 0: it is not.
-    TimestampTz told_to_end_at;
+    // Its worker is in a piece of work that did not end in time: the launcher has told it to end, at that time. Unset: it is
+    // not.
+    pg::Moment told_to_end_at;
     bool ends_not; // though it was told
     // Written by the worker alone, without the lock: while that is stuck, it stands still. For its exit, and for people.
     AtWork at_work;
@@ -83,7 +86,7 @@ struct Database {
     pg_atomic_uint32 to_notify;
     // Its worker has found all that it needs.
     pg_atomic_uint32 serving;
-    // When the piece that its worker is in has lasted too long; 0: it is in none.
+    // When the piece that its worker is in has lasted too long, a pg::Moment; 0: it is in none.
     pg_atomic_uint64 overstays_at;
     // Calls of sessions here that were to wait, since the server started: those that did not, since waiting would have been
     // wrong, and those that looked again and again, since as many as may were asleep already.
@@ -117,8 +120,7 @@ void will_leave(Leaving how);
 // For the worker of an entry; in other processes these do nothing.
 //
 // A piece of work begins, which is to end within so many milliseconds. A process that is still in it when they are over is
-// told to end by the launcher: code of a user's can catch a cancel again and again, but not that. Times are by the server's
-// clock.
+// told to end by the launcher: code of a user's can catch a cancel again and again, but not that.
 void piece_begins(int longest_ms);
 // It goes on, and all is well: its time begins anew.
 void piece_goes_on();

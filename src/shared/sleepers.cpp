@@ -179,7 +179,7 @@ void Place::arm(const pg_uuid_t &job)
 
 void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
-    const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+    const pg::Moment end = pg::in_milliseconds(milliseconds);
     {
         BoardLock lock(Lock::sleepers);
         if (pg_atomic_read_u32(&mine->woken) == 0 || mine->again)
@@ -187,7 +187,7 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
         mine->again = false;
     }
     while (pg_atomic_read_u32(&mine->woken) == 0) {
-        const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), end);
+        const long remaining = pg::milliseconds_until(end);
         if (remaining <= 0)
             break;
         pg::wait_on_latch(remaining, wait_event);

@@ -3,6 +3,7 @@
 
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "store/attempts.hpp"
 #include "store/run_scan.hpp"
@@ -113,12 +114,12 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
 // The archive works on without the partition, or with one too many: once an hour is enough.
-void warn_of_months(const ErrorData *error, TimestampTz now)
+void warn_of_months(const ErrorData *error)
 {
-    static TimestampTz warned_at = DT_NOBEGIN;
-    if (warned_at > now - USECS_PER_HOUR && warned_at <= now)
+    static pg::Moment warned_at = pg::long_ago;
+    if (!pg::is_over(warned_at, SECS_PER_HOUR * 1000))
         return;
-    warned_at = now;
+    warned_at = pg::moment();
     ereport(WARNING,
             (errcode(error->sqlerrcode), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
                                                 pg::message_excerpt(error->message))));
@@ -127,12 +128,12 @@ void warn_of_months(const ErrorData *error, TimestampTz now)
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
 // True: it is there now and was not. Where it can't be made the default partition serves.
-bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
+bool make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;
     if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
         ++counts.left;
-        warn_of_months(error, now);
+        warn_of_months(error);
         return false;
     }
     CommandCounterIncrement();
@@ -142,7 +143,6 @@ bool make_month(TimestampTz month, TimestampTz now, Counts &counts)
 // The months of the jobs of one piece, each looked at once; they are few.
 struct Preparation {
     bool may_alter;
-    TimestampTz now;
     Counts &counts;
     bool made = false;
     int count = 0;
@@ -157,17 +157,17 @@ struct Preparation {
         const bool is_missing = lacks(month);
         const bool may_make = is_missing && may_alter && store::archive::lock_months();
         if (may_make)
-            made = make_month(month, now, counts) || made;
+            made = make_month(month, counts) || made;
         months[count] = month;
         return ready[count++] = !is_missing || may_make;
     }
 };
 
 // Makes the months that archived jobs will go to. Jobs whose month may not be made now are taken out of the list.
-bool prepare_archive(Candidates &candidates, bool may_alter, TimestampTz now, Counts &counts)
+bool prepare_archive(Candidates &candidates, bool may_alter, Counts &counts)
 {
     (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock); // as it is going to be written
-    Preparation preparation = {may_alter, now, counts};
+    Preparation preparation = {may_alter, counts};
     int kept = 0;
     for (const Candidate &candidate : candidates.all()) {
         const auto month = store::archive::month_of(candidate.key.due_at);
@@ -190,13 +190,13 @@ bool make_months_ahead(TimestampTz now, Counts &counts)
     std::optional<TimestampTz> month = store::archive::month_of(now);
     for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month))
         if (lacks(*month))
-            made = make_month(*month, now, counts) || made;
+            made = make_month(*month, counts) || made;
     return made;
 }
 
 // One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
 // user's depends on it, the next one may go.
-void drop_one(List *months, TimestampTz now, Counts &counts)
+void drop_one(List *months, Counts &counts)
 {
     ListCell *cell;
     foreach (cell, months) {
@@ -207,7 +207,7 @@ void drop_one(List *months, TimestampTz now, Counts &counts)
             counts.more = list_length(months) > 1;
             return;
         }
-        warn_of_months(error, now);
+        warn_of_months(error);
     }
     counts.left += list_length(months);
 }
@@ -264,7 +264,7 @@ Counts keep_months(TimestampTz now, bool may_alter)
         old = lappend_oid(old, partition);
         return true;
     });
-    drop_one(old, now, counts);
+    drop_one(old, counts);
     return counts;
 }
 

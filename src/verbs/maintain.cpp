@@ -7,6 +7,7 @@
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
 #include "store/owner.hpp"
@@ -40,14 +41,14 @@ bool ends_the_piece(const ErrorData *error)
            (IsolationUsesXactSnapshot() && error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE);
 }
 
-bool is_over(TimestampTz began) { return TimestampDifferenceExceeds(began, GetCurrentTimestamp(), longest_piece_ms); }
+bool is_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
 
 // Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it has
 // done, also when it ends by an error.
 Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
                std::size_t &done)
 {
-    const TimestampTz began = GetCurrentTimestamp();
+    const pg::Moment began = pg::moment();
     pg::StatementScope scope(function);
     Batch batch = {Jobs::open(), now};
     if (work.open != nullptr)
@@ -176,7 +177,7 @@ private:
     const SetAside &set_aside_;
     Counts &counts_;
     int told_ = 0;
-    TimestampTz began_ = GetCurrentTimestamp();
+    pg::Moment began_ = pg::moment();
     std::size_t attempted_ = 0; // jobs that were done or set aside
     bool ran_out_ = false;      // of time
 };
@@ -233,7 +234,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
     }
     counts.more = candidates.full();
     counts.due = candidates.due();
-    if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, now, counts)) {
+    if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, counts)) {
         counts.more = true;
         return counts;
     }
@@ -272,7 +273,7 @@ struct Round {
     Counts counts;
     int errors = 0;
     bool more = false;
-    TimestampTz began = GetCurrentTimestamp();
+    pg::Moment began = pg::moment();
 };
 
 // Of this session: a connection that calls again and again goes on where it was, and a new one begins afresh, since a
@@ -285,7 +286,7 @@ void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
     Pace &pace = paces_of_session[static_cast<std::size_t>(number_of(task))];
     bool more = true;
     for (int i = 0; more && i < pieces_per_call; ++i) {
-        if (i > 0 && TimestampDifferenceExceeds(round.began, GetCurrentTimestamp(), call_ms))
+        if (i > 0 && pg::is_over(round.began, call_ms))
             break;
         Counts piece;
         if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, pace, now, may_alter); }, pg::ends_the_call)) {

@@ -62,7 +62,7 @@ struct Work {
     void (*find)(store::Jobs &, const Skip &, TimestampTz now, Pace &, Candidates &);
     // Before the first of them is worked on: locks and makes what they need. True: that is enough for one piece. Null:
     // they need nothing.
-    bool (*prepare)(Candidates &, bool may_alter, TimestampTz now, Counts &);
+    bool (*prepare)(Candidates &, bool may_alter, Counts &);
     // Opens what the jobs of a batch need beside `jobs`; may be null.
     void (*open)(Batch &);
     // False: somebody else holds the job.

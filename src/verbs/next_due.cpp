@@ -1,4 +1,5 @@
 // When maintenance has something to do next, and which jobs it leaves alone until then.
+#include "pg/time.hpp"
 #include "store/run_scan.hpp"
 #include "store/types.hpp"
 #include "verbs/maintain_work.hpp"
@@ -8,10 +9,10 @@ namespace verbs::maintain {
 namespace {
 
 // Jobs that somebody held when they were looked at: left alone for a twentieth of a second first, twice as long each time.
-// By the server's clock: the queue's may stand. Lives as long as the backend; entries go when they are old.
+// By a clock of its own: the queue's may stand. Lives as long as the backend; entries go when they are old.
 struct Held {
     pg_uuid_t job; // the key
-    TimestampTz until;
+    pg::Moment until;
     store::Microseconds rest;
 };
 HTAB *held = nullptr;
@@ -36,16 +37,16 @@ std::optional<store::Microseconds> next_held()
 {
     if (held == nullptr)
         return std::nullopt;
-    const TimestampTz now = GetCurrentTimestamp();
-    TimestampTz next = DT_NOEND;
+    const pg::Moment now = pg::moment();
+    std::optional<store::Microseconds> next;
     HASH_SEQ_STATUS status;
     hash_seq_init(&status, held);
     while (auto entry = static_cast<const Held *>(hash_seq_search(&status)))
         if (entry->until > now)
-            next = std::min(next, entry->until);
+            next = std::min(next.value_or(longest_rest), entry->until.microseconds - now.microseconds);
         else if (entry->until + longest_rest < now)
             hash_search(held, &entry->job, HASH_REMOVE, nullptr);
-    return next == DT_NOEND ? std::nullopt : std::optional(next - now);
+    return next;
 }
 
 TimestampTz first_of(store::RunScan &&run, const Skip &skip)
@@ -84,7 +85,7 @@ void note_held(const pg_uuid_t *job)
     bool known;
     auto entry = static_cast<Held *>(hash_search(held, job, HASH_ENTER, &known));
     entry->rest = known ? std::min(entry->rest * 2, longest_rest) : first_rest;
-    entry->until = GetCurrentTimestamp() + entry->rest;
+    entry->until = pg::moment() + entry->rest;
 }
 
 void forget_held()
@@ -97,7 +98,8 @@ void forget_held()
 store::Microseconds held_for(const pg_uuid_t *job)
 {
     auto entry = held == nullptr ? nullptr : static_cast<const Held *>(hash_search(held, job, HASH_FIND, nullptr));
-    return entry == nullptr ? 0 : std::max<store::Microseconds>(entry->until - GetCurrentTimestamp(), 0);
+    return entry == nullptr ? 0
+                            : std::max<store::Microseconds>(entry->until.microseconds - pg::moment().microseconds, 0);
 }
 
 bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(job, now_) || held_for(job) > 0; }

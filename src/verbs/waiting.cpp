@@ -23,7 +23,7 @@ std::uint32_t events[std::size(event_names)];
 constexpr long poll_ms = 100;
 constexpr long poll_without_worker_ms = 1000;
 
-// Milliseconds until a timeout in force, less a margin to answer in; INT_MAX without one.
+// Milliseconds until a timeout in force, which is by the server's clock, less a margin to answer in; INT_MAX without one.
 long until_timeout(TimeoutId timeout)
 {
     constexpr long margin = 500;
@@ -99,7 +99,7 @@ std::uint64_t hash_of(pg::Nullable worker)
 
 Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
     : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::sleepers::dismissals(worker_)),
-      until_(GetCurrentTimestamp())
+      until_(pg::moment())
 {
     const std::int64_t asked = asked_wait(wait);
     if (asked == 0)
@@ -107,7 +107,7 @@ Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker
     refused_ = reason_not_to_wait();
     if (refused_)
         return;
-    until_ = TimestampTzPlusMilliseconds(until_, std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
+    until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
     place_.emplace(purpose_, worker_);
     if (!*place_ && shared::board() != nullptr)
         shared::databases::count_polled_wait();
@@ -127,7 +127,7 @@ bool Waiting::sleep()
         say_once(*refused_);
         return false;
     }
-    const long remaining = pg::milliseconds_until(GetCurrentTimestamp(), until_);
+    const long remaining = pg::milliseconds_until(until_);
     if (remaining <= 0 || is_dismissed())
         return false;
     if (TransactionIdIsValid(GetTopTransactionIdIfAny())) {

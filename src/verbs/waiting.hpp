@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pg/function.hpp"
+#include "pg/time.hpp"
 #include "shared/sleepers.hpp"
 
 namespace verbs {
@@ -31,7 +32,7 @@ private:
     shared::Purpose purpose_;
     std::uint64_t worker_;     // shared::sleepers::hash_of_worker(), or 0
     std::uint32_t dismissals_; // of this worker, before the call
-    TimestampTz until_;
+    pg::Moment until_;
     std::optional<Reason> refused_;
     std::optional<shared::Place> place_;
 };

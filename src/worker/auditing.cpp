@@ -25,31 +25,30 @@ constexpr int most_tries = 5; // with a slice that fails, or in which a fault is
 constexpr long again_ms = 1000;
 constexpr long most_logged = 100; // jobs of a pass; what comes after them is counted
 
-bool is_over(const AuditPlace &pass) { return pass.began == 0 || pass.part == part_count; }
+bool is_over(const AuditPlace &pass) { return !pass.began.is_set() || pass.part == part_count; }
 
 } // namespace
 
 Auditing::Auditing(shared::Database &database, Report &report) : database_(database), step_(report, "auditing") {}
 
 // A pass is as far as the time since its beginning is of the interval.
-TimestampTz Auditing::next_at() const
+pg::Moment Auditing::next_at() const
 {
     const AuditPlace &place = database_.audit;
     const double interval = static_cast<double>(settings::audit_interval) * USECS_PER_SEC;
-    // Or now, where the clock was set back.
-    return std::min(place.began, GetCurrentTimestamp()) + static_cast<TimestampTz>(interval * place.done);
+    return place.began + static_cast<std::int64_t>(interval * place.done);
 }
 
 bool Auditing::is_time() const
 {
-    return settings::audit_interval >= 0 && !step_.is_resting() && next_at() <= GetCurrentTimestamp();
+    return settings::audit_interval >= 0 && !step_.is_resting() && next_at() <= pg::moment();
 }
 
 long Auditing::until() const
 {
     if (settings::audit_interval < 0)
         return INT_MAX;
-    return std::max(step_.until(DT_NOBEGIN), pg::milliseconds_until(GetCurrentTimestamp(), next_at()));
+    return std::max(step_.until(DT_NOBEGIN), pg::milliseconds_until(next_at()));
 }
 
 // A new pass, if the one before is over.
@@ -61,7 +60,7 @@ AuditPlace Auditing::begin_slice()
         hash_destroy(logged_);
         logged_ = nullptr;
     }
-    return is_new ? AuditPlace{GetCurrentTimestamp()} : place;
+    return is_new ? AuditPlace{pg::moment()} : place;
 }
 
 bool Auditing::is_news(const pg_uuid_t *job)
@@ -103,11 +102,10 @@ void Auditing::walk(Comparison &comparison, Slice &slice)
         for (; place.part < part_count && place.block >= blocks[place.part]; ++place.part)
             place.block = 0;
     };
-    const TimestampTz began = GetCurrentTimestamp();
+    const pg::Moment began = pg::moment();
     BlockNumber walked = 0;
     leave_ended_parts();
-    while (place.part < part_count && walked < most_blocks &&
-           !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), slice_ms)) {
+    while (place.part < part_count && walked < most_blocks && !pg::is_over(began, slice_ms)) {
         comparison.walk(place.part, place.block, blocks_at_once,
                         [&](const Fault &fault) { meet(comparison, fault, slice); });
         place.block += blocks_at_once;
@@ -141,7 +139,7 @@ void Auditing::publish(const AuditPlace &place, int faults)
 void Auditing::run()
 {
     const AuditPlace start = begin_slice();
-    const TimestampTz began = GetCurrentTimestamp();
+    const pg::Moment began = pg::moment();
     Slice slice = {start};
     if (!step_.run([&] { look(slice); })) {
         failed(start);
@@ -154,7 +152,7 @@ void Auditing::run()
     }
     tries_ = 0;
     publish(slice.end, slice.mended + slice.left);
-    step_.rest(rest_factor * pg::milliseconds_until(began, GetCurrentTimestamp()));
+    step_.rest(rest_factor * pg::milliseconds_since(began));
 }
 
 // The step rests by itself. What fails again and again is left out; a table that is locked is no failure.

@@ -34,7 +34,7 @@ private:
     void failed(shared::AuditPlace start);
     bool is_news(const pg_uuid_t *job);
     void publish(const shared::AuditPlace &place, int faults);
-    TimestampTz next_at() const;
+    pg::Moment next_at() const;
 
     shared::Database &database_;
     Step step_;

@@ -153,7 +153,7 @@ void notice_lost(Board &board, int entry)
 List *who_waits(Board &board)
 {
     List *entries = NIL;
-    const TimestampTz now = GetCurrentTimestamp();
+    const pg::Moment now = pg::moment();
     for (int i = 0; i < shared::max_databases; ++i) {
         notice_lost(board, i);
         const Database &database = board.databases[i];
@@ -163,8 +163,8 @@ List *who_waits(Board &board)
             entries = lappend(entries, &board.databases[i]);
     }
     list_sort(entries, [](const ListCell *a, const ListCell *b) {
-        const TimestampTz left = static_cast<Database *>(lfirst(a))->served_at;
-        const TimestampTz right = static_cast<Database *>(lfirst(b))->served_at;
+        const pg::Moment left = static_cast<Database *>(lfirst(a))->served_at;
+        const pg::Moment right = static_cast<Database *>(lfirst(b))->served_at;
         return left < right ? -1 : left > right ? 1 : 0;
     });
     return entries;
@@ -180,6 +180,7 @@ bool start_for(Board &board, Database &database)
         if (database.holders != 0 || database.pid != 0 || !OidIsValid(database.oid))
             return true;
         database.service = Service::starting;
+        database.came_at = pg::unset;
         database.started_at = 0;
         generation = ++database.generation;
         oid = database.oid;
@@ -268,13 +269,13 @@ void end_overstaying(Board &board)
 long until_next_overstay(Board &board)
 {
     long wait = look_at_databases_ms;
-    const TimestampTz now = GetCurrentTimestamp();
+    const pg::Moment now = pg::moment();
     for (Database &database : board.databases) {
         if (database.pid == 0)
             continue;
         wait = std::min<long>(wait, settings::longest_piece);
-        const auto ends_at = static_cast<TimestampTz>(pg_atomic_read_u64(&database.overstays_at));
-        if (ends_at != 0 && !database.ends_not)
+        const pg::Moment ends_at = {static_cast<std::int64_t>(pg_atomic_read_u64(&database.overstays_at))};
+        if (ends_at.is_set() && !database.ends_not)
             wait = std::min(wait, ends_at > now ? pg::milliseconds_until(now, ends_at) : look_for_free_process_ms);
     }
     return std::max(wait, 10L);
@@ -282,13 +283,11 @@ long until_next_overstay(Board &board)
 
 long until_next_start(const Board &board)
 {
-    TimestampTz first = DT_NOEND;
+    long wait = look_at_databases_ms;
     for (const Database &database : board.databases)
         if (OidIsValid(database.oid) && database.service == Service::failing && database.holders == 0)
-            first = std::min(first, database.retry_at);
-    if (first == DT_NOEND)
-        return look_at_databases_ms;
-    return std::clamp<long>(pg::milliseconds_until(GetCurrentTimestamp(), first), 10, look_at_databases_ms);
+            wait = std::min(wait, pg::milliseconds_until(database.retry_at));
+    return std::max(wait, 10L);
 }
 
 void left(int, Datum)
@@ -315,19 +314,19 @@ void take_over(Board &board)
 {
     MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext launcher", ALLOCSET_DEFAULT_SIZES);
     MemoryContextSwitchTo(memory);
-    TimestampTz read_at = 0;
+    pg::Moment read_at = pg::long_ago;
     for (;;) {
         const bool changed = pg_atomic_exchange_u32(&board.databases_changed, 0) != 0;
-        if (changed || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), look_at_databases_ms)) {
+        if (changed || pg::is_over(read_at, look_at_databases_ms)) {
             read_databases(board);
-            read_at = GetCurrentTimestamp();
+            read_at = pg::moment();
         }
         end_overstaying(board);
         const int waiting = start_workers(board);
         MemoryContextReset(memory);
         const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start(board);
         if (sleep(std::min(until_start, until_next_overstay(board)), "JobsLauncher"))
-            read_at = 0; // other databases may be excluded
+            read_at = pg::long_ago; // other databases may be excluded
     }
 }
 

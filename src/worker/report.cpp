@@ -79,17 +79,16 @@ void Report::round_ended()
 {
     BoardLock lock(Lock::databases);
     ++database_.tally.rounds;
-    database_.round_at = database_.served_at = GetCurrentTimestamp();
+    database_.round_at = GetCurrentTimestamp();
+    database_.served_at = pg::moment();
 }
 
 bool Report::is_news(const char *message)
 {
-    const TimestampTz now = GetCurrentTimestamp();
-    if (std::strcmp(message, failure_logged_) == 0 &&
-        !TimestampDifferenceExceeds(failure_logged_at_, now, repeat_failure_every_ms))
+    if (std::strcmp(message, failure_logged_) == 0 && !pg::is_over(failure_logged_at_, repeat_failure_every_ms))
         return false;
     strlcpy(failure_logged_, message, sizeof(failure_logged_));
-    failure_logged_at_ = now;
+    failure_logged_at_ = pg::moment();
     return true;
 }
 
@@ -129,7 +128,7 @@ long Report::until_log() const
 {
     if (!unlogged_.any())
         return INT_MAX;
-    return pg::milliseconds_until(GetCurrentTimestamp(), TimestampTzPlusMilliseconds(logged_at_, log_every_ms));
+    return std::max(log_every_ms - pg::milliseconds_since(logged_at_), 0L);
 }
 
 void Report::log()
@@ -151,7 +150,7 @@ void Report::log()
     ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
     pfree(line.data);
     unlogged_ = {};
-    logged_at_ = GetCurrentTimestamp();
+    logged_at_ = pg::moment();
 }
 
 } // namespace worker

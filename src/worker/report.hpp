@@ -39,8 +39,8 @@ private:
     shared::Database &database_;
     const char *said_ = nullptr;
     verbs::maintain::Counts unlogged_;
-    TimestampTz logged_at_ = 0;
-    TimestampTz failure_logged_at_ = 0;
+    pg::Moment logged_at_ = pg::long_ago;
+    pg::Moment failure_logged_at_ = pg::long_ago;
     char failure_logged_[sizeof(shared::Failure::message)] = "";
 };
 

@@ -78,7 +78,7 @@ void send(pg::RowSink &sink, const Database &database)
     line.put_time(database.round_at);
     put_failure(line, database);
     line.put_time(database.audited_at);
-    line.put_time(database.service == Service::failing ? database.retry_at : 0);
+    line.put_time(database.service == Service::failing ? database.shown_retry_at : 0);
     line.put_time(database.pid != 0
                       ? static_cast<TimestampTz>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&database.planned)))
                       : 0);

@@ -27,8 +27,7 @@ long Step::until(TimestampTz now) const
 {
     // By a clock that stands nothing becomes due.
     const long until_due = due > now && settings::clock_stands() ? INT_MAX : pg::milliseconds_until(now, due);
-    return not_before_ == DT_NOBEGIN ? until_due
-                                     : std::max(until_due, pg::milliseconds_until(GetCurrentTimestamp(), not_before_));
+    return std::max(until_due, pg::milliseconds_until(not_before_));
 }
 
 void Step::failed(ErrorData *error)

@@ -4,6 +4,7 @@
 
 #include "pg/attempt.hpp"
 #include "pg/session.hpp"
+#include "pg/time.hpp"
 #include "settings.hpp"
 #include "worker/report.hpp"
 
@@ -39,12 +40,12 @@ public:
     }
 
     // Not again before so many milliseconds are over.
-    void rest(long milliseconds) { not_before_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds); }
+    void rest(long milliseconds) { not_before_ = pg::in_milliseconds(milliseconds); }
 
     // When there is something to do, by the queue's clock.
     TimestampTz due = DT_NOBEGIN;
 
-    bool is_resting() const { return not_before_ > GetCurrentTimestamp(); }
+    bool is_resting() const { return not_before_ > pg::moment(); }
     // From what it rests, for people; null: it does not, or all is well.
     const char *resting_from() const { return is_resting() ? resting_from_ : nullptr; }
     bool is_time(TimestampTz now) const { return due <= now && !is_resting(); }
@@ -60,7 +61,7 @@ private:
     Report &report_;
     const char *doing_;
     Limit limit_;
-    TimestampTz not_before_ = DT_NOBEGIN; // by the server's clock
+    pg::Moment not_before_ = pg::long_ago;
     const char *resting_from_ = nullptr;
     int failures_ = 0;
 };

@@ -109,20 +109,19 @@ private:
     Auditing audit_{database_, report_};
     std::uint64_t types_seen_ = 0;
     TimestampTz told_until_ = DT_NOBEGIN; // sleepers were woken for what was due then
-    TimestampTz whole_at_ = DT_NOBEGIN;   // when everything is looked at again, by the server's clock
+    pg::Moment whole_at_ = pg::long_ago;  // when everything is looked at again
     TimestampTz planned_ = DT_NOBEGIN;    // as it was published; DT_NOEND during a round
     TimestampTz clock_ = DT_NOBEGIN;      // of the server, in the last round
-    TimestampTz began_ = GetCurrentTimestamp();
+    pg::Moment began_ = pg::moment();
 };
 
 // Whether everything is to be looked at, whatever is known to be due.
 bool Worker::begin_whole()
 {
     const bool asked = pg_atomic_exchange_u32(&database_.look_again, 0) != 0;
-    const TimestampTz now = GetCurrentTimestamp();
-    if (!asked && present_ && now < whole_at_)
+    if (!asked && present_ && pg::moment() < whole_at_)
         return false;
-    whole_at_ = TimestampTzPlusMilliseconds(now, settings::maintenance_interval);
+    whole_at_ = pg::in_milliseconds(settings::maintenance_interval);
     for (TaskStep &task : tasks_)
         task.step.due = DT_NOBEGIN;
     if (asked) {
@@ -233,15 +232,15 @@ void Worker::note_progress(TaskStep &task, bool done, const Counts &counts)
         task.due = counts.due;
     const bool stands = !done || (!counts.any() && counts.due + counts.left > 0);
     const Look look = stands ? Look::none_done : counts.any() ? Look::some_done : Look::nothing_due;
-    const TimestampTz now = GetCurrentTimestamp();
+    const std::int64_t now = pg::moment().microseconds;
     if (task.stall.note(look, now, settings::stalled_after * store::Microseconds{1000}))
-        report_.stalled(task.step.doing(), pg::milliseconds_until(task.stall.since(), now) / 1000, task.due);
+        report_.stalled(task.step.doing(), (now - task.stall.since()) / USECS_PER_SEC, task.due);
 }
 
 void Worker::do_piece(TaskStep &task, TimestampTz now)
 {
     Counts counts;
-    const TimestampTz began = GetCurrentTimestamp();
+    const pg::Moment began = pg::moment();
     const double used = processor_ms();
     task.more = true; // if it fails
     const bool done = task.step.run([&] { counts = verbs::maintain::run(task.task, task.pace, now); });
@@ -251,7 +250,7 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     task.more = counts.more;
     report_.count(counts);
     if (task.task == Task::archive && counts.more)
-        task.step.rest(rest_after(processor_ms() - used, pg::milliseconds_until(began, GetCurrentTimestamp())));
+        task.step.rest(rest_after(processor_ms() - used, pg::milliseconds_since(began)));
     // A month that can't be made, or not be dropped, is no reason to try all the time.
     if (task.task == Task::months && counts.left > 0)
         task.step.rest(months_again_ms);
@@ -275,15 +274,13 @@ void Worker::hear_plan()
             task.step.due = std::min(task.step.due, first);
 }
 
-// A clock that was set back would keep all that waits by it waiting.
+// By a clock that was set back, what was due is not any more, and what sleepers were woken for lies ahead.
 void Worker::notice_clock()
 {
     const TimestampTz now = GetCurrentTimestamp();
     if (now < clock_) {
-        whole_at_ = told_until_ = DT_NOBEGIN;
-        wake_.rest(0);
-        for (TaskStep &task : tasks_)
-            task.step.rest(0);
+        whole_at_ = pg::long_ago;
+        told_until_ = DT_NOBEGIN;
     }
     clock_ = now;
 }
@@ -328,7 +325,7 @@ void Worker::say_what_for()
 long Worker::until_next() const
 {
     const TimestampTz now = settings::now();
-    long wait = pg::milliseconds_until(GetCurrentTimestamp(), whole_at_);
+    long wait = pg::milliseconds_until(whole_at_);
     if (!present_)
         return std::min(wait, look_for_extension_ms);
     wait = std::min({wait, wake_.until(now), audit_.until()});
@@ -341,8 +338,7 @@ long Worker::until_next() const
 
 void Worker::leave_if_others_wait()
 {
-    if (pg_atomic_read_u32(&shared::board()->waiting_for_worker) == 0 ||
-        !TimestampDifferenceExceeds(began_, GetCurrentTimestamp(), turn_ms))
+    if (pg_atomic_read_u32(&shared::board()->waiting_for_worker) == 0 || !pg::is_over(began_, turn_ms))
         return;
     leave(Leaving::in_turn);
 }
@@ -407,7 +403,7 @@ void Worker::run()
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
         if (sleep(wait, "JobsWorker"))
-            whole_at_ = DT_NOBEGIN; // settings may have changed
+            whole_at_ = pg::long_ago; // settings may have changed
     }
 }
 

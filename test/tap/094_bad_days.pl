@@ -244,6 +244,79 @@ subtest 'the clock' => sub {
 	in_step($node, 'postgres', 'in step');
 };
 
+subtest 'the clock of the server is set' => sub {
+	my $space = PostgreSQL::Test::Utils::tempdir;
+	my ($library, $ahead) = ("$space/clock.so", "$space/ahead");
+	plan skip_all => 'no C compiler'
+	  if system("cc -shared -fPIC -o '$library' '$FindBin::Bin/clock.c' -ldl >'$space/cc.log' 2>&1");
+	# At once, so that nobody reads half of it.
+	my $set = sub {
+		append_to_file("$ahead.new", $_[0]);
+		rename "$ahead.new", $ahead or die $!;
+	};
+	$set->(0);
+	my $set_node;
+	{
+		local $ENV{LD_PRELOAD} = $library;
+		local $ENV{CLOCK_AHEAD} = $ahead;
+		$set_node = new_node('set', %setting, 'jobs_ext.maintenance_interval' => "'1s'", 'jobs_ext.longest_piece' => "'1min'");
+	}
+	my $on = sub { return $set_node->safe_psql('postgres', @_) };
+	my $pid = worker_serves($set_node, 'postgres', 'there is a worker');
+	$on->(<<'SQL');
+create table gate ();
+create function wait_at_the_gate() returns trigger language plpgsql as $$
+begin
+  while not exists (select from public.gate) loop
+    perform pg_sleep(0.05);
+  end loop;
+  return new;
+end $$;
+create trigger waits before update on jobs for each row when (old.job_type = 'waits' and new.status <> 'in_progress') execute function wait_at_the_gate();
+select job_enqueue('waits', retry_delay_ms => 0);
+select job_claim('{waits}', lease => '300 ms');
+SQL
+	$set_node->poll_query_until('postgres', "select exists (select from pg_stat_activity where pid = $pid and wait_event = 'PgSleep')");
+	$set->(3600);
+	# When the launcher has met another database, it has also looked which worker stays too long.
+	$on->('create database another');
+	eventually($set_node, 'postgres', "select count(*) from jobs_ext.maintenance where database = 'another' and state <> 'waiting for a worker'", '1', 'an hour ahead: the launcher looks');
+	$on->('insert into gate default values');
+	all_reaped($set_node, 'postgres', '… a piece that does not take long goes on');
+	is($on->('select count(*) from jobs_ext.jobs_set_aside'), '0', '… nothing is set aside');
+	is(worker_of($set_node, 'postgres'), $pid, '… the worker is the same');
+	is(join("\n", log_lines($set_node, qr/is told to end/)), '', '… and nobody told it to end');
+
+	# Set back again and again, so that by it no time ever passes.
+	set_config($set_node, 'jobs_ext.stalled_after' => "'1500ms'");
+	$on->("select job_enqueue('held', retry_delay_ms => 0); select job_claim('{held}', lease => '10 min')");
+	my $holder = hold($set_node, 'postgres', q{select id from jobs where job_type = 'held' for update});
+	$set->(2 * 3600);
+	my ($found, $seconds, $end) = ('', 2 * 3600, time + 30);
+	while ($found eq '' && time < $end)
+	{
+		$set->(--$seconds);
+		$found = status_of($set_node, 'postgres', "coalesce((regexp_match(last_error, '^(no progress) for \\d+ s: reaping'))[1], '')");
+		sleep 0.3 if $found eq '';
+	}
+	is($found, 'no progress', 'set back again and again: no progress comes on record');
+	let_go($holder);
+	all_reaped($set_node, 'postgres', '… and it goes on');
+
+	# The successor of one that failed comes after a pause.
+	for (1, 2)
+	{
+		$on->("select pg_terminate_backend($pid)");
+		$set->(0) if $_ == 2;
+		$pid = worker_serves($set_node, 'postgres', $_ == 1 ? 'there is another worker' : '… and another one, though the clock was set back by hours', not => $pid);
+	}
+	claim_briefly($set_node, 'postgres', 2, '300 ms');
+	all_reaped($set_node, 'postgres', '… and goes by the clock as it is');
+	in_step($set_node, 'postgres', 'in step');
+	log_is_clean($set_node, 'no crash, no internal error, no deadlock');
+	$set_node->stop;
+};
+
 subtest 'restored' => sub {
 	my $file = PostgreSQL::Test::Utils::tempdir . '/dump.sql';
 	$node->command_ok([ 'pg_dump', '-f', $file, '-d', $node->connstr('postgres') ], 'pg_dump');

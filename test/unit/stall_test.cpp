@@ -50,14 +50,4 @@ TEST(Stall, says_nothing_of_a_time_in_which_nobody_looked)
     EXPECT_TRUE(stall.note(Look::none_done, 5600, patience));
 }
 
-TEST(Stall, begins_anew_when_the_clock_was_set_back)
-{
-    Stall stall;
-    EXPECT_EQ(look(stall, Look::none_done, 1000, 1500), 0);
-    EXPECT_FALSE(stall.note(Look::none_done, 200, patience));
-    EXPECT_EQ(stall.since(), 200);
-    EXPECT_EQ(look(stall, Look::none_done, 300, 700), 0);
-    EXPECT_TRUE(stall.note(Look::none_done, 800, patience));
-}
-
 } // namespace
