@@ -136,6 +136,7 @@ std::int64_t fill(const Tables &known, Relation jobs)
         shared::databases::piece_goes_on();
         pg::RowMemory::Use use(memory);
         Row row = read_row(known, slot);
+        lanes::of(row.text(Column::job_type)); // also of a job that needs none yet: see types.hpp
         derived.add(row);
         queued += queue_key(row) ? 1 : 0;
     }

@@ -346,6 +346,14 @@ bool lock_making(std::string_view type, bool wait)
     return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+// Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it would
+// have the lane when it comes to `jobs`, while a rebuild that has `jobs` to itself waits for that lane.
+bool lock_jobs_at_once()
+{
+    const std::optional<TableId> jobs = find_table(ApiTable::jobs);
+    return !jobs || ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock);
+}
+
 std::int32_t next_number()
 {
     const Oid sequence = get_relname_relid("lane_numbers", get_namespace_oid("jobs_ext", false));
@@ -391,7 +399,7 @@ std::int32_t of(std::string_view type)
 
 void prepare(std::string_view type)
 {
-    if (!find_lane(type) && lock_making(type, false))
+    if (!find_lane(type) && lock_jobs_at_once() && lock_making(type, false))
         make(type);
 }
 

@@ -61,13 +61,18 @@ void watch();
 // is missing all the same, as for a type that a restore brought or that registers itself, its first job makes it. Who makes
 // one holds nothing that who makes another needs: the numbers come from a sequence, since a greatest number plus one would
 // be known to nobody else before the end of the transaction. So there are gaps.
+//
+// Lock order: `jobs`, then the lane, then rows of `jobs`. `jobs` is open for writing wherever a lane is made, so a rebuild,
+// which lets nobody else have it open, waits for no lane. A job's lane is made before its row is written, whatever its state,
+// so whoever has the row and moves the job finds it there. What is left to Postgres's deadlock detector: a transaction that
+// makes several lanes, or takes rows first and makes a lane with another statement; an UPDATE of `job_type` to one without.
 namespace lanes {
 
 // The number under which the queue knows the type, given at the first use and never again to another type. Waits for a
 // transaction that is making this very one.
 std::int32_t of(std::string_view type);
 
-// Makes the type's lane unless it is there, or another transaction is making it.
+// Makes the type's lane unless it is there, or another transaction is making it or keeps others from writing to `jobs`.
 void prepare(std::string_view type);
 
 // Nothing, if the type never had a job.

@@ -302,10 +302,21 @@ void check_of_owner(const Row &row)
         store::types::require(row.text(Column::job_type));
 }
 
+// While nothing of the row is written: who makes the lane may insert a job of the same key next, and then waits for us.
+void make_lane(const Row &row)
+{
+    if (row.has(Column::job_type))
+        store::lanes::of(row.text(Column::job_type));
+}
+
 HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Row row = read(tables, trigger->tg_trigtuple, descriptor);
+    if (is_replica()) {
+        make_lane(row);
+        return trigger->tg_trigtuple;
+    }
     if (row.has(Column::id))
         // The statement named every column; a trigger before ours may have changed some.
         if (store::statement::take(tables.jobs, Operation::insert, row.id()) != nullptr)
@@ -322,6 +333,7 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
     } else {
         check_of_owner(row);
     }
+    make_lane(row);
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
 
@@ -408,10 +420,9 @@ JOBS_FUNCTION(jobs_before_row)
     TriggerData *trigger = context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & when_bits) == before_row && !TRIGGER_FIRED_BY_DELETE(event);
     });
-    const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
-    if (is_replica())
-        return PointerGetDatum(inserted ? trigger->tg_trigtuple : trigger->tg_newtuple);
-    return PointerGetDatum(inserted ? before_insert(tables, trigger) : before_update(tables, trigger));
+    if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+        return PointerGetDatum(before_insert(tables, trigger));
+    return PointerGetDatum(is_replica() ? trigger->tg_newtuple : before_update(tables, trigger));
 }
 
 JOBS_FUNCTION(jobs_after_row)
