@@ -22,6 +22,18 @@ inline void lock_table(Oid oid, LOCKMODE lock)
     }
 }
 
+// A lock that only we take: on something that a private table is about, numbered as its caller likes, until the end of the
+// transaction. Unlike any lock on that table it is in nobody's way, nor anybody in its: VACUUM and REINDEX CONCURRENTLY hold
+// theirs for as long as they run. False: another transaction has it, and is not to be waited for.
+enum class Wait : bool { no, yes };
+inline bool lock_of_ours(Oid table, std::uint32_t what, Wait wait)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, what,
+                       0); // no catalog has that number, so it is no object of Postgres's
+    return LockAcquire(&tag, ExclusiveLock, false, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 // Whether it is that 55P03, and no other.
 inline bool is_refused_table(const ErrorData *error)
 {

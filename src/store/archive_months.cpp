@@ -1,6 +1,7 @@
 // The partitions of `jobs_archive`.
 #include "pg/as_owner.hpp"
 #include "pg/extension_function.hpp"
+#include "pg/lock.hpp"
 #include "store/archive.hpp"
 
 namespace store::archive {
@@ -131,8 +132,7 @@ std::optional<TimestampTz> Months::month_of_ours(int bound) const
     return from;
 }
 
-// A lock that is taken for nothing else, but by vacuum.
-bool lock_months() { return ConditionalLockRelationOid(tables().state, ShareUpdateExclusiveLock); }
+bool lock_months() { return pg::lock_of_ours(tables().state, 0, pg::Wait::no); }
 
 namespace {
 

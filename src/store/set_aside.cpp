@@ -2,6 +2,7 @@
 
 #include "logic/backoff.hpp"
 #include "pg/heap.hpp"
+#include "pg/lock.hpp"
 
 extern "C" {
 #include "common/pg_prng.h"
@@ -85,8 +86,11 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
     return entry != nullptr && entry->retry_at > now;
 }
 
-// In conflict with itself, and with vacuum, which is short here.
-bool SetAside::lock() const { return ConditionalLockRelationOid(table_.table, ShareRowExclusiveLock); }
+bool SetAside::lock() const
+{
+    return pg::lock_of_ours(table_.table, 0, pg::Wait::no) &&
+           ConditionalLockRelationOid(table_.table, RowExclusiveLock);
+}
 
 SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
                                std::int64_t rest_ms) const

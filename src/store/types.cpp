@@ -4,6 +4,7 @@
 
 #include "pg/excerpt.hpp"
 #include "pg/heap.hpp"
+#include "pg/lock.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
@@ -338,12 +339,10 @@ namespace {
 
 // Of whoever makes the type's lane, until the end of the transaction or of the subtransaction that is rolled back. By the type's hash: two types with the
 // same one wait for each other, no more.
-bool lock_making(std::string_view type, bool wait)
+bool lock_making(std::string_view type, pg::Wait wait)
 {
-    LOCKTAG tag;
     const auto name = reinterpret_cast<const unsigned char *>(type.data());
-    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, known_lanes.table, hash_bytes(name, static_cast<int>(type.size())), 0);
-    return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+    return pg::lock_of_ours(known_lanes.table, hash_bytes(name, static_cast<int>(type.size())), wait);
 }
 
 // Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it would
@@ -393,13 +392,13 @@ std::int32_t of(std::string_view type)
 {
     if (auto lane = find_lane(type))
         return *lane;
-    lock_making(type, true);
+    lock_making(type, pg::Wait::yes);
     return make(type);
 }
 
 void prepare(std::string_view type)
 {
-    if (!find_lane(type) && lock_jobs_at_once() && lock_making(type, false))
+    if (!find_lane(type) && lock_jobs_at_once() && lock_making(type, pg::Wait::no))
         make(type);
 }
 
