@@ -98,7 +98,7 @@ void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument
     const std::optional<Row> row = read_complete_row(tables_, slot);
     if (!row)
         return;
-    const Keys keys = keys_of(*row);
+    const Keys keys = keys_to_compare(*row);
     for (const DerivedTable table : derived_tables)
         if (keys[table] && !open(table).has(*keys[table]))
             found(argument, {Kind::missing, table, row->id(), *keys[table], {}});
@@ -117,7 +117,7 @@ void Comparison::look_at_key(DerivedTable table, TupleTableSlot *slot, FoundIt f
     const std::optional<Row> row = read_complete_row(tables_, *job_);
     if (!row)
         return;
-    const std::optional<Key> right = keys_of(*row)[table];
+    const std::optional<Key> right = keys_to_compare(*row)[table];
     fault.kind = Kind::wrong_key;
     if (right && same_key(*right, key)) {
         if (open(table).has_at(key, fault.place))
@@ -153,7 +153,8 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
     const std::optional<Key> right = keys_of(row)[fault.table];
     KeyTable &table = jobs.derived().open(fault.table);
     if (fault.kind == Kind::missing) {
-        if (!right || !same_key(*right, fault.key) || table.has(fault.key))
+        // Of another key than the one that was missing, where the type had no lane, or the job has moved since.
+        if (!right || table.has(*right))
             return Mended::gone;
         jobs.derived().restore(row, fault.table);
         return Mended::yes;

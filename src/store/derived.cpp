@@ -46,21 +46,37 @@ void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
 
 } // namespace
 
-std::optional<logic::QueueKey> queue_key(const Row &row)
+namespace {
+
+using LaneOf = std::int32_t(std::string_view type);
+
+std::int32_t lane_if_made(std::string_view type)
+{
+    constexpr std::int32_t none = -1; // of no key
+    return lanes::find(type).value_or(none);
+}
+
+std::optional<logic::QueueKey> queue_key(const Row &row, LaneOf lane_of)
 {
     const Status status = row.status();
-    const std::int32_t lane = logic::waiting(status) ? lanes::of(row.text(Column::job_type)) : logic::running_lane;
+    const std::int32_t lane = logic::waiting(status) ? lane_of(row.text(Column::job_type)) : logic::running_lane;
     return logic::queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
                             row.time(Column::lease_expires_at), row.time(Column::timeout_at));
 }
 
-std::optional<logic::QueueKey> ended_key(const Row &row)
+std::optional<logic::QueueKey> ended_key(const Row &row, LaneOf lane_of)
 {
     const Status status = row.status();
     if (!logic::ended(status))
         return std::nullopt;
-    return logic::ended_key(status, lanes::of(row.text(Column::job_type)), row.time(Column::finished_at));
+    return logic::ended_key(status, lane_of(row.text(Column::job_type)), row.time(Column::finished_at));
 }
+
+} // namespace
+
+std::optional<logic::QueueKey> queue_key(const Row &row) { return queue_key(row, lanes::of); }
+
+std::optional<logic::QueueKey> ended_key(const Row &row) { return ended_key(row, lanes::of); }
 
 bool may_expire(const Row &row)
 {
@@ -75,19 +91,27 @@ const char *name_of(DerivedTable table)
     return names[static_cast<int>(table)];
 }
 
-Keys keys_of(const Row &row)
+namespace {
+
+Keys keys_of(const Row &row, LaneOf lane_of)
 {
     Keys keys;
-    if (auto key = queue_key(row))
+    if (auto key = queue_key(row, lane_of))
         keys[DerivedTable::queue] = queue_key_of(*key, row.id());
     if (row.status() == Status::failed)
         keys[DerivedTable::failed] = instant_key_of(*row.time(Column::created_at), row.id());
     if (may_expire(row))
         keys[DerivedTable::expiring] = instant_key_of(*row.time(Column::expires_at), row.id());
-    if (auto key = ended_key(row))
+    if (auto key = ended_key(row, lane_of))
         keys[DerivedTable::ended] = queue_key_of(*key, row.id());
     return keys;
 }
+
+} // namespace
+
+Keys keys_of(const Row &row) { return keys_of(row, lanes::of); }
+
+Keys keys_to_compare(const Row &row) { return keys_of(row, lane_if_made); }
 
 void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
 {

@@ -24,6 +24,8 @@ private:
     std::array<std::optional<Key>, derived_tables.size()> keys_;
 };
 Keys keys_of(const Row &row);
+// The same for who writes nothing: a type without a lane has one that is in no key.
+Keys keys_to_compare(const Row &row);
 
 // Whether the job is to be cancelled at `expires_at`: it never started. A retry that waits does not expire.
 bool may_expire(const Row &row);

@@ -123,6 +123,23 @@ select is(tests.check(), 'nothing', 'in a read-only transaction');
 select tests.refuses('select jobs_ext.check(true)', '25006', '%read-only%', 'which does not mend');
 rollback;
 
+-- A type whose lane is gone: looking makes none, mending does.
+select job_type_set('gamma') \g /dev/null
+select job_enqueue('gamma', job_id => 'without a lane', run_at => '2030-01-02+00') \g /dev/null
+delete from jobs_ext.lanes where job_type = 'gamma';
+alter table jobs_ext.lanes set (fillfactor = 100);
+begin read only;
+select is(regexp_replace(tests.check(), 'key \(lane \d+', 'key (lane'),
+          E'without a lane queue: missing (lane -1, rank 0, due_at 2030-01-02 00:00:00+00)\n'
+           'without a lane queue: wrong key (lane, rank 0, due_at 2030-01-02 00:00:00+00)',
+          'without its lane a job is found missing, by who may write nothing');
+rollback;
+select alike(tests.check(), '%missing (lane -1,%', 'or might write');
+select is((select count(*) from jobs_ext.lanes where job_type = 'gamma'), 0::bigint, 'which makes no lane');
+select is((select count(*) from jobs_ext.check(true) c where c.mended), 2::bigint, 'mending makes it');
+select is(tests.check(), 'nothing', 'so that nothing is left');
+select tests.in_step('and all is as the rules say');
+
 -- Triggers that are off: the tables are to be built, nothing is compared, and mending builds them.
 alter table jobs disable trigger user;
 insert into jobs (job_id, job_type, run_at) values ('past the triggers', 'alpha', '2030-01-01+00');
