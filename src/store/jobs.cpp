@@ -93,14 +93,19 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
     }
 }
 
-pg::OpenRelation open_built(Tables &known)
+// Asks before it locks: who may do nothing here does not queue up behind an ALTER TABLE, nor keeps one waiting, nor has the
+// queue built. And again under the lock: what the caller may do, or which table has the name, may have changed meanwhile.
+pg::OpenRelation open_built(Tables &known, Jobs::Require require)
 {
     const std::uint64_t before = lookups();
     for (;;) {
+        if (const std::optional<TableId> jobs = find_table(ApiTable::jobs))
+            require(*jobs);
         queue_state::ensure_built();
         pg::OpenRelation table = open_table(ApiTable::jobs, RowExclusiveLock);
         known = store::tables();
         if (known.queue_built && known.jobs == RelationGetRelid(table)) {
+            require(known.jobs);
             // The statement's own snapshot may be older than the queue that we find.
             if (lookups() != before)
                 pg::renew_snapshot();
@@ -113,11 +118,16 @@ pg::OpenRelation open_built(Tables &known)
 
 } // namespace
 
-Jobs Jobs::open()
+Jobs Jobs::open(Require require)
 {
     Tables known;
-    pg::OpenRelation table = open_built(known);
+    pg::OpenRelation table = open_built(known, require);
     return Jobs(known, std::move(table));
+}
+
+Jobs Jobs::open()
+{
+    return open([](TableId) {});
 }
 
 Jobs::Jobs(const Tables &known, pg::OpenRelation table)

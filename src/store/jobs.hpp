@@ -22,7 +22,11 @@ enum class Written {
 
 class Jobs {
 public:
-    // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope.
+    // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope. `require`
+    // raises 42501 for a caller who may not do what follows.
+    using Require = void(TableId jobs);
+    static Jobs open(Require require);
+    // For what is not the caller's doing, or was asked before.
     static Jobs open();
 
     // As they were described last; current() looks first whether they still are so.

@@ -28,6 +28,16 @@ Mended try_to_mend(const Fault &fault)
 
 namespace {
 
+void require_may_check(bool mends)
+{
+    const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs);
+    if (!jobs)
+        return; // who opens it raises what is to be raised
+    require_all_rows(*jobs, "check them");
+    if (mends)
+        require_update(*jobs);
+}
+
 // Builds the derived tables first, where nobody has done it yet.
 void prepare_to_mend()
 {
@@ -36,7 +46,6 @@ void prepare_to_mend()
                         errmsg("jobs_ext.check() can mend in a READ COMMITTED transaction only"),
                         errdetail("Another one's snapshot may be older than what is to be mended.")));
     pg::StatementScope scope("jobs_ext.check(mend => true)");
-    require_update(store::tables());
     store::queue_state::ensure_built();
 }
 
@@ -48,7 +57,7 @@ JOBS_FUNCTION(jobs_check)
     const bool mends = DatumGetBool(require(pg::argument(fcinfo, 0), "mend"));
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, BOOLOID};
     pg::RowSink sink(fcinfo, gives);
-    require_all_rows(store::tables(), "check them");
+    require_may_check(mends);
     if (mends)
         prepare_to_mend();
     Comparison comparison;

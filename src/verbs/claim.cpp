@@ -242,8 +242,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 {
     pg::StatementScope scope("job_claim()");
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
-    Jobs jobs = Jobs::open();
-    require_claim(jobs.tables());
+    Jobs jobs = Jobs::open(require_claim);
     shared::Wish wish;
     if (place != nullptr) {
         wish = arm(*place, request);

@@ -6,9 +6,9 @@
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
-#include "store/statement.hpp"
 #include "pg/uuid.hpp"
 #include "settings.hpp"
+#include "store/statement.hpp"
 #include "verbs/answer.hpp"
 #include "verbs/arguments.hpp"
 #include "verbs/new_job.hpp"
@@ -43,7 +43,7 @@ bool may_see(const Jobs &jobs, const pg_uuid_t *id)
 // security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived meanwhile.
 std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
-    require_select(jobs.tables());
+    require_select(jobs.tables().jobs);
     const Datum key = wanted[Column::job_id];
     std::optional<Row> found = find_by_key(jobs, key);
     if (!found && IsolationUsesXactSnapshot())
@@ -123,7 +123,7 @@ JOBS_FUNCTION(job_enqueue)
         wanted.*new_job_fields[i].member = pg::argument(fcinfo, static_cast<int>(i));
 
     pg::StatementScope scope("job_enqueue()");
-    Jobs jobs = Jobs::open();
+    Jobs jobs = Jobs::open(require_any_insert);
     require_may_insert(jobs);
     const TimestampTz now = settings::now();
     Row row = make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
@@ -258,7 +258,7 @@ JOBS_FUNCTION(job_enqueue_many)
     JsonbContainer *list = array_argument(fcinfo, 0, "jobs");
     pg::RowSink sink(fcinfo, job_state_type);
     pg::StatementScope scope("job_enqueue_many()");
-    Jobs jobs = Jobs::open();
+    Jobs jobs = Jobs::open(require_any_insert);
     require_may_insert(jobs);
     Batch(jobs, list, sink).insert();
     return Datum{0};

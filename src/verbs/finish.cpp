@@ -49,8 +49,7 @@ Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome
 {
     check(outcome);
     pg::StatementScope scope(function);
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     Row row;
     if (auto refusal = finish(jobs, outcome, row))
         raise(*refusal);

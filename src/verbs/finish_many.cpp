@@ -168,8 +168,7 @@ JOBS_FUNCTION(job_finish_many)
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
     pg::RowSink sink(fcinfo, gives);
     pg::StatementScope scope("job_finish_many()");
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     FinishMany verb;
     LeaseList<FinishMany>(verb, list, "outcomes", sink).run(jobs);
     return Datum{0};
@@ -210,8 +209,7 @@ JOBS_FUNCTION(job_release_worker)
     const Datum worker = require(pg::argument(fcinfo, 0), "worker");
     check_length(worker, PG_INT32_MAX, "worker");
     pg::StatementScope scope("job_release_worker()");
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
     shared::sleepers::dismiss(shared::sleepers::hash_of_worker(name_of(worker)));
     int released = 0;

@@ -146,8 +146,7 @@ JOBS_FUNCTION(job_heartbeat)
     check_size(heartbeat.progress, "progress");
 
     pg::StatementScope scope("job_heartbeat()");
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     Row row;
     if (auto refusal = run(jobs, heartbeat, row))
         raise(*refusal);
@@ -161,8 +160,7 @@ JOBS_FUNCTION(job_heartbeat_many)
 
     pg::RowSink sink(fcinfo, job_state_type);
     pg::StatementScope scope("job_heartbeat_many()");
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     HeartbeatMany verb = {.extension = extension};
     LeaseList<HeartbeatMany>(verb, list, "leases", sink).run(jobs);
     return Datum{0};

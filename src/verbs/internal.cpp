@@ -13,7 +13,8 @@ JOBS_FUNCTION(uuid_v7) { return UUIDPGetDatum(pg::time_ordered_uuid(settings::no
 JOBS_FUNCTION(rebuild_queue)
 {
     pg::StatementScope scope("jobs_ext.rebuild_queue()");
-    require_update(store::tables());
+    if (const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs))
+        require_update(*jobs);
     return Int64GetDatum(store::queue_state::rebuild());
 }
 

@@ -8,6 +8,7 @@
 #include "store/queue_scan.hpp"
 #include "store/queue_state.hpp"
 #include "verbs/arguments.hpp"
+#include "verbs/privileges.hpp"
 #include "verbs/refusal.hpp"
 
 namespace verbs {
@@ -28,7 +29,7 @@ const char *column_list()
 // A statement that grows by conditions and their parameters, over a table that stays open as it was looked at.
 class Select {
 public:
-    explicit Select(store::ApiTable table) : table_(store::open_table(table, AccessShareLock))
+    explicit Select(store::ApiTable table) : table_(open(table))
     {
         initStringInfo(&text_);
         appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name(table));
@@ -78,6 +79,13 @@ public:
     }
 
 private:
+    // The statement asks for every column, but when the table is locked.
+    static pg::OpenRelation open(store::ApiTable table)
+    {
+        require_on_any_column(table, ACL_SELECT);
+        return store::open_table(table, AccessShareLock);
+    }
+
     pg::OpenRelation table_;
     StringInfoData text_;
     pg::Parameter parameters_[16];
@@ -183,6 +191,7 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
 {
     PreventCommandIfParallelMode(function);
     pg::RowSink sink(fcinfo, store::row_type());
+    require_on_any_column(store::ApiTable::jobs, ACL_SELECT);
     const Tables tables = store::tables();
     if (!store::queue_state::is_readable(tables)) {
         Select select(store::ApiTable::jobs);
@@ -251,6 +260,7 @@ void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
 
 void list(const Filter &filter, pg::RowSink &sink)
 {
+    require_on_any_column(store::ApiTable::jobs, ACL_SELECT);
     const Tables tables = store::tables();
     const std::optional<logic::Status> status =
         filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;

@@ -365,9 +365,8 @@ JOBS_FUNCTION(job_maintain)
     const TimestampTz now = settings::now();
     {
         pg::StatementScope scope("job_maintain()");
-        const store::Jobs jobs = store::Jobs::open(); // 42804 is the caller's to know
-        require_claim(jobs.tables());
-        const store::AsOwnerOfJobs owner; // 42501 where nothing may run as the owner here
+        const store::Jobs jobs = store::Jobs::open(require_claim); // 42804 is the caller's to know
+        const store::AsOwnerOfJobs owner;                          // 42501 where nothing may run as the owner here
     }
     // What that brings to light is the caller's own.
     pg::set_constraints_immediate();

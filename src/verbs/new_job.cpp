@@ -154,7 +154,7 @@ bool set_field(NewJob &job, const pg::JsonMember &member)
 void require_may_insert(const store::Jobs &jobs)
 {
     if (store::direct(jobs.tables(), store::Operation::insert, 0))
-        require_insert(jobs.tables());
+        require_insert(jobs.tables().jobs);
 }
 
 Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)

@@ -20,8 +20,7 @@ JOBS_FUNCTION(job_next)
 
     pg::RowSink sink(fcinfo, store::row_type());
     pg::StatementScope scope("job_next()");
-    store::Jobs jobs = store::Jobs::open();
-    require_claim(jobs.tables());
+    store::Jobs jobs = store::Jobs::open(require_claim);
     store::Row completed;
     if (auto refusal = finish(jobs, outcome, completed))
         raise(*refusal);

@@ -4,47 +4,61 @@ namespace verbs {
 
 namespace {
 
-void require(const store::Tables &tables, AclMode mode)
+void require(store::TableId jobs, AclMode mode)
 {
-    const AclResult result = pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), mode);
+    const AclResult result = pg_class_aclcheck(jobs.in_catalogs(), GetUserId(), mode);
     if (result != ACLCHECK_OK)
         aclcheck_error(result, OBJECT_TABLE, "jobs");
 }
 
 } // namespace
 
-void require_insert(const store::Tables &tables) { require(tables, ACL_INSERT); }
-
-void require_select(const store::Tables &tables) { require(tables, ACL_SELECT); }
-
-void require_update(const store::Tables &tables)
+void require_on_any_column(store::ApiTable which, AclMode mode)
 {
-    require(tables, ACL_UPDATE);
-    require(tables, ACL_SELECT);
+    const std::optional<store::TableId> table = store::find_table(which);
+    if (!table || pg_class_aclcheck(table->in_catalogs(), GetUserId(), mode) == ACLCHECK_OK)
+        return;
+    const AclResult result = pg_attribute_aclcheck_all(table->in_catalogs(), GetUserId(), mode, ACLMASK_ANY);
+    if (result != ACLCHECK_OK)
+        aclcheck_error(result, OBJECT_TABLE, store::name(which));
 }
 
-void require_cancel(const store::Tables &tables)
+void require_any_insert(store::TableId) { require_on_any_column(store::ApiTable::jobs, ACL_INSERT); }
+
+void require_insert(store::TableId jobs) { require(jobs, ACL_INSERT); }
+
+void require_select(store::TableId jobs) { require(jobs, ACL_SELECT); }
+
+void require_update(store::TableId jobs)
 {
-    const AttrNumber column = tables.number[store::index(store::Column::cancel_requested_at)];
-    if (pg_attribute_aclcheck(tables.jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-        require(tables, ACL_UPDATE);
-    require(tables, ACL_SELECT);
+    require(jobs, ACL_UPDATE);
+    require(jobs, ACL_SELECT);
 }
 
-void require_all_rows(const store::Tables &tables, const char *purpose)
+void require_cancel(store::TableId jobs)
 {
-    require_select(tables);
-    if (check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
+    const AttrNumber column =
+        get_attnum(jobs.in_catalogs(), store::columns[store::index(store::Column::cancel_requested_at)].name);
+    if (column == InvalidAttrNumber ||
+        pg_attribute_aclcheck(jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+        require(jobs, ACL_UPDATE);
+    require(jobs, ACL_SELECT);
+}
+
+void require_all_rows(store::TableId jobs, const char *purpose)
+{
+    require_select(jobs);
+    if (check_enable_rls(jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED)
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                         errmsg("role \"%s\" is under row security on jobs and cannot %s",
                                GetUserNameFromId(GetUserId(), false), purpose),
                         errhint("That needs a role with BYPASSRLS, like service_role.")));
 }
 
-void require_claim(const store::Tables &tables)
+void require_claim(store::TableId jobs)
 {
-    require_update(tables);
-    require_all_rows(tables, "claim");
+    require_update(jobs);
+    require_all_rows(jobs, "claim");
 }
 
 } // namespace verbs

@@ -87,8 +87,7 @@ JOBS_FUNCTION(job_schedule)
     pg::StatementScope scope("job_schedule()");
     const Recurring schedule = recurring(definition);
     const logic::Cron cron = checked_schedule(given(1));
-    Jobs jobs = Jobs::open();
-    require_insert(jobs.tables());
+    Jobs jobs = Jobs::open(require_insert);
     // All that an enqueue would refuse is refused now.
     const Row row = make_run(jobs, schedule);
     keep_request(definition, schedule, row);
@@ -120,7 +119,7 @@ pg::Nullable run(const Definition &definition)
 {
     pg::StatementScope scope("jobs_ext.run_schedule()");
     const Recurring schedule = recurring(definition);
-    Jobs jobs = Jobs::open();
+    Jobs jobs = Jobs::open(require_any_insert);
     require_may_insert(jobs);
     Schedules memory(jobs.tables().schedules, RowExclusiveLock);
     memory.lock(GetUserId(), schedule.name);

@@ -88,8 +88,7 @@ Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, const ch
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     require_one(id, job_id);
     pg::StatementScope scope(function);
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
         const Status from = before.status();
         if (from == to)
@@ -113,8 +112,7 @@ JOBS_FUNCTION(job_cancel)
                       .force = DatumGetBool(require(pg::argument(fcinfo, 3), "force"))};
 
     pg::StatementScope scope("job_cancel()");
-    Jobs jobs = Jobs::open();
-    require_cancel(jobs.tables());
+    Jobs jobs = Jobs::open(require_cancel);
     const TimestampTz now = settings::now();
     Row row =
         steer(jobs, id, job_id, [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
@@ -130,8 +128,7 @@ JOBS_FUNCTION(job_retry)
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     require_one(id, job_id);
     pg::StatementScope scope("job_retry()");
-    Jobs jobs = Jobs::open();
-    require_update(jobs.tables());
+    Jobs jobs = Jobs::open(require_update);
     Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)

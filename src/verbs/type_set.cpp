@@ -4,6 +4,7 @@
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "verbs/arguments.hpp"
+#include "verbs/privileges.hpp"
 
 namespace verbs {
 
@@ -72,6 +73,7 @@ JOBS_FUNCTION(job_type_set)
     PreventCommandIfReadOnly("job_type_set()");
     PreventCommandIfParallelMode("job_type_set()");
     MemoryContext caller = CurrentMemoryContext;
+    require_on_any_column(store::ApiTable::job_types, ACL_INSERT);
     const pg::OpenRelation types = store::open_table(store::ApiTable::job_types, RowExclusiveLock);
     require_key(types);
     pg::SpiScope spi;
