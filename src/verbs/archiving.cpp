@@ -146,8 +146,8 @@ struct Preparation {
     Counts &counts;
     bool made = false;
     int count = 0;
-    TimestampTz months[piece_size] = {};
-    bool ready[piece_size] = {};
+    TimestampTz months[Candidates::most] = {};
+    bool ready[Candidates::most] = {};
 
     bool is_ready(TimestampTz month)
     {

@@ -28,18 +28,23 @@ constexpr int pieces_per_call = 20; // of a task, in one job_maintain(), as long
 constexpr int call_ms = 1000;
 constexpr int warnings_per_piece = 10;
 constexpr int longest_piece_ms = 500;      // then others have their turn: those who wait for its locks, or to be woken
+constexpr int most_doubts = 100;           // jobs in a row, in a piece
+constexpr int most_failures = 5;           // pieces in a row that end in doubt, in one job_maintain()
 constexpr int unfinished_rest_ms = 600000; // each further try may cost a worker
 constexpr long most_set_aside = 10000;     // jobs; what fails beside them is tried again and again
 constexpr const char *function = "job_maintain()";
 
 int number_of(Task task) { return static_cast<int>(task); }
 
-// What is not the job's fault, and would befall the others as well.
-bool ends_the_piece(const ErrorData *error)
+// What looks as if it were not the job's fault, and would befall the others as well.
+bool may_be_of_server(const ErrorData *error)
 {
     return pg::is_out_of_order(error) ||
            (IsolationUsesXactSnapshot() && error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE);
 }
+
+// A session's caller is to know it at once, and to undo all. The worker goes on, as far as it can.
+bool is_for_the_caller(const ErrorData *error) { return pg::longest_attempt_ms == 0 && pg::ends_the_call(error); }
 
 bool is_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
 
@@ -63,6 +68,8 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
         batch.counts.left += acted ? 0 : 1;
         if (!acted || !set_aside.forget(&candidate.job))
             note_held(&candidate.job);
+        if (acted)
+            suspects::acquit(&candidate.job);
     }
     shared::databases::works_on("", nullptr);
     return batch.counts;
@@ -71,7 +78,9 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
 // The jobs of one piece, in order. A job that makes it fail is set aside, so that it does not keep the others: a trigger of
 // the user's may refuse a job, a constraint its attempt, a cascade may take too long.
 //
-// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever.
+// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever. But
+// where a job met what looks like the server's fault, it is suspected at first, and others are tried; when several fail so
+// in a row, the piece ends, and is raised if nothing passed.
 class Piece {
 public:
     Piece(const Work &work, Pace &pace, TimestampTz now, const SetAside &set_aside, Counts &counts)
@@ -83,17 +92,19 @@ public:
     {
         const auto fresh = candidates.first(sort(candidates));
         auto rest = fresh.first(std::min(fresh.size(), static_cast<std::size_t>(pace_.most_jobs)));
-        while (!rest.empty() && !is_over(began_))
+        while (!rest.empty() && !ends())
             rest = rest.subspan(attempt(rest));
         // Only work that passed makes the next piece larger: one that found nothing says nothing.
-        if (!fresh.empty() && !ran_out_ && !is_over(began_))
+        if (!fresh.empty() && !ran_out_ && !ends())
             pace_.most_jobs = std::min(piece_size, pace_.most_jobs * 2);
         auto known = candidates.subspan(fresh.size());
-        while (!known.empty()) {
+        while (!known.empty() && doubts_ < most_doubts) {
             known = known.subspan(attempt(known.first(1)));
-            if (is_over(began_))
+            if (ends())
                 break;
         }
+        if (attempted_ == 0)
+            raise_doubt();
         counts_.more = counts_.more || attempted_ < candidates.size();
         if (told_ > warnings_per_piece)
             ereport(WARNING, (errmsg("%d more jobs were left as they are", told_ - warnings_per_piece),
@@ -125,11 +136,15 @@ public:
     }
 
 private:
+    bool ends() const { return doubts_ == most_doubts || is_over(began_); }
+
     // Rows are locked in the order of their ids, as everywhere; but those that failed before come last, each by itself.
     // Returns how many did not.
     std::size_t sort(std::span<Candidate> candidates) const
     {
-        const auto is_known = [this](const Candidate &candidate) { return set_aside_.find(&candidate.job) != nullptr; };
+        const auto is_known = [this](const Candidate &candidate) {
+            return set_aside_.find(&candidate.job) != nullptr || suspects::is_one(&candidate.job);
+        };
         std::sort(candidates.begin(), candidates.end(), [&](const Candidate &a, const Candidate &b) {
             if (const bool known = is_known(a); known != is_known(b))
                 return !known;
@@ -138,7 +153,7 @@ private:
         return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(), std::not_fn(is_known)));
     }
 
-    // Returns how many jobs, from the first on, were done or set aside: one at least.
+    // Returns how many jobs, from the first on, were done, set aside or suspected: one at least.
     std::size_t attempt(std::span<const Candidate> candidates)
     {
         Counts counts;
@@ -146,10 +161,13 @@ private:
         // One job may take all the time there is. Of many, whichever does not end is found sooner.
         const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
         const pg::Failure failure = pg::attempt([&] { counts = do_some(work_, candidates, now_, set_aside_, done); },
-                                                ends_the_piece, longest_ms);
+                                                [](const ErrorData *) { return false; }, longest_ms);
         if (failure.error == nullptr) {
             counts_ += counts;
             attempted_ += done;
+            const int passed = static_cast<int>(done) - counts.left;
+            pace_.passed += passed;
+            doubts_ = passed > 0 ? 0 : doubts_;
             return done;
         }
         shared::databases::works_on("", nullptr);
@@ -158,17 +176,50 @@ private:
             pace_.most_jobs = std::max(1, static_cast<int>(std::min(done, candidates.size() - 1)));
         }
         const std::size_t before = std::min(done, candidates.size() - 1); // the one at which it failed
+        if (is_for_the_caller(failure.error) && is_in_doubt(&candidates[before].job, failure))
+            raise_doubt();
         std::size_t dealt_with = 1;
         if (before > 0) {
             dealt_with = attempt(candidates.first(before));
         } else if (failure.took_too_long && candidates.size() > 1) {
             dealt_with = attempt(candidates.first(1));
         } else {
-            put_aside(&candidates.front().job, failure.error);
-            ++attempted_;
+            meet(&candidates.front().job, failure);
         }
-        FreeErrorData(failure.error);
         return dealt_with;
+    }
+
+    // A job failed, alone or as the first.
+    void meet(const pg_uuid_t *job, const pg::Failure &failure)
+    {
+        if (is_in_doubt(job, failure)) {
+            ++doubts_;
+            return;
+        }
+        put_aside(job, failure.error);
+        suspects::acquit(job);
+        FreeErrorData(failure.error);
+        ++attempted_;
+    }
+
+    // Whether its failure may be the server's: the job is suspected, and no more. One that is set aside rests longer: else it
+    // would let each piece fail in which nothing else is to do.
+    bool is_in_doubt(const pg_uuid_t *job, const pg::Failure &failure)
+    {
+        const bool is_raised = is_for_the_caller(failure.error);
+        if (failure.took_too_long || !may_be_of_server(failure.error) ||
+            (set_aside_.find(job) != nullptr && !is_raised) ||
+            suspects::is_at_fault(job, work_.task, pace_.passed, is_raised))
+            return false;
+        doubt_ = failure.error;
+        return true;
+    }
+
+    void raise_doubt()
+    {
+        pace_.in_doubt = doubt_ != nullptr;
+        if (doubt_ != nullptr)
+            ReThrowError(doubt_);
     }
 
     const Work &work_;
@@ -178,8 +229,10 @@ private:
     Counts &counts_;
     int told_ = 0;
     pg::Moment began_ = pg::moment();
-    std::size_t attempted_ = 0; // jobs that were done or set aside
-    bool ran_out_ = false;      // of time
+    std::size_t attempted_ = 0;  // jobs that were done or set aside
+    bool ran_out_ = false;       // of time
+    ErrorData *doubt_ = nullptr; // the last one that may be the server's
+    int doubts_ = 0;             // so many in a row
 };
 
 // What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
@@ -209,7 +262,7 @@ void review(const Work &work, Pace &pace, const Candidates &candidates, Timestam
                 if ((!row || !work.is_needed(*row, now)) && !set_aside.forget(job))
                     note_held(job);
             },
-            ends_the_piece);
+            may_be_of_server);
         shared::databases::works_on("", nullptr);
         if (error != nullptr)
             Piece(work, pace, now, set_aside, counts).put_aside(job, error);
@@ -232,7 +285,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         store::types::load();
         work.find(jobs, skip, now, pace, candidates);
     }
-    counts.more = candidates.full();
+    counts.more = candidates.full() || candidates.has_left_out();
     counts.due = candidates.due();
     if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, counts)) {
         counts.more = true;
@@ -264,6 +317,7 @@ Counts do_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
 // `may_alter`: make and drop partitions, whose locks last until the end of the transaction.
 Counts run_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
 {
+    pace.in_doubt = false;
     pg::set_constraints_immediate();
     store::AsOwnerOfJobs owner;
     return do_piece(task, pace, now, may_alter);
@@ -285,11 +339,17 @@ void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
 {
     Pace &pace = paces_of_session[static_cast<std::size_t>(number_of(task))];
     bool more = true;
+    int failures = 0; // in a row
     for (int i = 0; more && i < pieces_per_call; ++i) {
-        if (i > 0 && pg::is_over(round.began, call_ms))
+        if (i > 0 && failures == 0 && pg::is_over(round.began, call_ms))
             break;
         Counts piece;
         if (ErrorData *error = pg::attempt([&] { piece = run_piece(task, pace, now, may_alter); }, pg::ends_the_call)) {
+            // The next piece does the others first.
+            if (pace.in_doubt && ++failures < most_failures && i + 1 < pieces_per_call) {
+                FreeErrorData(error);
+                continue;
+            }
             ++round.errors;
             ereport(WARNING,
                     (errcode(error->sqlerrcode),
@@ -299,6 +359,7 @@ void run_task(Task task, TimestampTz now, bool may_alter, Round &round)
         }
         round.counts += piece;
         more = piece.more;
+        failures = 0;
     }
     round.more = round.more || more;
 }

@@ -43,12 +43,14 @@ constexpr int piece_size = 500;
 struct Pace {
     int most_jobs = piece_size; // in the next piece: fewer after one that ran out of time, until one passes
     std::int32_t last_lane = 0; // behind which the next piece begins to look, so that each type has its turn
+    std::int64_t passed = 0;    // jobs, ever
+    bool in_doubt = false;      // whether the last piece was raised for what it met at jobs
 };
 
 // One bounded piece of a task, inside the caller's transaction, whose constraints it sets immediate. Whatever of the
-// user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What is
-// not a job's fault is raised (pg::is_out_of_order, or a table that can't be used): the transaction is to be undone, the
-// task to be tried again later; other tasks may go on.
+// user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What looks
+// like no job's fault (pg::is_out_of_order, or a table that can't be used) is raised where nothing passed: the transaction
+// is to be undone, the task to be tried again later; other tasks may go on. Where something passed, that stays done.
 Counts run(Task task, Pace &pace, TimestampTz now);
 
 // Sets a job aside at which an earlier process of ours did not end, as that one named it in shared memory. False: somebody

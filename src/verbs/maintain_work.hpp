@@ -6,6 +6,7 @@
 #include "store/set_aside.hpp"
 #include "store/types.hpp"
 #include "verbs/maintain.hpp"
+#include "verbs/suspects.hpp"
 
 namespace verbs::maintain {
 
@@ -27,25 +28,40 @@ void forget_held();
 // For how long it is left alone yet; 0: it may be looked at.
 store::Microseconds held_for(const pg_uuid_t *job);
 
-// What a piece has to do, read before anything is done.
+// What a piece has to do, read before anything is done: so many jobs, and some suspects, however many of them are in front.
 class Candidates {
+    static constexpr int most_suspects = 50;
+
 public:
+    static constexpr int most = piece_size + most_suspects;
+
     void add(const store::Candidate &candidate, const Skip &skip)
     {
-        if (held_for(&candidate.job) > 0)
+        if (held_for(&candidate.job) > 0) {
             ++held_;
-        else if (!skip(&candidate.job))
-            list_[count_++] = candidate;
+            return;
+        }
+        if (skip(&candidate.job))
+            return;
+        const bool is_suspect = suspects::is_one(&candidate.job);
+        has_left_out_ = has_left_out_ || (is_suspect && suspects_ == most_suspects);
+        if (is_suspect && suspects_ == most_suspects)
+            return;
+        suspects_ += is_suspect ? 1 : 0;
+        list_[count_++] = candidate;
     }
-    bool full() const { return count_ == piece_size; }
+    bool full() const { return count_ - suspects_ == piece_size; }
+    bool has_left_out() const { return has_left_out_; }
     std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
     void truncate(int count) { count_ = count; }
     // With those that are left alone since somebody held them a moment ago.
     int due() const { return count_ + held_; }
 
 private:
-    store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * piece_size));
+    store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * most));
     int count_ = 0;
+    int suspects_ = 0;          // of these
+    bool has_left_out_ = false; // further ones
     int held_ = 0;
 };
 

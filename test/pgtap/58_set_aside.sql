@@ -247,6 +247,77 @@ drop trigger server_error on jobs;
 select is(tests.maintain(), 'leases_reaped 1, retried 1', 'without it all is well');
 
 --
+-- What looks like the server's fault, but meets the same job again while others pass, is that job's
+--
+truncate jobs cascade;
+set jobs_ext.now = '2030-10-04 00:00:00+00';
+select tests.run('bad', lease => '1 s') \g /dev/null
+select tests.run('good', lease => '1 s') \g /dev/null
+create function tests.raise_for_bad() returns trigger language plpgsql as $$
+begin
+  execute format('do $do$ begin raise exception %L using errcode = %L; end $do$', 'of nobody knows whom', current_setting('tests.state'));
+end $$;
+create trigger of_bad before update on jobs for each row when (old.job_id like 'bad%' and new.status <> 'in_progress') execute function tests.raise_for_bad();
+-- In one call.
+select is(tests.undone(s), 'leases_reaped 1, retried 1, set_aside 1: bad reap 1 ' || s || ' of nobody knows whom', s || ' of one job: it is set aside, the other is reaped')
+from unnest('{53100,58030,53300}'::text[]) s;
+-- 57014 ends the call; the next one of the session comes to the other first.
+select is(tests.raised('57014'), '57014', 'a cancel ends the call');
+select is(tests.with_error('57014'), 'leases_reaped 1, retried 1, set_aside 1', '… the next one goes on, past the job at which it was');
+select is(tests.set_aside(), 'bad reap 1 57014 of nobody knows whom', '… which is set aside');
+drop trigger of_bad on jobs;
+select is(tests.at('2030-10-06 00:00+00'), 'leases_reaped 1, retried 1', 'without it all is well');
+-- Where no other is due, it would undo what the other tasks do, each time.
+truncate jobs cascade;
+set jobs_ext.now = '2030-10-04 00:00:00+00';
+select tests.run('bad', lease => '1 s') \g /dev/null
+select job_enqueue('alpha', job_id => 'expires', expires_at => '2030-10-04 00:00:01+00') \g /dev/null
+create trigger of_bad before update on jobs for each row when (old.job_id like 'bad%' and new.status <> 'in_progress') execute function tests.raise_for_bad();
+select is(tests.raised('57014'), '57014', 'a cancel at the only job ends the call') from generate_series(1, 2);
+select is(tests.with_error('57014'), 'expired 1, set_aside 1', '… twice');
+drop trigger of_bad on jobs;
+
+-- Several fail, and nothing passes: nobody knows whose fault it is, however often.
+truncate jobs cascade;
+set jobs_ext.now = '2030-10-04 00:00:00+00';
+select tests.run('bad ' || n, lease => '1 s') from generate_series(1, 3) n \g /dev/null
+create trigger of_bad before update on jobs for each row when (old.job_id like 'bad%' and new.status <> 'in_progress') execute function tests.raise_for_bad();
+set tests.state = '53100';
+set jobs_ext.now = '2030-10-07 00:00:00+00';
+select is(tests.maintain(), 'errors 1', '53100 of all jobs: the task fails') from generate_series(1, 4);
+select is(tests.set_aside(), '', 'nothing is set aside');
+drop trigger of_bad on jobs;
+select is(tests.maintain(), 'leases_reaped 3, retried 3', 'all at once when that is over');
+
+-- More of them than a piece takes, in front of the others.
+truncate jobs cascade;
+set jobs_ext.now = '2030-10-07 00:00:00+00';
+set tests.state = '53300';
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha', 'job_id', case when i <= 600 then 'bad ' else 'good ' end || i,
+                                                             'expires_at', timestamptz '2030-10-08 00:00+00' + i * interval '1 ms')) from generate_series(1, 700) i)) \g /dev/null
+create trigger of_bad before update on jobs for each row when (old.job_id like 'bad%') execute function tests.raise_for_bad();
+create function tests.in_calls(moment timestamptz, calls int) returns text language plpgsql as $$
+declare
+  answer jsonb;
+  expired int := 0;
+  set_aside int := 0;
+begin
+  perform set_config('jobs_ext.now', moment::text, false);
+  for i in 1..calls loop
+    answer := public.job_maintain();
+    expired := expired + (answer ->> 'expired')::int;
+    set_aside := set_aside + (answer ->> 'set_aside')::int;
+    exit when expired = 100 and set_aside = 600;
+  end loop;
+  return format('expired %s, set_aside %s', expired, set_aside);
+end $$;
+select is(tests.in_calls('2030-10-09 00:00+00', 50), 'expired 100, set_aside 600', 'six hundred of which each looks like the server''s fault do not keep a hundred behind them');
+drop trigger of_bad on jobs;
+select is(tests.at_length('2030-10-09 02:00+00'), 'expired 600, set_aside 0', 'all at once when the trigger is gone');
+select tests.in_step('of nobody knows whom: in step');
+truncate jobs cascade;
+
+--
 -- Who sees it
 --
 create role tests_aside_none;
