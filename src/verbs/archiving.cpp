@@ -1,5 +1,6 @@
 // What becomes of jobs that have ended: they go to the archive, or nowhere; and the months of the archive.
 #include <algorithm>
+#include <utility>
 
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
@@ -113,17 +114,39 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
-// The archive works on without the partition, or with one too many: once an hour is enough.
-void warn_of_months(const ErrorData *error)
-{
-    static pg::Moment warned_at = pg::long_ago;
-    if (!pg::is_over(warned_at, SECS_PER_HOUR * 1000))
-        return;
-    warned_at = pg::moment();
-    ereport(WARNING,
-            (errcode(error->sqlerrcode), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
-                                                pg::message_excerpt(error->message))));
-}
+// What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too many:
+// once an hour is enough for the log, and once for the record, until all goes well or it is another error.
+class Trouble {
+public:
+    void note(const ErrorData *error)
+    {
+        const bool is_new = sqlstate_ != error->sqlerrcode || std::strncmp(message_, error->message, most) != 0;
+        if (is_new) {
+            sqlstate_ = error->sqlerrcode;
+            strlcpy(message_, error->message, sizeof(message_));
+            is_told_ = false;
+        }
+        if (!is_new && !pg::is_over(logged_at_, SECS_PER_HOUR * 1000))
+            return;
+        logged_at_ = pg::moment();
+        ereport(WARNING,
+                (errcode(sqlstate_), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
+                                            pg::message_excerpt(error->message))));
+    }
+    void is_over() { sqlstate_ = 0; }
+    bool is_news() { return sqlstate_ != 0 && !std::exchange(is_told_, true); }
+    int sqlstate() const { return sqlstate_; }
+    const char *message() const { return message_; }
+
+private:
+    static constexpr std::size_t most = 255;
+    int sqlstate_ = 0; // 0: none
+    char message_[most + 1] = "";
+    bool is_told_ = false;
+    pg::Moment logged_at_ = pg::long_ago;
+};
+
+Trouble making, dropping;
 
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
@@ -133,9 +156,10 @@ bool make_month(TimestampTz month, Counts &counts)
     bool made = false;
     if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
         ++counts.left;
-        warn_of_months(error);
+        making.note(error);
         return false;
     }
+    making.is_over();
     CommandCounterIncrement();
     return made;
 }
@@ -198,6 +222,7 @@ bool make_months_ahead(TimestampTz now, Counts &counts)
 // user's depends on it, the next one may go.
 void drop_one(List *months, Counts &counts)
 {
+    ErrorData *first = nullptr; // of those that stay
     ListCell *cell;
     foreach (cell, months) {
         const Oid partition = lfirst_oid(cell);
@@ -207,8 +232,12 @@ void drop_one(List *months, Counts &counts)
             counts.more = list_length(months) > 1;
             return;
         }
-        warn_of_months(error);
+        first = first != nullptr ? first : error;
     }
+    if (first != nullptr)
+        dropping.note(first);
+    else
+        dropping.is_over();
     counts.left += list_length(months);
 }
 
@@ -243,6 +272,17 @@ TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
     if (!keep.span || TIMESTAMP_NOT_FINITE(ended_at) || pg_add_s64_overflow(ended_at, *keep.span, &end))
         return ended_at == DT_NOBEGIN ? DT_NOBEGIN : DT_NOEND;
     return end;
+}
+
+bool take_trouble_with_months(int &sqlstate, const char *&message)
+{
+    for (Trouble *trouble : {&making, &dropping})
+        if (trouble->is_news()) {
+            sqlstate = trouble->sqlstate();
+            message = trouble->message();
+            return true;
+        }
+    return false;
 }
 
 Counts keep_months(TimestampTz now, bool may_alter)

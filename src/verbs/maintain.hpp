@@ -57,6 +57,9 @@ Counts run(Task task, Pace &pace, TimestampTz now);
 // else is writing; it is to be tried again.
 bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz now);
 
+// What keeps months of the archive from being made or dropped, if that is news: of each such error once, until all goes well.
+bool take_trouble_with_months(int &sqlstate, const char *&message);
+
 // When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
 // now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against
 // anybody's writing.

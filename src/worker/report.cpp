@@ -111,6 +111,13 @@ void Report::stalled(const char *doing, long seconds, int jobs)
              errhint("Somebody may hold a lock on these jobs or their tables (pg_locks), or each try fails.")));
 }
 
+void Report::has_trouble_with_months(int sqlstate, const char *message)
+{
+    char clipped[sizeof(database_.failure.message)];
+    clip(clipped, psprintf("months of the archive: %s", message));
+    note_failure(sqlstate, clipped);
+}
+
 void Report::failed(const char *while_doing, const ErrorData *error)
 {
     char message[sizeof(database_.failure.message)];

@@ -26,6 +26,9 @@ public:
     // Nothing of what is due was done for so long: an error on record. `jobs`: how many were due at the last look.
     void stalled(const char *doing, long seconds, int jobs);
 
+    // Months of the archive that can't be made or dropped: an error on record, of which the log knows.
+    void has_trouble_with_months(int sqlstate, const char *message);
+
     // A line for what was done since the last one.
     void log();
     // Milliseconds until that is to be: every ten seconds at most, and never where nothing was done.

@@ -39,7 +39,6 @@ constexpr double archive_share = 0.05;
 constexpr long keeps_statistics_ms = 1000;   // and not longer
 constexpr long look_for_extension_ms = 1000; // that is there and can't be served yet
 constexpr long look_without_plan_ms = 1000;
-constexpr long months_again_ms = 60000;
 
 struct TaskStep {
     Task task;
@@ -82,6 +81,7 @@ private:
     void maintain(TimestampTz now);
     void note_progress(TaskStep &task, bool done, const Counts &counts);
     void do_piece(TaskStep &task, TimestampTz now);
+    void note_months(TaskStep &task, const Counts &counts);
     void hear_plan();
     void notice_clock();
     void plan(TimestampTz now);
@@ -230,7 +230,9 @@ void Worker::note_progress(TaskStep &task, bool done, const Counts &counts)
     using Look = logic::Stall::Look;
     if (done)
         task.due = counts.due;
-    const bool stands = !done || (!counts.any() && counts.due + counts.left > 0);
+    // A month that stays, or is lacking, is not due, and nothing waits for it.
+    const int undone = task.task == Task::months ? 0 : counts.due + counts.left;
+    const bool stands = !done || (!counts.any() && undone > 0);
     const Look look = stands ? Look::none_done : counts.any() ? Look::some_done : Look::nothing_due;
     const std::int64_t now = pg::moment().microseconds;
     if (task.stall.note(look, now, settings::stalled_after * store::Microseconds{1000}))
@@ -251,9 +253,18 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     report_.count(counts);
     if (task.task == Task::archive && counts.more)
         task.step.rest(rest_after(processor_ms() - used, pg::milliseconds_since(began)));
-    // A month that can't be made, or not be dropped, is no reason to try all the time.
+    note_months(task, counts);
+}
+
+void Worker::note_months(TaskStep &task, const Counts &counts)
+{
+    int sqlstate;
+    const char *message;
+    if (verbs::maintain::take_trouble_with_months(sqlstate, message))
+        report_.has_trouble_with_months(sqlstate, message);
+    // A month that can't be made, or not be dropped, is no reason to try all the time: once a minute.
     if (task.task == Task::months && counts.left > 0)
-        task.step.rest(months_again_ms);
+        task.step.rest(settings::stalled_after / 10);
 }
 
 // What commits have lowered the plan to since it was made may concern sleepers, leases or expiry. What comes later than the

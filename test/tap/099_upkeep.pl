@@ -192,6 +192,31 @@ subtest 'no progress is an error on record' => sub {
 	eventually($node, 'postgres', "select last_error ~ '^no progress for \\d+ s: ' from jobs_ext.maintenance where database = 'postgres' and last_error_at > '$before'", 't', 'of a table that somebody has locked');
 	let_go($holder);
 };
+subtest 'months that can not be dropped' => sub {
+	$sql->(<<'SQL');
+delete from jobs;
+select job_enqueue('import-csv', job_id => 'long ago');
+select job_complete(id, lease_id) from job_claim();
+update jobs set finished_at = now() - interval '100 days' where job_id = 'long ago';
+SQL
+	set_config($node, 'jobs_ext.archive_after' => 0, 'jobs_ext.maintenance_interval' => "'200ms'");
+	eventually($node, 'postgres', "select count(*) from jobs_archive where job_id = 'long ago'", '1', 'one that ended long ago is in its month');
+	my $month = $sql->("select tableoid::regclass from jobs_archive where job_id = 'long ago'");
+	like($month, qr/jobs_archive_\d+_\d+$/, '… which is there');
+	$sql->("create view dependent as select * from $month");
+	my $from = -s $node->logfile;
+	set_config($node, 'jobs_ext.archive_keep' => "'30d'");
+	eventually($node, 'postgres', "select last_error_sqlstate, last_error ~ '^months of the archive: cannot drop table' from jobs_ext.maintenance where database = 'postgres'",
+		'2BP01|t', 'that it can not be dropped is on record');
+	my ($at, $rounds) = ($status->('last_error_at'), $status->('rounds'));
+	# More than twice as long as it takes until no progress would be on record.
+	eventually($node, 'postgres', "select rounds > $rounds + 20 from jobs_ext.maintenance where database = 'postgres'", 't', 'much later');
+	is($status->("last_error_at = '$at'"), 't', '… nothing more is on record');
+	is(join("\n", log_lines($node, qr/no progress/, $from)), '', '… nor of a standstill in the log');
+	is(scalar(log_lines($node, qr/partitions of jobs_archive could not be brought up to date/, $from)), 1, '… which has it once');
+	$sql->('drop view dependent');
+	eventually($node, 'postgres', "select to_regclass('$month') is null", 't', 'it is dropped when nothing depends on it');
+};
 log_is_clean($node, 'no internal error');
 $node->stop;
 
