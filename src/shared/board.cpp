@@ -37,8 +37,7 @@ void initialise(Board &board)
     pg_atomic_init_u32(&board.waiting_for_worker, 0);
     pg_atomic_init_u32(&board.asleep_for_job, 0);
     pg_atomic_init_u32(&board.asleep_for_end, 0);
-    for (pg_atomic_uint32 &count : board.dismissals)
-        pg_atomic_init_u32(&count, 0);
+    pg_atomic_init_u32(&board.dismissals, 0);
     dlist_init(&board.free_places);
     dlist_init(&board.sleepers);
     for (Database &database : board.databases)

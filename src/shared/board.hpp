@@ -22,8 +22,9 @@ struct Board {
     // Sessions with a place among the sleepers.
     pg_atomic_uint32 asleep_for_job;
     pg_atomic_uint32 asleep_for_end;
-    // How often workers were dismissed, by a hash of their database and name.
-    pg_atomic_uint32 dismissals[1024];
+    // How many workers were ever dismissed, and the last ones, by hash_of_worker(): the next one's place is that number.
+    pg_atomic_uint32 dismissals;
+    std::uint64_t dismissed[1024];
     dlist_head free_places;
     dlist_head sleepers; // longest asleep first
     Database databases[max_databases];

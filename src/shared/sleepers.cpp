@@ -240,37 +240,41 @@ int wake(Oid database, std::int32_t lane, int count)
 
 std::uint64_t hash_of_worker(std::string_view name)
 {
-    const Datum hash =
-        hash_any_extended(reinterpret_cast<const unsigned char *>(name.data()), static_cast<int>(name.size()), 0);
+    const Datum hash = hash_any_extended(reinterpret_cast<const unsigned char *>(name.data()),
+                                         static_cast<int>(name.size()), MyDatabaseId);
     return std::max<std::uint64_t>(DatumGetUInt64(hash), 1);
 }
 
-namespace {
-
-pg_atomic_uint32 &dismissals_of(std::uint64_t worker)
-{
-    return board()->dismissals[(worker ^ MyDatabaseId) % std::size(board()->dismissals)];
-}
-
-} // namespace
-
-// Counted before anybody is woken, so that whoever wakes for it sees that it is over. Who was woken for a job keeps that wake:
+// Noted before anybody is woken, so that whoever wakes for it sees that it is over. Who was woken for a job keeps that wake:
 // on its way out it hands it to somebody else.
 void dismiss(std::uint64_t worker)
 {
     if (board() == nullptr)
         return;
-    pg_atomic_fetch_add_u32(&dismissals_of(worker), 1);
     BoardLock lock(Lock::sleepers);
+    const std::uint32_t before = pg_atomic_read_u32(&board()->dismissals);
+    board()->dismissed[before % std::size(board()->dismissed)] = worker;
+    pg_atomic_write_u32(&board()->dismissals, before + 1);
     each([&](Sleeper &sleeper) {
         if (sleeper.database == MyDatabaseId && sleeper.purpose == Purpose::claim && sleeper.worker == worker)
             wake_one(sleeper, sleeper.woken_for);
     });
 }
 
-std::uint32_t dismissals(std::uint64_t worker)
+std::uint32_t dismissals() { return board() == nullptr ? 0 : pg_atomic_read_u32(&board()->dismissals); }
+
+// Among those that are remembered: who sleeps is woken by his own dismissal and looks at once, who has no place looks ten
+// times a second, so it is among the last.
+bool is_dismissed(std::uint64_t worker, std::uint32_t since)
 {
-    return board() == nullptr || worker == 0 ? 0 : pg_atomic_read_u32(&dismissals_of(worker));
+    if (worker == 0 || dismissals() == since)
+        return false;
+    BoardLock lock(Lock::sleepers, LW_SHARED);
+    const std::uint32_t count = std::min<std::uint32_t>(dismissals() - since, std::size(board()->dismissed));
+    for (std::uint32_t i = 1; i <= count; ++i)
+        if (board()->dismissed[(dismissals() - i) % std::size(board()->dismissed)] == worker)
+            return true;
+    return false;
 }
 
 void wake_for_end(Oid database, const pg_uuid_t &job)

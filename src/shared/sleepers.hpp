@@ -79,15 +79,16 @@ private:
 
 namespace sleepers {
 
-// What is kept of a worker's name. Two names of the same hash only have a wait end early.
+// What is kept of a worker's name, and of this database: the same name is another worker in another one.
 std::uint64_t hash_of_worker(std::string_view name);
 
 // Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back without a
 // job, but for one that is taking a job at this moment.
 void dismiss(std::uint64_t worker);
 
-// Another number after each time that a worker of this name was dismissed in this database; 0 where nothing is shared.
-std::uint32_t dismissals(std::uint64_t worker);
+// How many were dismissed so far, whoever they are; and whether the worker is among those since then.
+std::uint32_t dismissals();
+bool is_dismissed(std::uint64_t worker, std::uint32_t since);
 
 // Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
 int wake(Oid database, std::int32_t lane, int count);

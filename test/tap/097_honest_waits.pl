@@ -92,6 +92,16 @@ subtest 'a worker that is declared dead' => sub {
 	is($sql->("select job_release_worker('w3')"), '1', 'it is declared dead');
 	gets_nothing($again, '… its sleeping claim does not take the job again');
 	gets($heir, 'lost', '… another one does');
+
+	# Who is declared dead in another database, be it under the same name, ends no wait here; nor do many who are somebody else.
+	$sql->('create database elsewhere');
+	$node->safe_psql('elsewhere', 'create extension jobs_ext');
+	my $here = $named->('w6');
+	sleeps_on([$here], sub { $node->safe_psql('elsewhere', "select job_release_worker('w6')") }, 'its namesake in another database is another worker');
+	$node->safe_psql('elsewhere', "select count(job_release_worker('other ' || n)) from generate_series(1, 10000) n");
+	$sql->("select job_enqueue('a', job_id => 'for the namesake')");
+	gets($here, 'for the namesake', '… and so are ten thousand others, at whose death it goes on');
+	$sql->('drop database elsewhere');
 };
 
 subtest 'as many as may are asleep' => sub {
