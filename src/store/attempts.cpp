@@ -44,14 +44,17 @@ bool is_as_made(Relation table)
     return as_made;
 }
 
+constexpr Check checks_of_ours[] = {{"check_outcome",
+                                     "(outcome = ANY (ARRAY['failed'::text, 'lease_expired'::text, 'timed_out'::text, "
+                                     "'released'::text, 'cancelled'::text]))"}};
+
 // A table that was altered, or that carries anything of the user's, is reached by SQL alone, as its owner. So nothing of
 // theirs runs where it is reached without.
 bool needs_statement(Relation table)
 {
-    const TupleConstr *constraints = table->rd_att->constr;
     return !is_as_made(table) || !pg::has_unique_index(table, by_attempt) || table->rd_rules != nullptr ||
            (table->trigdesc != nullptr && table->trigdesc->numtriggers > 0) ||
-           (constraints != nullptr && constraints->num_check > 1) || has_computed_index(table);
+           has_check_of_theirs(table, checks_of_ours) || has_computed_index(table);
 }
 
 // Why what its owner has put on it may be denied something.

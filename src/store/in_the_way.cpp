@@ -94,12 +94,7 @@ bool needs_executor(Relation table, const Tables &result, bool on_insert)
     return false;
 }
 
-struct Check {
-    std::string_view name;
-    std::string_view expression; // as Postgres prints it
-};
-
-// The checks that install() makes, which every verb keeps by construction. One that was altered is the user's.
+// Every verb keeps them by construction.
 constexpr Check checks_of_ours[] = {
     {"check_status", "((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
                      "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))"},
@@ -121,25 +116,33 @@ constexpr Check checks_of_ours[] = {
 
 // From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which does not
 // see a check that ALTER TABLE has made anew since.
-bool check_of_ours(Relation table, const ConstrCheck &check)
+bool is_among(std::span<const Check> ours, Relation table, const ConstrCheck &check)
 {
-    const auto ours = std::find_if(std::begin(checks_of_ours), std::end(checks_of_ours),
-                                   [&](const Check &known) { return known.name == check.ccname; });
-    if (ours == std::end(checks_of_ours))
+    const auto found =
+        std::find_if(ours.begin(), ours.end(), [&](const Check &known) { return known.name == check.ccname; });
+    if (found == ours.end())
         return false;
     const Datum expression =
         DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(check.ccbin), ObjectIdGetDatum(RelationGetRelid(table)));
-    return ours->expression == TextDatumGetCString(expression);
+    return found->expression == TextDatumGetCString(expression);
 }
+
+} // namespace
+
+bool has_check_of_theirs(Relation table, std::span<const Check> ours)
+{
+    const TupleConstr *constraints = table->rd_att->constr;
+    for (int i = 0; constraints != nullptr && i < constraints->num_check; ++i)
+        if (!is_among(ours, table, constraints->check[i]))
+            return true;
+    return false;
+}
+
+namespace {
 
 bool constraint_of_theirs(Relation table)
 {
-    const TupleConstr *constraints = table->rd_att->constr;
-    if (constraints != nullptr)
-        for (int i = 0; i < constraints->num_check; ++i)
-            if (!check_of_ours(table, constraints->check[i]))
-                return true;
-    return has_late_index(table);
+    return has_check_of_theirs(table, checks_of_ours) || has_late_index(table);
 }
 
 ColumnSet to_column_set(const Tables &result, AttrNumber number)

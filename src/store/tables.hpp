@@ -56,6 +56,14 @@ pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column 
 enum class Operation { insert, update, remove };
 bool trigger_of_theirs(Relation table, Operation operation);
 
+// A CHECK that install() makes, and whether the table has one of the user's: any that is not among ours. One that was altered
+// is the user's.
+struct Check {
+    std::string_view name;
+    std::string_view expression; // as Postgres prints it
+};
+bool has_check_of_theirs(Relation table, std::span<const Check> ours);
+
 // An exclusion constraint, or a unique one that is checked later by a trigger.
 bool has_late_index(Relation table);
 

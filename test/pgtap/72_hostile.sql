@@ -298,6 +298,22 @@ alter table job_attempts drop constraint no_poison;
 delete from jobs;
 set local jobs_ext.now = '2030-01-01 12:00:00+00';
 
+-- … also where it stands in the place of the one that we make, under its name.
+alter table job_attempts drop constraint check_outcome, add constraint check_outcome check (worker <> 'poison');
+select tests.run('one', worker => 'poison') \g /dev/null
+select throws_ok($$select job_fail(tests.id('one'), tests.lease('one'))$$, '23514', null, 'a check in the place of ours is met');
+alter table job_attempts drop constraint check_outcome,
+  add constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled'));
+-- With ours alone attempts are written directly. By a statement nothing could run as the owner in such a session.
+create role tests_hostile_stranger;
+select format('grant temporary on database %I to tests_hostile_stranger', current_database()) \gexec
+set local role tests_hostile_stranger;
+create temporary table strange ();
+reset role;
+select lives_ok($$select job_fail(tests.id('one'), tests.lease('one'))$$, 'ours made anew, it is ours');
+drop table strange;
+delete from jobs;
+
 -- The attempt's row is there already, whoever wrote it.
 select tests.run('one'), tests.run('two'), tests.run('three') \g /dev/null
 insert into job_attempts (job, attempt, worker, ended_at, outcome, error_message)
