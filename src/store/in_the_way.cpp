@@ -145,6 +145,25 @@ bool constraint_of_theirs(Relation table)
     return has_check_of_theirs(table, checks_of_ours) || has_late_index(table);
 }
 
+// A unique or an exclusion constraint that is not on `id` or `job_id` alone, or that is not checked at once.
+bool has_key_of_theirs(Relation table, const Tables &known)
+{
+    const AttrNumber ours[] = {known.number[index(Column::id)], known.number[index(Column::job_id)]};
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation opened = pg::open_briefly(lfirst_oid(cell));
+        Form_pg_index form = opened->rd_index;
+        const bool is_ours = form->indisunique && form->indimmediate && !form->indisexclusion &&
+                             form->indnkeyatts == 1 &&
+                             std::find(std::begin(ours), std::end(ours), form->indkey.values[0]) != std::end(ours);
+        found = found || ((form->indisunique || form->indisexclusion) && !is_ours);
+    }
+    list_free(indexes);
+    return found;
+}
+
 ColumnSet to_column_set(const Tables &result, AttrNumber number)
 {
     for (int i = 0; i < column_count; ++i)
@@ -186,6 +205,7 @@ void find_in_the_way(Relation jobs, Tables &result)
         rules || constraints || needs_executor(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
     result.update_in_the_way =
         rules || constraints || needs_executor(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
+    result.has_key_of_theirs = has_key_of_theirs(jobs, result);
     find_foreign_keys(jobs, result);
 }
 

@@ -23,6 +23,7 @@ struct Tables {
     bool insert_in_the_way;
     bool update_in_the_way;
     bool remove_in_the_way;
+    bool has_key_of_theirs; // one that a new job may run into, beside `id` and `job_id`
     ColumnSet referencing; // columns of foreign keys of theirs
     ColumnSet referenced;  // columns that a foreign key of theirs may point at
 

@@ -249,17 +249,21 @@ sub stop_load
 
 # While a key's index has a second one beside it that is not complete, who inserts a key may meet another who does in
 # either of them. That is no error: the job is there.
-subtest 'the same keys at once' => sub {
-	$sql->("select job_enqueue('hot')");
-	my $load = start_load(6, hot => <<'SQL');
-\set k random(1, 3)
+for my $by_statement (qw(off on))
+{
+	subtest "the same keys at once, jobs_ext.force_statement_path = $by_statement" => sub {
+		$sql->("select job_enqueue('hot')");
+		my $load = start_load(6, hot => <<"SQL");
+set jobs_ext.force_statement_path = $by_statement;
+\\set k random(1, 3)
 select id from job_enqueue('hot', job_id => 'hot ' || :k);
 delete from jobs where job_id = 'hot ' || :k;
 SQL
-	is($node->psql('postgres', 'reindex table concurrently jobs'), 0, 'rebuilt') for 1 .. 20;
-	stop_load($load, 'hot keys');
-	is_whole('hot keys');
-};
+		is($node->psql('postgres', 'reindex table concurrently jobs'), 0, 'rebuilt') for 1 .. 20;
+		stop_load($load, 'hot keys');
+		is_whole('hot keys');
+	};
+}
 
 subtest 'under load' => sub {
 	$sql->(<<'SQL');
