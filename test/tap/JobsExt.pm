@@ -17,6 +17,10 @@ our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines 
   start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
   eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
+# What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for whoever catches
+# it; that of a subtest throws it on.
+$SIG{__DIE__} = sub { diag("$0 dies: $_[0]") unless $^S };
+
 # A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming` and
 # `extension` is a line of postgresql.conf.
 sub new_node
@@ -82,6 +86,13 @@ sub eventually
 my $patience = 20;    # seconds for what takes none
 my $nap = '40 s';     # of who is to be woken long before
 
+# Of psql; says whose patience it was.
+sub bounded
+{
+	my ($seconds, @statements) = @_;
+	return IPC::Run::timeout($seconds, exception => "no end after $seconds s of: " . join('; ', @statements) . "\n");
+}
+
 # Of the process of a session.
 sub start_session
 {
@@ -92,9 +103,9 @@ sub start_session
 			'psql', '-XAtq', '-d', $node->connstr($database),
 			map { ('-c', $_) } 'select pg_backend_pid()', @statements
 		],
-		'<', \'', '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
+		'<', \'', '>', \$session{out}, '2>', \$session{err}, bounded(180, @statements));
 	$session{psql}->pump until $session{out} =~ s/\A(\d+)\n// || !$session{psql}->pumpable;
-	$session{pid} = $1;
+	$session{pid} = $1 or die "no session for: @statements: $session{err}";
 	return \%session;
 }
 
@@ -145,10 +156,10 @@ sub hold
 	my %session = (in => '', out => '', err => '');
 	$session{psql} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) ],
-		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
+		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err}, bounded(180, 'hold', @statements));
 	$session{in} .= join '', map { "$_;\n" } 'begin', @statements, q{select 'holds', pg_backend_pid()};
 	$session{psql}->pump until $session{out} =~ /^holds\|(\d+)$/m || !$session{psql}->pumpable;
-	$session{pid} = $1 or die "not held: $session{err}";
+	$session{pid} = $1 or die "not held: @statements: $session{err}";
 	return \%session;
 }
 
@@ -323,7 +334,9 @@ sub log_is_clean
 	my $states = join '|', 'XX\w{3}', '40P01', @states;
 	my @lines = grep { /PANIC:|TRAP:|terminated by signal|\] (?:$states) / }
 	  split /\n/, slurp_file($node->logfile);
+	push @lines, 'no server has started' unless log_lines($node, qr/database system is ready to accept/);
 	my ($status, $databases) = $node->psql('postgres', 'select datname from pg_database where datallowconn');
+	push @lines, 'the server does not answer' if $status != 0 && $node->{_pid};
 	for my $database ($status == 0 ? split /\n/, $databases : ())
 	{
 		push @lines, map { "$database: $_" } split /\n/, faults($node, $database);
