@@ -43,7 +43,7 @@ $plain->safe_psql('postgres', <<"SQL");
 create extension pg_cron;
 $every_minute
 select job_enqueue('import-csv', job_id => 'abandoned', max_retries => 1, retry_delay_ms => 0);
-select job_enqueue('bulk-update', job_id => 'late', run_at => now() + interval '50 ms', expires_at => now() + interval '100 ms');
+select job_enqueue('bulk-update', job_id => 'late', run_at => now() + interval '1 s', expires_at => now() + interval '2 s');
 select job_claim('{import-csv}', worker => 'dies', lease => '1 second');
 SQL
 
