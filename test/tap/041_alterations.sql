@@ -1,5 +1,13 @@
--- Every alteration of every column, tried at a moment of a call: what 041_alterations.pl runs.
+-- Every alteration of every column, tried at a moment of a call: what 041_alterations.pl runs. walk_owner owns the tables and
+-- alters them; walk_operator calls, with what grant_role() gives him and no more.
 create schema walk;
+grant usage, create on schema walk to walk_owner;
+grant usage on schema walk to walk_operator;
+
+-- No operator sets the clock.
+create function walk.set_clock(now text) returns void language sql security definer as $$
+  select set_config('jobs_ext.now', now, true)
+$$;
 
 -- What there is to work on. The views and checks that would keep a column from being altered are gone.
 create procedure walk.fill() language plpgsql as $$
@@ -82,7 +90,7 @@ from (values
   ('run_schedule', 'select jobs_ext.run_schedule(''{"name": "s", "job_type": "import-csv"}'')', '{}', '{}'),
   ('jobs_schedules', 'select * from jobs_schedules', '{}', '{}'),
   ('maintain', 'select job_maintain()', '{jobs,job_attempts}', '{job_attempts,job_types}'),
-  ('maintain the archive', 'select set_config(''jobs_ext.now'', ''2099-01-01'', true); select job_maintain()',
+  ('maintain the archive', 'select walk.set_clock(''2099-01-01''); select job_maintain()',
     '{jobs,job_types,job_attempts,jobs_archive}', '{jobs_archive}'),
   ('rebuild_queue', 'select jobs_ext.rebuild_queue()', '{jobs}', '{}'),
   ('insert', 'insert into jobs (job_type) values (''import-csv'')', '{jobs}', '{job_types}'),
@@ -163,19 +171,40 @@ create view walk.alteration as
   ) a (kind, is_unusable, statement);
 create foreign data wrapper walk;
 create server walk foreign data wrapper walk;
+grant usage on foreign server walk to walk_owner;
 create function walk.note() returns trigger language plpgsql as 'begin return coalesce(new, old); end';
 
--- In the middle of a call: what walk.alteration names is done once.
+-- What an owner does who puts another table in the place of one: the privileges that it has lost, as 10_privileges.sql has
+-- them. Of a table that has kept them nothing is changed, so that nobody hears of a change who has not heard of the alteration.
+create procedure walk.grant_again() language plpgsql as $$
+declare
+  one record;
+begin
+  for one in
+    select t.relation, t.privileges
+    from (values ('public.jobs', 'select, insert, update, delete, truncate'), ('public.job_types', 'select, insert, update'),
+      ('public.job_attempts', 'select'), ('public.jobs_archive', 'select')) t (relation, privileges)
+    where to_regclass(t.relation) is not null and not has_table_privilege('walk_operator', to_regclass(t.relation), 'select')
+  loop
+    execute format('grant %s on %s to walk_operator', one.privileges, one.relation);
+  end loop;
+end $$;
+grant truncate on public.jobs to walk_operator; -- for the plain statement
+
+-- In the middle of a call: what walk.alteration names is done once, by the owner.
 create sequence walk.done;
-create function walk.alter_now() returns void language plpgsql as $$
+create function walk.alter_now() returns void language plpgsql security definer as $$
 declare
   alteration text := current_setting('walk.alteration', true);
 begin
   if alteration <> '' then
     perform set_config('walk.alteration', '', true), nextval('walk.done');
     execute alteration;
+    call walk.grant_again();
   end if;
 end $$;
+alter function walk.alter_now() owner to walk_owner;
+grant usage on sequence walk.done to walk_owner;
 create function walk.in_trigger() returns trigger language plpgsql as $$
 begin
   perform walk.alter_now();
@@ -187,6 +216,24 @@ begin
   return 'x';
 end $$;
 
+-- What a call that went well leaves is in step, where anybody can tell: not in a table that can't be used, nor where the
+-- alteration computed anew what keys are made of. That fires no trigger, so the keys are as they were: the audit mends them.
+create procedure walk.look_for_faults(label text) language plpgsql as $$
+declare
+  faults text;
+begin
+  if label ~ '^jobs\.(priority: integer|(timeout_at|expires_at): not null)$' then
+    return;
+  end if;
+  begin
+    select string_agg(job || ' ' || fault, ', ') into faults from jobs_ext.check();
+  exception when sqlstate '42804' or sqlstate '42P01' then null;
+  end;
+  if faults <> '' then
+    raise exception using errcode = 'WALK1', message = faults;
+  end if;
+end $$;
+
 -- Tries calls in this session, each for itself, and undoes all that it did.
 create procedure walk.try(moment text, label text, alteration text, relation text default null) language plpgsql as $$
 declare
@@ -194,7 +241,10 @@ declare
 begin
   begin
     if moment = 'before' then
+      perform set_config('role', 'walk_owner', true);
       execute alteration;
+      call walk.grant_again();
+      perform set_config('role', 'none', true);
     end if;
     for one in select * from walk.call c 
       where try.relation is null or try.relation = any (case moment when 'before' then c.opens else c.late end)
@@ -207,7 +257,9 @@ begin
           if moment <> 'before' then
             perform set_config('walk.alteration', alteration, true);
           end if;
+          perform set_config('role', 'walk_operator', true);
           execute one.statement;
+          call walk.look_for_faults(label);
           raise exception using errcode = 'WALK0';
         exception when others then
           if sqlstate <> 'WALK0' then
@@ -231,7 +283,8 @@ end $$;
 create extension dblink schema walk;
 
 create procedure walk.connect(conninfo text) language sql as $$
-  select walk.dblink_connect(name, conninfo || format(' application_name=%L', name))
+  select walk.dblink_connect(name, conninfo || format(' application_name=%L options=%L', name,
+    '-c role=' || case name when 'alterer' then 'walk_owner' else 'walk_operator' end))
   from (select name from walk.call where opens <> '{}' union all select 'alterer') c
 $$;
 
@@ -270,6 +323,14 @@ begin
   for one in select t.statement from walk.table_as_made t where t.relation = make_anew.relation order by t.number loop
     execute one.statement;
   end loop;
+  for one in
+    select c.oid::regclass as relation from pg_class c
+    where c.oid in (select relid from pg_partition_tree(('public.' || relation)::regclass))
+      or c.oid = ('public.' || relation)::regclass
+  loop
+    execute format('alter table %s owner to walk_owner', one.relation);
+  end loop;
+  call walk.grant_again();
 end $$;
 
 -- Returns what each of the calls that open the table came to.
@@ -281,7 +342,8 @@ declare
   until constant timestamptz := clock_timestamp() + interval '1 second';
 begin
   begin
-    perform walk.dblink_exec('alterer', 'begin'), walk.dblink_exec('alterer', alteration);
+    perform walk.dblink_exec('alterer', 'begin'), walk.dblink_exec('alterer', alteration),
+      walk.dblink_exec('alterer', 'call walk.grant_again()');
   exception when others then
     raise info 'walked: waiting | % | (alteration) | % | %', label, sqlstate, sqlerrm;
     perform walk.dblink_exec('alterer', 'rollback');
@@ -289,7 +351,8 @@ begin
   end;
   for one in select * from walk.call c where relation = any (c.opens) order by c.number loop
     perform walk.dblink_send_query(one.name,
-      format('do $walk$ begin execute %L; raise exception using errcode = ''WALK0''; end $walk$', one.statement));
+      format('do $walk$ begin execute %L; call walk.look_for_faults(%L); raise exception using errcode = ''WALK0''; end $walk$',
+        one.statement, label));
   end loop;
   -- Those that have no need of the table are through, the others stand still.
   while clock_timestamp() < until and exists (
