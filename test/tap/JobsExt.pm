@@ -19,7 +19,7 @@ our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines 
 
 # What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for whoever catches
 # it; that of a subtest throws it on.
-$SIG{__DIE__} = sub { diag("$0 dies: $_[0]") unless $^S };
+$SIG{__DIE__} = sub { diag("$0 dies: " . substr($_[0], 0, 1000)) unless $^S };
 
 # A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming` and
 # `extension` is a line of postgresql.conf.
