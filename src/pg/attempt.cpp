@@ -58,6 +58,12 @@ bool ends_the_call(const ErrorData *error)
            error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
+bool is_cancel(const ErrorData *error)
+{
+    return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != nullptr &&
+           std::strcmp(error->funcname, "ProcessInterrupts") == 0;
+}
+
 namespace {
 
 // `undo` ends what an error left open.

@@ -17,6 +17,10 @@ bool is_of_server(const ErrorData *error);
 // old.
 bool ends_the_call(const ErrorData *error);
 
+// Whether that is a cancel of this session's own: its client's, an operator's, a statement_timeout. Code of the user's raises
+// 57014 too, with a RAISE or with what another server said; that is none. By where Postgres raises it.
+bool is_cancel(const ErrorData *error);
+
 // The longest that such work may take, in milliseconds; 0, as in sessions: any time. What takes longer is ended with 57014.
 extern int longest_attempt_ms;
 

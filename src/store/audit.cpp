@@ -182,6 +182,12 @@ Mended mend(const Fault &fault)
                        ? Mended::yes
                        : Mended::gone;
         }
+        // Before the row, and without waiting: whoever makes the lane may want the row next.
+        if (const std::string_view type = row->text(Column::job_type); !lanes::find(type)) {
+            lanes::prepare(type);
+            if (!lanes::find(type))
+                return Mended::busy;
+        }
         switch (jobs.try_lock()) {
         case Jobs::Lock::taken:
             return mend_job(jobs, *row, fault);

@@ -144,10 +144,12 @@ namespace {
 // Passes over a key that is taken. ON CONFLICT (job_id) means the valid indexes on it alone: while REINDEX CONCURRENTLY
 // builds another one beside them, two who insert a key at once may meet in that one, where the second gets 23505. Without
 // names all indexes that are written count, as in TableWriter::indexes_on(). But so would a key of the user's, whose 23505
-// is the caller's to know: with one of those the names stay, and in that moment the caller has to try again.
+// is the caller's to know: with one of those the names stay, and in that moment the caller has to try again. Likewise under
+// row security, where a statement that names the column has to show its new row to the policies for SELECT.
 const char *unless_taken(const Tables &tables)
 {
-    return tables.has_key_of_theirs ? " on conflict (job_id) do nothing" : " on conflict do nothing";
+    const bool is_secured = check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+    return tables.has_key_of_theirs || is_secured ? " on conflict (job_id) do nothing" : " on conflict do nothing";
 }
 
 } // namespace

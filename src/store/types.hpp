@@ -65,14 +65,16 @@ void watch();
 // Lock order: `jobs`, then the lane, then rows of `jobs`. `jobs` is open for writing wherever a lane is made, so a rebuild,
 // which lets nobody else have it open, waits for no lane. A job's lane is made before its row is written, whatever its state,
 // so whoever has the row and moves the job finds it there. What is left to Postgres's deadlock detector: a transaction that
-// makes several lanes, or takes rows first and makes a lane with another statement; an UPDATE of `job_type` to one without.
+// makes several lanes, or takes rows first and makes a lane with another statement, or makes one
+// with its type and then wants `jobs` to itself; an UPDATE of `job_type` to one without.
 namespace lanes {
 
 // The number under which the queue knows the type, given at the first use and never again to another type. Waits for a
 // transaction that is making this very one.
 std::int32_t of(std::string_view type);
 
-// Makes the type's lane unless it is there, or another transaction is making it or keeps others from writing to `jobs`.
+// Makes the type's lane unless it is there, or the type's first job will: another transaction is making it or keeps others
+// from writing to `jobs`, the caller may not write there, or the queue is not built.
 void prepare(std::string_view type);
 
 // Nothing, if the type never had a job.

@@ -120,7 +120,8 @@ class Trouble {
 public:
     void note(const ErrorData *error)
     {
-        const bool is_new = sqlstate_ != error->sqlerrcode || std::strncmp(message_, error->message, most) != 0;
+        // By the SQLSTATE alone: the message names the month, and several months meet the same.
+        const bool is_new = sqlstate_ != error->sqlerrcode;
         if (is_new) {
             sqlstate_ = error->sqlerrcode;
             strlcpy(message_, error->message, sizeof(message_));
@@ -159,7 +160,8 @@ bool make_month(TimestampTz month, Counts &counts)
         making.note(error);
         return false;
     }
-    making.is_over();
+    if (made)
+        making.is_over();
     CommandCounterIncrement();
     return made;
 }

@@ -99,7 +99,7 @@ public:
             pace_.most_jobs = std::min(piece_size, pace_.most_jobs * 2);
         auto known = candidates.subspan(fresh.size());
         while (!known.empty() && doubts_ < most_doubts) {
-            known = known.subspan(attempt(known.first(1)));
+            known = known.subspan(leave_slow(&known.front().job) ? 1 : attempt(known.first(1)));
             if (ends())
                 break;
         }
@@ -189,6 +189,20 @@ private:
         return dealt_with;
     }
 
+    // Whether the caller's calls were canceled at this job, one after the other: it is set aside, and not tried.
+    bool leave_slow(const pg_uuid_t *job)
+    {
+        if (!suspects::is_too_slow(job, work_.task))
+            return false;
+        ErrorData error = {};
+        error.sqlerrcode = ERRCODE_QUERY_CANCELED;
+        error.message = pstrdup("each of the last calls was canceled at it");
+        put_aside(job, &error);
+        suspects::acquit(job);
+        ++attempted_;
+        return true;
+    }
+
     // A job failed, alone or as the first.
     void meet(const pg_uuid_t *job, const pg::Failure &failure)
     {
@@ -207,6 +221,11 @@ private:
     bool is_in_doubt(const pg_uuid_t *job, const pg::Failure &failure)
     {
         const bool is_raised = is_for_the_caller(failure.error);
+        if (is_raised && pg::is_cancel(failure.error)) {
+            suspects::note_cancel(job, work_.task, pace_.passed);
+            doubt_ = failure.error;
+            return true;
+        }
         if (failure.took_too_long || !may_be_of_server(failure.error) ||
             (set_aside_.find(job) != nullptr && !is_raised) ||
             suspects::is_at_fault(job, work_.task, pace_.passed, is_raised))

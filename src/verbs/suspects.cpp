@@ -13,6 +13,7 @@ struct Suspect {
     Task task;
     std::int64_t passed; // jobs of the task, until it failed first
     int raised;          // so often it ended the call
+    int canceled;        // so many calls were canceled at it
 };
 HTAB *table = nullptr;
 
@@ -40,15 +41,45 @@ void make_room()
 
 bool is_one(const pg_uuid_t *job) { return find(job) != nullptr; }
 
-bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller)
+namespace {
+
+Suspect *enter(const pg_uuid_t *job, Task task, std::int64_t passed)
+{
+    make_room();
+    auto entry = static_cast<Suspect *>(hash_search(table, job, HASH_ENTER, nullptr));
+    *entry = {*job, task, passed, 0, 0};
+    return entry;
+}
+
+// Null: it is not suspected in this task.
+Suspect *find_of(const pg_uuid_t *job, Task task)
 {
     Suspect *known = find(job);
-    if (known != nullptr && known->task == task)
+    return known != nullptr && known->task == task ? known : nullptr;
+}
+
+} // namespace
+
+bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller)
+{
+    if (Suspect *known = find_of(job, task))
         return passed > known->passed || (is_for_the_caller && ++known->raised >= most_raised);
-    make_room();
-    *static_cast<Suspect *>(hash_search(table, job, HASH_ENTER, nullptr)) = {*job, task, passed,
-                                                                             is_for_the_caller ? 1 : 0};
+    enter(job, task, passed)->raised = is_for_the_caller ? 1 : 0;
     return false;
+}
+
+void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed)
+{
+    Suspect *known = find_of(job, task);
+    if (known == nullptr)
+        known = enter(job, task, passed);
+    ++known->canceled;
+}
+
+bool is_too_slow(const pg_uuid_t *job, Task task)
+{
+    const Suspect *known = find_of(job, task);
+    return known != nullptr && known->canceled >= most_raised;
 }
 
 void acquit(const pg_uuid_t *job)

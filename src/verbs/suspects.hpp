@@ -16,6 +16,11 @@ bool is_one(const pg_uuid_t *job);
 // is enough.
 bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller);
 
+// The caller's call was canceled at the job. That is never kept from the caller; but where each of so many calls was canceled
+// at the same job, it is the job that takes too long: the next call sets it aside without trying it.
+void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed);
+bool is_too_slow(const pg_uuid_t *job, Task task);
+
 // It passed, or is set aside.
 void acquit(const pg_uuid_t *job);
 

@@ -255,6 +255,28 @@ select tests.refuses('set local role tests_secured; select job_claim()', '42501'
 select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'')'), 'yes', 'but it enqueues');
 select is(pg_temp.try('tests_secured', 'select job_pause(job_id => ''2 queued'')'), 'yes', 'and steers by that policy');
 
+-- With a key or without, and whatever other keys there are: a statement that names the key shows its row to the policies for
+-- SELECT, so one that the caller could not see is refused, always.
+drop policy everything on jobs;
+create policy makes on jobs for insert to tests_secured with check (true);
+create policy sees on jobs for select to tests_secured using (priority = 1);
+select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''seen'', priority => 1)'), 'yes', 'a key on a row that the caller sees');
+select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'), '42501', 'a key on one that the caller does not see');
+create unique index of_theirs on jobs (priority) where priority = 9;
+select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'), '42501', '… where the owner has made another key, too');
+drop index of_theirs;
+
+-- Who may write types and no jobs keeps nobody from jobs: the lane of the type waits for its first job.
+create role tests_types bypassrls;
+grant select, insert, update on job_types to tests_types;
+grant execute on all functions in schema public to tests_types;
+grant usage on schema jobs_ext to tests_types;
+set local role tests_types;
+select is((job_type_set('of whom jobs are none')).job_type, 'of whom jobs are none', 'a type by a role that may not write jobs');
+reset role;
+select is_empty($$ select l.lane from jobs_ext.lanes l where l.job_type = 'of whom jobs are none' $$, '… has no lane yet');
+select is((job_enqueue('of whom jobs are none')).status, 'queued', '… and its first job makes it');
+
 -- anon may nothing, service_role what a worker may.
 select is(pg_temp.try('anon', 'select * from ' || r), '42501', 'anon: select from ' || r)
 from unnest('{jobs,job_types,job_attempts,jobs_archive,jobs_active,jobs_running,jobs_failed,jobs_failed_summary,jobs_queue_status,jobs_metrics,jobs_schedules,job_list()}'::text[]) r;

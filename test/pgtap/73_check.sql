@@ -4,6 +4,9 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
+-- The lanes that are named below, before the queue is built. The ALTER has them read anew.
+insert into jobs_ext.lanes values (nextval('jobs_ext.lane_numbers'), 'alpha'), (nextval('jobs_ext.lane_numbers'), 'beta');
+alter table jobs_ext.lanes set (fillfactor = 100);
 set timezone = 'UTC';
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 select no_plan();
