@@ -53,8 +53,11 @@ is($sql->('select count(*) from jobs_ext.check()'), $planted, '… and mends not
 
 # Switched on, it begins at once.
 my $from = -s $node->logfile;
+set_config($node, 'jobs_ext.audit_interval' => '30s');
+my $begun = $sql->('select clock_timestamp()');
+eventually($node, 'postgres', 'select last_audit_at is not null from jobs_ext.maintenance', 't', 'a pass goes through all tables, in one slice or in several');
 set_config($node, 'jobs_ext.audit_interval' => '1h');
-eventually($node, 'postgres', 'select last_audit_at is not null from jobs_ext.maintenance', 't', 'a pass of small tables is one slice');
+is($sql->("select last_audit_at < '$begun'::timestamptz + interval '2 min' from jobs_ext.maintenance"), 't', '… in the time that it is given');
 is($status->('audit_faults'), $planted, '… every fault is counted');
 in_step($node, 'postgres', '… and mended');
 my %logged;
