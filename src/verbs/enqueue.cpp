@@ -142,9 +142,22 @@ struct Keyed {
     int position;
 };
 
+// When a job is made, and its id, which begins with that. Each job of a call has a time of its own: were it the same for all, the
+// indexes on created_at would be full of equal keys, which an update of a job looks through.
+struct Birth {
+    TimestampTz at;
+    pg_uuid_t id;
+};
+
+Birth next_birth()
+{
+    const TimestampTz at = settings::now();
+    return {at, *pg::time_ordered_uuid(at)};
+}
+
 struct Keys {
-    std::span<Keyed> list;          // in the order of the array
-    std::span<const pg_uuid_t> ids; // of all elements, by position from 0
+    std::span<Keyed> list;         // in the order of the array
+    std::span<const Birth> births; // of all elements, by position from 0
 };
 
 std::optional<std::string_view> key_of(const JsonbValue &element)
@@ -158,7 +171,7 @@ std::optional<std::string_view> key_of(const JsonbValue &element)
                                  : std::string_view();
 }
 
-Keys read_keys(JsonbContainer *list, TimestampTz now)
+Keys read_keys(JsonbContainer *list)
 {
     std::size_t count = 0;
     pg::each_element(list, [&](const JsonbValue &element, int) { count += key_of(element).has_value(); });
@@ -173,18 +186,17 @@ Keys read_keys(JsonbContainer *list, TimestampTz now)
     });
     // Given in the order of the array, though they are used in another.
     const std::size_t elements = JsonContainerSize(list);
-    auto ids = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * elements));
-    for (std::size_t i = 0; i < elements; ++i)
-        ids[i] = *pg::time_ordered_uuid(now);
-    keys.ids = {ids, elements};
+    auto births = static_cast<Birth *>(pg::allocate(sizeof(Birth) * elements));
+    std::generate_n(births, elements, next_birth);
+    keys.births = {births, elements};
     return keys;
 }
 
-// Inserts the jobs of an array, all with the same time.
+// Inserts the jobs of an array, whose times and ids are in its order.
 class Batch {
 public:
     Batch(Jobs &jobs, JsonbContainer *list, pg::RowSink &sink)
-        : jobs_(jobs), list_(list), sink_(sink), now_(settings::now()), keys_(read_keys(list, now_))
+        : jobs_(jobs), list_(list), sink_(sink), keys_(read_keys(list))
     {
     }
 
@@ -203,7 +215,7 @@ public:
 
 private:
     // Two calls with the same keys in another order would wait for each other: keys are taken in their own order, and
-    // before a row without one, whatever the order of the array, which is that of the ids and of the answer.
+    // before a row without one, whatever the order of the array, which is that of the times, of the ids and of the answer.
     void insert_keyed()
     {
         auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));
@@ -235,8 +247,8 @@ private:
         context_.position = position;
         pg::RowMemory::Use use(memory_);
         const NewJob wanted = from_object(object);
-        const pg_uuid_t *id = keys_.ids.empty() ? pg::time_ordered_uuid(now_) : &keys_.ids[position - 1];
-        Row row = make_row(jobs_, wanted, now_, id);
+        const Birth birth = keys_.births.empty() ? next_birth() : keys_.births[position - 1];
+        Row row = make_row(jobs_, wanted, birth.at, &birth.id);
         const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
         answer(state_of(row, BoolGetDatum(created)));
     }
@@ -244,7 +256,6 @@ private:
     Jobs &jobs_;
     JsonbContainer *list_;
     pg::RowSink &sink_;
-    const TimestampTz now_;
     const Keys keys_;
     pg::DenseMemory answers_;
     pg::RowMemory memory_;
