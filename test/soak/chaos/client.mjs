@@ -22,7 +22,8 @@ export class Client extends Verbs {
   async #met(error) {
     if (!isCutOff(error)) {
       this.ledger.error(error.code);
-      if (!this.isAllowed(error.code) && !(error.plainSql && ALLOWED_IN_SQL.has(error.code))) {
+      const isAllowed = this.isAllowed(error.code) || error.isOfTime || (error.plainSql && ALLOWED_IN_SQL.has(error.code));
+      if (!isAllowed) {
         this.ledger.fault(`${this.name}: ${error.verb}: ${error.code} ${error.message}; ${error.detail ?? ''}`);
       }
       return;

@@ -54,6 +54,12 @@ export class Verbs {
 
   // ---- producing
 
+  // An enqueue that waited behind an ALTER TABLE until its job had expired is refused, rightly.
+  #mayHaveExpired(error, jobs) {
+    error.isOfTime = error.code === '22023' && jobs.some((job) => new Date(job.expires_at) <= new Date());
+    return error;
+  }
+
   #newJob() {
     const { random } = this;
     const job = { job_type: random.of(TYPES), priority: random.weighted([[6, 0], [2, 5], [1, -10], [1, 10]]) };
@@ -76,13 +82,14 @@ export class Verbs {
       return [this.#enqueued(state.id)];
     } catch (error) {
       if (!isCutOff(error)) this.unanswered = null;
-      throw error;
+      throw this.#mayHaveExpired(error, [job]);
     }
   }
 
   async enqueue_many() {
     const jobs = Array.from({ length: this.random.between(1, 60) }, () => this.#newJob());
-    const rows = await this.session.query('select * from job_enqueue_many($1)', [JSON.stringify(jobs)]);
+    const rows = await this.session.query('select * from job_enqueue_many($1)', [JSON.stringify(jobs)])
+      .catch((error) => { throw this.#mayHaveExpired(error, jobs); });
     if (rows.length !== jobs.length) this.ledger.fault(`job_enqueue_many: ${rows.length} answers for ${jobs.length} jobs`);
     return rows.map((row) => this.#enqueued(row.id));
   }
