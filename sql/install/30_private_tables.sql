@@ -78,12 +78,12 @@ comment on table jobs_ext.lanes is
 'The number under which a job type stands in jobs_ext.queue. Given once, never used for another type.';
 
 create table jobs_ext.state (
-  trigger_name text primary key,
-  trigger_oid oid not null,
-  trigger_xmin xid not null
+  mark text primary key,
+  number oid not null,
+  xact xid not null
 );
 comment on table jobs_ext.state is
-'The triggers (pg_trigger: name, oid, xmin) under which the derived tables were built. While they are no longer the enabled ones, as after a restore, the derived tables count as not built.';
+'Under what the derived tables were built: the triggers on public.jobs (name; oid and xmin of the row in pg_trigger), its columns (their numbers; the xmin of their rows in pg_attribute), its storage (relfilenode). While a trigger is no longer the enabled one, as after a restore, or a column was given other values, as by ALTER TABLE ... TYPE ... USING, the derived tables count as not built.';
 
 -- Not derived: what a schedule was last run for is known nowhere else.
 create table jobs_ext.schedules (

@@ -1,5 +1,7 @@
 #include "store/queue_state.hpp"
 
+#include <algorithm>
+
 #include "pg/heap.hpp"
 #include "shared/databases.hpp"
 #include "shared/notes.hpp"
@@ -26,9 +28,33 @@ constexpr TriggerShape shapes[] = {
 };
 constexpr int trigger_count = std::size(shapes);
 
-struct TriggerMark {
-    Oid oid;
-    TransactionId xmin; // of its row in pg_trigger: changes when it is disabled or enabled
+// Something under which the derived tables were built, as the table `state` names it.
+struct Mark {
+    Oid number;
+    TransactionId xact;
+
+    bool operator==(const Mark &) const = default;
+};
+
+// Our triggers on `jobs`, in the order of `shapes`: oid and xmin of the row in pg_trigger, which changes when a trigger is disabled
+// or enabled. InvalidOid: it is not enabled.
+using TriggerMarks = std::array<Mark, trigger_count>;
+
+// ALTER TABLE ... TYPE ... USING gives our columns other values, and fires no trigger. So do a column that is dropped and added again,
+// and two that swap their names.
+constexpr const char *columns_name = "(columns)", *storage_name = "(storage)";
+struct Marks {
+    TriggerMarks triggers;
+    Mark
+        columns; // which attributes they are; which transactions wrote their rows in pg_attribute. Both folded into one number
+    Mark storage; // relfilenode
+
+    // ALTER ... TYPE changes a column and the storage. One alone does not change a value: SET STATISTICS; VACUUM FULL.
+    bool same_values(const Marks &other) const
+    {
+        return columns.number == other.columns.number &&
+               (columns.xact == other.columns.xact || storage == other.storage);
+    }
 };
 
 int position_of(const char *name)
@@ -39,10 +65,9 @@ int position_of(const char *name)
     return -1;
 }
 
-// The marks of the triggers on `jobs` that are enabled; InvalidOid for one that is not.
-std::array<TriggerMark, trigger_count> marks_on(Oid jobs)
+TriggerMarks trigger_marks(Oid jobs)
 {
-    std::array<TriggerMark, trigger_count> marks = {};
+    TriggerMarks marks = {};
     pg::OpenRelation catalog = pg::open_briefly(TriggerRelationId);
     ScanKeyData key;
     ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(jobs));
@@ -62,10 +87,45 @@ std::array<TriggerMark, trigger_count> marks_on(Oid jobs)
     return marks;
 }
 
-void require_enabled(const std::array<TriggerMark, trigger_count> &marks)
+Mark columns_mark(Oid jobs, const Tables &known)
+{
+    Mark mark = {};
+    for (const AttrNumber number : known.number) {
+        HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(jobs), Int16GetDatum(number));
+        if (!HeapTupleIsValid(tuple))
+            continue; // dropped, which tables() refuses
+        mark.number = hash_combine(mark.number, static_cast<uint32>(number));
+        mark.xact = hash_combine(mark.xact, HeapTupleHeaderGetRawXmin(tuple->t_data));
+        ReleaseSysCache(tuple);
+    }
+    return mark;
+}
+
+Marks marks_of(Relation jobs, const Tables &known)
+{
+    const Oid oid = RelationGetRelid(jobs);
+    return {trigger_marks(oid), columns_mark(oid, known), {jobs->rd_rel->relfilenode, InvalidTransactionId}};
+}
+
+// Calls `each(name, mark)`; with Marks that are not const, so that it may fill them in.
+template <class AnyMarks, class Each>
+void each_mark(AnyMarks &marks, Each each)
 {
     for (int i = 0; i < trigger_count; ++i)
-        if (!OidIsValid(marks[i].oid))
+        each(shapes[i].name, marks.triggers[i]);
+    each(columns_name, marks.columns);
+    each(storage_name, marks.storage);
+}
+
+bool are_enabled(const TriggerMarks &marks)
+{
+    return std::all_of(marks.begin(), marks.end(), [](const Mark &mark) { return OidIsValid(mark.number); });
+}
+
+void require_enabled(const TriggerMarks &marks)
+{
+    for (int i = 0; i < trigger_count; ++i)
+        if (!OidIsValid(marks[i].number))
             ereport(ERROR,
                     (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs\" was altered so that it cannot be used"),
                      errdetail("Trigger \"%s\" is missing or disabled.", shapes[i].name),
@@ -87,22 +147,22 @@ void remove_all(Oid oid)
     table_endscan(scan);
 }
 
-void write_marks(Oid state, const std::array<TriggerMark, trigger_count> &marks)
+void write_marks(Oid state, const Marks &marks)
 {
     remove_all(state);
     CommandCounterIncrement();
     const pg::OpenRelation table = open_private(state, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
-    for (int i = 0; i < trigger_count; ++i) {
+    each_mark(marks, [&](const char *name, const Mark &mark) {
         pg::start_row(slot);
-        slot->tts_values[0] = CStringGetTextDatum(shapes[i].name);
-        slot->tts_values[1] = ObjectIdGetDatum(marks[i].oid);
-        slot->tts_values[2] = TransactionIdGetDatum(marks[i].xmin);
+        slot->tts_values[0] = CStringGetTextDatum(name);
+        slot->tts_values[1] = ObjectIdGetDatum(mark.number);
+        slot->tts_values[2] = TransactionIdGetDatum(mark.xact);
         std::memset(slot->tts_isnull, false, 3);
         ExecStoreVirtualTuple(slot);
         writer.insert(slot);
-    }
+    });
     CacheInvalidateRelcache(table);
 }
 
@@ -156,21 +216,24 @@ bool is_ours(const char *name, Oid function, std::int16_t type, bool uncondition
            get_func_namespace(function) == get_namespace_oid("jobs_ext", true);
 }
 
-bool matches(Relation jobs, Oid state, Snapshot snapshot)
+bool matches(Relation jobs, const Tables &known, Snapshot snapshot)
 {
-    const auto marks = marks_on(RelationGetRelid(jobs));
-    pg::OpenRelation table = pg::open_briefly(state);
+    Marks built = {};
+    pg::OpenRelation table = pg::open_briefly(known.state);
     pg::Slot slot(table);
-    int same = 0;
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
         bool null;
-        const int position = position_of(TextDatumGetCString(slot_getattr(slot, 1, &null)));
-        same += position >= 0 && marks[position].oid == DatumGetObjectId(slot_getattr(slot, 2, &null)) &&
-                marks[position].xmin == DatumGetTransactionId(slot_getattr(slot, 3, &null));
+        const char *found = TextDatumGetCString(slot_getattr(slot, 1, &null));
+        each_mark(built, [&](const char *name, Mark &mark) {
+            if (std::strcmp(name, found) == 0)
+                mark = {DatumGetObjectId(slot_getattr(slot, 2, &null)),
+                        DatumGetTransactionId(slot_getattr(slot, 3, &null))};
+        });
     }
     table_endscan(scan);
-    return same == trigger_count;
+    const Marks now = marks_of(jobs, known);
+    return are_enabled(now.triggers) && now.triggers == built.triggers && now.same_values(built);
 }
 
 void forget_rows(const Tables &known)
@@ -205,8 +268,8 @@ std::int64_t rebuild()
     // The lock comes first: whoever held `jobs` until now may have altered it.
     pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     const Tables known = tables();
-    const auto marks = marks_on(RelationGetRelid(jobs));
-    require_enabled(marks);
+    const Marks marks = marks_of(jobs, known);
+    require_enabled(marks.triggers);
 
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());

@@ -1,6 +1,7 @@
 // Whether the derived tables (queue, failed, expiring, ended) say what `jobs` says. They do as long as the enabled triggers
-// on `jobs` are the very ones under which they were built: a restore that loads rows first and makes triggers last, or
-// somebody who disables them for a while, leaves other rows in pg_trigger.
+// on `jobs` are the very ones under which they were built, and its columns hold the values that they held: a restore that
+// loads rows first and makes triggers last, or somebody who disables them for a while, leaves other rows in pg_trigger; ALTER
+// TABLE ... TYPE ... USING fires no trigger, but leaves another row in pg_attribute and another file.
 #pragma once
 
 #include "prelude.hpp"
@@ -15,9 +16,9 @@ namespace queue_state {
 // condition nor a list of columns.
 bool is_ours(const char *name, Oid function, std::int16_t type, bool unconditional);
 
-// Whether the triggers on `jobs`, as they are now, are those that the table `state` names under the snapshot. If so none of
-// them was off since the build that the snapshot sees.
-bool matches(Relation jobs, Oid state, Snapshot snapshot);
+// Whether the triggers and columns of `jobs`, as they are now, are those that the table `state` names under the snapshot. If
+// so none of them was off, nor had other values, since the build that the snapshot sees.
+bool matches(Relation jobs, const Tables &known, Snapshot snapshot);
 
 // Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile, from a snapshot taken under that
 // lock. In a transaction at REPEATABLE READ or above, whose own snapshot is older, they then name jobs that it does not see:

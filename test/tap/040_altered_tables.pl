@@ -166,6 +166,15 @@ try_alteration('timestamp without time zone',
 try_alteration('made a generated column',
 	'alter table jobs drop column progress, add column progress jsonb generated always as (metadata) stored',
 	\@altered);
+# That fires no trigger, yet what the keys of the queue are made of is another value now: what was enqueued with the default, 0, is
+# the most urgent.
+try_alteration('another priority for each job, by USING',
+	'alter table jobs alter column priority type integer using 10 - priority', \@right,
+	query => "select array_agg(priority order by priority) from jobs where status = 'in_progress' and lease_id <> id",
+	answer => '{0,10,10}');
+try_alteration('dropped and added again with another value',
+	'drop view jobs_queue_status, jobs_metrics, jobs_failed_summary; '
+	  . 'alter table jobs drop column expires_at, add column expires_at timestamptz default now()', \@right);
 try_alteration('default dropped',
 	'alter table jobs alter column id drop default, alter column run_at drop default, '
 	  . 'alter column metadata drop default',
@@ -449,7 +458,7 @@ try_alteration('jobs_archive dropped',
 # The private tables are not the owner's.
 is_deeply(
 	[ sql_states($node, 'base', 'alter table jobs_ext.queue add x int', 'truncate jobs_ext.queue', 'drop table jobs_ext.queue cascade',
-		'select * from jobs_ext.queue', 'delete from jobs_ext.lanes', 'create index on jobs_ext.failed (job)', 'update jobs_ext.state set trigger_oid = 0') ],
+		'select * from jobs_ext.queue', 'delete from jobs_ext.lanes', 'create index on jobs_ext.failed (job)', 'update jobs_ext.state set number = 0') ],
 	[ '42501', '42501', '2BP01', ('42501') x 4 ], 'the owner does not reach the private tables');
 try_alteration('index of the queue dropped by a superuser',
 	'alter table jobs_ext.queue drop constraint queue_pkey', \@altered, as_superuser => 1,
