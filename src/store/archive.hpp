@@ -59,6 +59,10 @@ bool make(TimestampTz month);
 // the archive. False: somebody does, and is not waited for.
 bool lock_months();
 
+// Locks the partition to which such a job goes, to be written, until the end of the transaction. False: somebody has it to
+// himself, and this process waits for no table.
+bool lock_partition_for(TimestampTz instant);
+
 // Drops a month with its jobs. 55P03 as well.
 void drop(Oid partition);
 

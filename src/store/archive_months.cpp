@@ -132,6 +132,17 @@ std::optional<TimestampTz> Months::month_of_ours(int bound) const
     return from;
 }
 
+bool lock_partition_for(TimestampTz instant)
+{
+    const Oid partition = Months(AccessShareLock).partition_for(instant);
+    if (!OidIsValid(partition))
+        return true;
+    if (!pg::waits_for_tables)
+        return ConditionalLockRelationOid(partition, RowExclusiveLock);
+    pg::lock_table(partition, RowExclusiveLock);
+    return true;
+}
+
 bool lock_months() { return pg::lock_of_ours(tables().state, 0, pg::Wait::no); }
 
 namespace {

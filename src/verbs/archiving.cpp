@@ -4,6 +4,7 @@
 
 #include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
+#include "pg/lock.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "store/attempts.hpp"
@@ -115,55 +116,84 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
 // What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too many:
-// once an hour is enough for the log, and once for the record, until all goes well or it is another error.
+// once an hour is enough for the log, and once for the record, until all goes well. Errors are told apart by SQLSTATE alone:
+// the message names the month, and several months meet the same.
 class Trouble {
 public:
     void note(const ErrorData *error)
     {
-        // By the SQLSTATE alone: the message names the month, and several months meet the same.
-        const bool is_new = sqlstate_ != error->sqlerrcode;
-        if (is_new) {
-            sqlstate_ = error->sqlerrcode;
-            strlcpy(message_, error->message, sizeof(message_));
-            is_told_ = false;
-        }
-        if (!is_new && !pg::is_over(logged_at_, SECS_PER_HOUR * 1000))
+        Kind &kind = kind_of(error);
+        kind.is_news = !kind.was_told;
+        if (!pg::is_over(kind.logged_at, SECS_PER_HOUR * 1000))
             return;
-        logged_at_ = pg::moment();
+        kind.logged_at = pg::moment();
         ereport(WARNING,
-                (errcode(sqlstate_), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
-                                            pg::message_excerpt(error->message))));
+                (errcode(kind.sqlstate), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
+                                                pg::message_excerpt(error->message))));
     }
-    void is_over() { sqlstate_ = 0; }
-    bool is_news() { return sqlstate_ != 0 && !std::exchange(is_told_, true); }
-    int sqlstate() const { return sqlstate_; }
-    const char *message() const { return message_; }
+    void is_over()
+    {
+        for (Kind &kind : kinds_)
+            kind.is_news = kind.was_told = false;
+    }
+    bool take_news(int &sqlstate, const char *&message)
+    {
+        for (Kind &kind : kinds_)
+            if (std::exchange(kind.is_news, false)) {
+                kind.was_told = true;
+                sqlstate = kind.sqlstate;
+                message = kind.message;
+                return true;
+            }
+        return false;
+    }
 
 private:
-    static constexpr std::size_t most = 255;
-    int sqlstate_ = 0; // 0: none
-    char message_[most + 1] = "";
-    bool is_told_ = false;
-    pg::Moment logged_at_ = pg::long_ago;
+    struct Kind {
+        int sqlstate = 0;
+        char message[512] = "";
+        bool is_news = false;
+        bool was_told = false;
+        pg::Moment logged_at = pg::long_ago;
+    };
+
+    Kind &kind_of(const ErrorData *error)
+    {
+        for (Kind &kind : kinds_)
+            if (kind.sqlstate == error->sqlerrcode)
+                return kind;
+        Kind &oldest = *std::min_element(std::begin(kinds_), std::end(kinds_),
+                                         [](const Kind &a, const Kind &b) { return a.logged_at < b.logged_at; });
+        oldest = {.sqlstate = error->sqlerrcode};
+        strlcpy(oldest.message, pg::excerpt(error->message), sizeof(oldest.message));
+        return oldest;
+    }
+
+    Kind kinds_[8];
 };
 
 Trouble making, dropping;
 
 bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
-// True: it is there now and was not. Where it can't be made the default partition serves.
-bool make_month(TimestampTz month, Counts &counts)
+// Whether it is there now and was not. Where it can't be made the default partition serves; not so where another partition
+// is locked and this process waits for no table: it can be made in a moment.
+enum class Made { yes, no, failed, busy };
+Made make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;
-    if (ErrorData *error = pg::attempt([&] { made = store::archive::make(month); })) {
-        ++counts.left;
-        making.note(error);
-        return false;
+    ErrorData *error =
+        pg::attempt([&] { made = store::archive::make(month); },
+                    [](const ErrorData *raised) { return pg::is_of_server(raised) && !pg::is_refused_table(raised); });
+    if (error == nullptr) {
+        CommandCounterIncrement();
+        return made ? Made::yes : Made::no;
     }
-    if (made)
-        making.is_over();
-    CommandCounterIncrement();
-    return made;
+    ++counts.left;
+    if (pg::is_refused_table(error))
+        return Made::busy;
+    making.note(error);
+    return Made::failed;
 }
 
 // The months of the jobs of one piece, each looked at once; they are few.
@@ -175,17 +205,26 @@ struct Preparation {
     TimestampTz months[Candidates::most] = {};
     bool ready[Candidates::most] = {};
 
+    // Whether there is a partition for it, as far as there can be one.
+    bool has_month(TimestampTz month)
+    {
+        if (!lacks(month))
+            return true;
+        if (!may_alter || !store::archive::lock_months())
+            return false;
+        const Made outcome = make_month(month, counts);
+        made = made || outcome == Made::yes;
+        return outcome != Made::busy;
+    }
+
     bool is_ready(TimestampTz month)
     {
         for (int i = 0; i < count; ++i)
             if (months[i] == month)
                 return ready[i];
-        const bool is_missing = lacks(month);
-        const bool may_make = is_missing && may_alter && store::archive::lock_months();
-        if (may_make)
-            made = make_month(month, counts) || made;
         months[count] = month;
-        return ready[count++] = !is_missing || may_make;
+        // A partition that somebody has to himself is no fault of the jobs that go there, nor in the way of the others.
+        return ready[count++] = has_month(month) && store::archive::lock_partition_for(month);
     }
 };
 
@@ -212,12 +251,16 @@ void open_archive(Batch &batch) { batch.archive.emplace(batch.jobs.table()); }
 
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
-    bool made = false;
+    bool has_made = false, has_failed = false;
     std::optional<TimestampTz> month = store::archive::month_of(now);
-    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month))
-        if (lacks(*month))
-            made = make_month(*month, counts) || made;
-    return made;
+    for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month)) {
+        const Made made = lacks(*month) ? make_month(*month, counts) : Made::no;
+        has_made = has_made || made == Made::yes;
+        has_failed = has_failed || made == Made::failed || made == Made::busy;
+    }
+    if (!has_failed)
+        making.is_over();
+    return has_made;
 }
 
 // One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
@@ -278,13 +321,7 @@ TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
 
 bool take_trouble_with_months(int &sqlstate, const char *&message)
 {
-    for (Trouble *trouble : {&making, &dropping})
-        if (trouble->is_news()) {
-            sqlstate = trouble->sqlstate();
-            message = trouble->message();
-            return true;
-        }
-    return false;
+    return making.take_news(sqlstate, message) || dropping.take_news(sqlstate, message);
 }
 
 Counts keep_months(TimestampTz now, bool may_alter)

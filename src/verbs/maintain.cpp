@@ -111,7 +111,8 @@ public:
                               errhint("The view jobs_ext.jobs_set_aside has them all.")));
     }
 
-    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them.
+    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them. One that
+    // can't be noted now stays suspected, if it was.
     void put_aside(const pg_uuid_t *job, const ErrorData *error)
     {
         pg::StatementScope scope(function);
@@ -123,9 +124,11 @@ public:
             return;
         case SetAside::Noted::again:
             ++counts_.set_aside;
+            suspects::acquit(job);
             return;
         case SetAside::Noted::first:
             ++counts_.set_aside;
+            suspects::acquit(job);
             if (++told_ > warnings_per_piece)
                 return;
             ereport(WARNING,
@@ -198,7 +201,6 @@ private:
         error.sqlerrcode = ERRCODE_QUERY_CANCELED;
         error.message = pstrdup("each of the last calls was canceled at it");
         put_aside(job, &error);
-        suspects::acquit(job);
         ++attempted_;
         return true;
     }
@@ -211,7 +213,6 @@ private:
             return;
         }
         put_aside(job, failure.error);
-        suspects::acquit(job);
         FreeErrorData(failure.error);
         ++attempted_;
     }

@@ -2,7 +2,7 @@
 // others as well. But a trigger raises what it likes, or hands on what another server said. So such a job comes after all
 // others, by itself, and when it fails again though others passed, it is the job's fault.
 //
-// What this process remembers, across its transactions: they may all be undone.
+// What this process remembers, across its transactions: they may all be undone. A suspicion lapses an hour after the job failed last.
 #pragma once
 
 #include "verbs/maintain.hpp"

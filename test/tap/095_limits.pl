@@ -120,6 +120,20 @@ for my $mode ('access exclusive', 'share')
 	$locker->quit;
 	eventually($node, 'd', "select count(*) from jobs_archive where job_id = 'to archive, $mode'", '1', "$mode: … then the job is archived", 60);
 }
+# Somebody has one month of it: the jobs of the others go, and those of that month are at no fault.
+{
+	my $month = $sql->("select format('jobs_ext.jobs_archive_%s', to_char(now() at time zone 'utc', 'YYYY_MM'))");
+	my $locker = $node->background_psql('d');
+	$locker->query_safe("begin; lock table $month in access exclusive mode");
+	$sql->("select count(job_cancel(id)) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv', 'job_id', 'this month ' || n)) from generate_series(1, 150) n))");
+	$sql->("insert into jobs (id, job_id, job_type, status, created_at, run_at, finished_at) values ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'another month', 'import-csv', 'cancelled', '1969-02-02', '1969-02-02', '1969-02-02')");
+	eventually($node, 'd', "select count(*) from jobs_archive where job_id = 'another month' and finished_at = '1969-02-02'", '1', 'one month is locked: the job of another one is archived');
+	is($sql->("select state = 'waiting for a lock on the tables' from jobs_ext.maintenance where database = 'd'"), 'f', '… and the worker goes on');
+	is($sql->('select count(*) from jobs_ext.jobs_set_aside'), '0', '… and none is set aside');
+	$locker->query_safe('rollback');
+	$locker->quit;
+	eventually($node, 'd', "select count(*) from jobs_archive where job_id like 'this month %'", '150', '… then those of that month are', 60);
+}
 $sql->("alter system reset jobs_ext.archive_after; alter system set jobs_ext.maintenance_interval = '1h'; select pg_reload_conf()");
 
 $node->safe_psql('d', <<'SQL', @as_boss);
