@@ -80,10 +80,10 @@ comment on table jobs_ext.lanes is
 create table jobs_ext.state (
   mark text primary key,
   number oid not null,
-  xact xid not null
+  version bigint not null
 );
 comment on table jobs_ext.state is
-'Under what the derived tables were built: the triggers on public.jobs (name; oid and xmin of the row in pg_trigger), its columns (their numbers; the xmin of their rows in pg_attribute), its storage (relfilenode). While a trigger is no longer the enabled one, as after a restore, or a column was given other values, as by ALTER TABLE ... TYPE ... USING, the derived tables count as not built.';
+'Under what the derived tables were built: the triggers on public.jobs (name; oid and version of the row in pg_trigger), its columns (their numbers; the versions of their rows in pg_attribute), its storage (relfilenode), each folded into one number. While a trigger is no longer the enabled one, as after a restore, or a column was given other values, as by ALTER TABLE ... TYPE ... USING, the derived tables count as not built.';
 
 -- Not derived: what a schedule was last run for is known nowhere else.
 create table jobs_ext.schedules (

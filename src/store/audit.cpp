@@ -62,7 +62,7 @@ Comparison::Comparison()
     by_id_.emplace(jobs_, by_id_index_);
     job_.emplace(jobs_);
     PushActiveSnapshot(GetLatestSnapshot());
-    is_built_ = queue_state::matches(jobs_, tables_, GetActiveSnapshot());
+    is_built_ = queue_state::built_under(jobs_, tables_, GetActiveSnapshot()) != Built::no;
 }
 
 Comparison::~Comparison()

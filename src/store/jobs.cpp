@@ -104,7 +104,7 @@ pg::OpenRelation open_built(Tables &known, Jobs::Require require)
         queue_state::ensure_built();
         pg::OpenRelation table = open_table(ApiTable::jobs, RowExclusiveLock);
         known = store::tables();
-        if (known.queue_built && known.jobs == RelationGetRelid(table)) {
+        if (known.is_queue_built() && known.jobs == RelationGetRelid(table)) {
             require(known.jobs);
             // The statement's own snapshot may be older than the queue that we find.
             if (lookups() != before)

@@ -31,13 +31,21 @@ constexpr int trigger_count = std::size(shapes);
 // Something under which the derived tables were built, as the table `state` names it.
 struct Mark {
     Oid number;
-    TransactionId xact;
+    std::uint64_t version;
 
     bool operator==(const Mark &) const = default;
 };
 
-// Our triggers on `jobs`, in the order of `shapes`: oid and xmin of the row in pg_trigger, which changes when a trigger is disabled
-// or enabled. InvalidOid: it is not enabled.
+// Which version of a row of a catalog it is. By its place as well: a transaction may write the row twice, and build in between.
+std::uint64_t version_of(HeapTuple tuple)
+{
+    const std::uint64_t place = static_cast<std::uint64_t>(ItemPointerGetBlockNumber(&tuple->t_self)) << 16 |
+                                ItemPointerGetOffsetNumber(&tuple->t_self);
+    return hash_combine64(HeapTupleHeaderGetRawXmin(tuple->t_data), place);
+}
+
+// Our triggers on `jobs`, in the order of `shapes`: oid and version of the row in pg_trigger, which is written when a trigger is
+// disabled or enabled. InvalidOid: it is not enabled.
 using TriggerMarks = std::array<Mark, trigger_count>;
 
 // ALTER TABLE ... TYPE ... USING gives our columns other values, and fires no trigger. So do a column that is dropped and added again,
@@ -45,16 +53,17 @@ using TriggerMarks = std::array<Mark, trigger_count>;
 constexpr const char *columns_name = "(columns)", *storage_name = "(storage)";
 struct Marks {
     TriggerMarks triggers;
-    Mark
-        columns; // which attributes they are; which transactions wrote their rows in pg_attribute. Both folded into one number
+    // Which attributes they are, and which versions their rows in pg_attribute: each folded into one number.
+    Mark columns;
     Mark storage; // relfilenode
 
     // ALTER ... TYPE changes a column and the storage. One alone does not change a value: SET STATISTICS; VACUUM FULL.
     bool same_values(const Marks &other) const
     {
         return columns.number == other.columns.number &&
-               (columns.xact == other.columns.xact || storage == other.storage);
+               (columns.version == other.columns.version || storage == other.storage);
     }
+    bool operator==(const Marks &) const = default;
 };
 
 int position_of(const char *name)
@@ -81,7 +90,7 @@ TriggerMarks trigger_marks(Oid jobs)
         no_columns = form->tgattr.dim1 == 0;
         if (enabled && !form->tgisinternal &&
             is_ours(NameStr(form->tgname), form->tgfoid, form->tgtype, no_columns && no_condition))
-            marks[position] = {form->oid, HeapTupleHeaderGetRawXmin(tuple->t_data)};
+            marks[position] = {form->oid, version_of(tuple)};
     }
     systable_endscan(scan);
     return marks;
@@ -95,7 +104,7 @@ Mark columns_mark(Oid jobs, const Tables &known)
         if (!HeapTupleIsValid(tuple))
             continue; // dropped, which tables() refuses
         mark.number = hash_combine(mark.number, static_cast<uint32>(number));
-        mark.xact = hash_combine(mark.xact, HeapTupleHeaderGetRawXmin(tuple->t_data));
+        mark.version = hash_combine64(mark.version, version_of(tuple));
         ReleaseSysCache(tuple);
     }
     return mark;
@@ -104,7 +113,7 @@ Mark columns_mark(Oid jobs, const Tables &known)
 Marks marks_of(Relation jobs, const Tables &known)
 {
     const Oid oid = RelationGetRelid(jobs);
-    return {trigger_marks(oid), columns_mark(oid, known), {jobs->rd_rel->relfilenode, InvalidTransactionId}};
+    return {trigger_marks(oid), columns_mark(oid, known), {jobs->rd_rel->relfilenode, 0}};
 }
 
 // Calls `each(name, mark)`; with Marks that are not const, so that it may fill them in.
@@ -147,20 +156,39 @@ void remove_all(Oid oid)
     table_endscan(scan);
 }
 
-void write_marks(Oid state, const Marks &marks)
+// A reader whose snapshot is older than the row of a trigger knows that the tables were built after it (built_since_snapshot()).
+bool is_of_trigger(TupleTableSlot *slot)
 {
-    remove_all(state);
-    CommandCounterIncrement();
+    bool null;
+    return position_of(TextDatumGetCString(slot_getattr(slot, 1, &null))) >= 0;
+}
+
+void fill_mark(TupleTableSlot *slot, const char *name, const Mark &mark)
+{
+    pg::start_row(slot);
+    slot->tts_values[0] = CStringGetTextDatum(name);
+    slot->tts_values[1] = ObjectIdGetDatum(mark.number);
+    slot->tts_values[2] = Int64GetDatum(static_cast<std::int64_t>(mark.version));
+    std::memset(slot->tts_isnull, false, 3);
+    ExecStoreVirtualTuple(slot);
+}
+
+// Those of the triggers only where the tables are built.
+void write_marks(Oid state, const Marks &marks, bool with_triggers)
+{
     const pg::OpenRelation table = open_private(state, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
+    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+        if (with_triggers || !is_of_trigger(slot))
+            writer.remove(&slot->tts_tid);
+    table_endscan(scan);
+    CommandCounterIncrement();
     each_mark(marks, [&](const char *name, const Mark &mark) {
-        pg::start_row(slot);
-        slot->tts_values[0] = CStringGetTextDatum(name);
-        slot->tts_values[1] = ObjectIdGetDatum(mark.number);
-        slot->tts_values[2] = TransactionIdGetDatum(mark.xact);
-        std::memset(slot->tts_isnull, false, 3);
-        ExecStoreVirtualTuple(slot);
+        if (!with_triggers && position_of(name) >= 0)
+            return;
+        fill_mark(slot, name, mark);
         writer.insert(slot);
     });
     CacheInvalidateRelcache(table);
@@ -216,7 +244,7 @@ bool is_ours(const char *name, Oid function, std::int16_t type, bool uncondition
            get_func_namespace(function) == get_namespace_oid("jobs_ext", true);
 }
 
-bool matches(Relation jobs, const Tables &known, Snapshot snapshot)
+Built built_under(Relation jobs, const Tables &known, Snapshot snapshot)
 {
     Marks built = {};
     pg::OpenRelation table = pg::open_briefly(known.state);
@@ -228,12 +256,14 @@ bool matches(Relation jobs, const Tables &known, Snapshot snapshot)
         each_mark(built, [&](const char *name, Mark &mark) {
             if (std::strcmp(name, found) == 0)
                 mark = {DatumGetObjectId(slot_getattr(slot, 2, &null)),
-                        DatumGetTransactionId(slot_getattr(slot, 3, &null))};
+                        static_cast<std::uint64_t>(DatumGetInt64(slot_getattr(slot, 3, &null)))};
         });
     }
     table_endscan(scan);
     const Marks now = marks_of(jobs, known);
-    return are_enabled(now.triggers) && now.triggers == built.triggers && now.same_values(built);
+    if (!are_enabled(now.triggers) || now.triggers != built.triggers || !now.same_values(built))
+        return Built::no;
+    return now == built ? Built::yes : Built::under_other_marks;
 }
 
 void forget_rows(const Tables &known)
@@ -255,13 +285,13 @@ bool built_since_snapshot(const Tables &known)
     Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
     TableScanDesc scan = table_beginscan(table, latest, 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-        newer = newer || !table_tuple_satisfies_snapshot(table, slot, GetActiveSnapshot());
+        newer = newer || (is_of_trigger(slot) && !table_tuple_satisfies_snapshot(table, slot, GetActiveSnapshot()));
     table_endscan(scan);
     UnregisterSnapshot(latest);
     return newer;
 }
 
-bool is_readable(const Tables &known) { return known.queue_built && !built_since_snapshot(known); }
+bool is_readable(const Tables &known) { return known.is_queue_built() && !built_since_snapshot(known); }
 
 std::int64_t rebuild()
 {
@@ -278,7 +308,7 @@ std::int64_t rebuild()
     CommandCounterIncrement();
     types::make_lanes();
     const std::int64_t queued = fill(known, jobs);
-    write_marks(known.state, marks);
+    write_marks(known.state, marks, true);
     PopActiveSnapshot();
     CommandCounterIncrement();
     forget_tables();
@@ -287,15 +317,35 @@ std::int64_t rebuild()
 
 void ensure_built()
 {
-    if (tables().queue_built)
+    if (tables().is_queue_built())
         return;
     // Somebody else may be at it: look again once nobody can be.
     pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     forget_tables();
-    if (tables().queue_built)
+    if (tables().is_queue_built())
         jobs.unlock_when_closed(ShareRowExclusiveLock); // a claim that finds no job sleeps after this
     else
         rebuild();
+}
+
+void renew_marks()
+{
+    if (tables().built != Built::under_other_marks)
+        return;
+    const std::optional<TableId> found = find_table(ApiTable::jobs);
+    if (!found || !ConditionalLockRelationOid(found->in_catalogs(), ShareRowExclusiveLock))
+        return;
+    pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
+    forget_tables();
+    const Tables known = tables();
+    if (known.built != Built::under_other_marks || known.jobs != RelationGetRelid(jobs))
+        return;
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetLatestSnapshot());
+    write_marks(known.state, marks_of(jobs, known), false);
+    PopActiveSnapshot();
+    CommandCounterIncrement();
+    forget_tables();
 }
 
 } // namespace store::queue_state

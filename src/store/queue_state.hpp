@@ -10,6 +10,10 @@ namespace store {
 
 struct Tables;
 
+// Whether the derived tables say what `jobs` says; under_other_marks: they do, though something of `jobs` was written anew that
+// has to do with its values only together with something else.
+enum class Built { no, yes, under_other_marks };
+
 namespace queue_state {
 
 // Whether a trigger on `jobs` is one of ours: by its name, function, type (as in pg_trigger), and by having neither a
@@ -18,7 +22,7 @@ bool is_ours(const char *name, Oid function, std::int16_t type, bool uncondition
 
 // Whether the triggers and columns of `jobs`, as they are now, are those that the table `state` names under the snapshot. If
 // so none of them was off, nor had other values, since the build that the snapshot sees.
-bool matches(Relation jobs, const Tables &known, Snapshot snapshot);
+Built built_under(Relation jobs, const Tables &known, Snapshot snapshot);
 
 // Builds the derived tables anew, under a lock that lets nobody write to `jobs` meanwhile, from a snapshot taken under that
 // lock. In a transaction at REPEATABLE READ or above, whose own snapshot is older, they then name jobs that it does not see:
@@ -27,6 +31,10 @@ std::int64_t rebuild();
 
 // Builds them if they do not count as built; to be called before a writer takes any lock.
 void ensure_built();
+
+// Where they were built under other marks, writes those that hold now, if `jobs` is to be had without waiting. Else VACUUM FULL
+// today and ALTER TABLE ... SET STATISTICS next year look like ALTER ... TYPE together, and cost a rebuild.
+void renew_marks();
 
 // Whether somebody else built them after the active snapshot was taken: then it shows them as they were before, and a key
 // that it does not show may be there. Only outside READ COMMITTED, where a transaction keeps its first snapshot.

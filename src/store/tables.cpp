@@ -72,7 +72,7 @@ constexpr ColumnDefinition ended_columns[] = {
 constexpr ColumnDefinition failed_columns[] = {{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
 constexpr ColumnDefinition expiring_columns[] = {{"expires_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
 constexpr ColumnDefinition lanes_columns[] = {{"lane", INT4OID}, {"job_type", TEXTOID}};
-constexpr ColumnDefinition state_columns[] = {{"mark", TEXTOID}, {"number", OIDOID}, {"xact", XIDOID}};
+constexpr ColumnDefinition state_columns[] = {{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}};
 constexpr ColumnDefinition schedules_columns[] = {
     {"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}};
 constexpr ColumnDefinition set_aside_columns[] = {{"job", UUIDOID},
@@ -104,7 +104,7 @@ void describe_jobs(Tables &result)
     }
     find_in_the_way(jobs, result);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    result.queue_built = queue_state::matches(jobs, result, snapshot);
+    result.built = queue_state::built_under(jobs, result, snapshot);
     UnregisterSnapshot(snapshot);
 }
 

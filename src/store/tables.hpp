@@ -4,6 +4,7 @@
 
 #include "pg/heap.hpp"
 #include "store/api_tables.hpp"
+#include "store/queue_state.hpp"
 #include "store/row.hpp"
 
 namespace store {
@@ -24,13 +25,14 @@ struct Tables {
     bool update_in_the_way;
     bool remove_in_the_way;
     bool has_key_of_theirs; // one that a new job may run into, beside `id` and `job_id`
-    ColumnSet referencing; // columns of foreign keys of theirs
-    ColumnSet referenced;  // columns that a foreign key of theirs may point at
+    ColumnSet referencing;  // columns of foreign keys of theirs
+    ColumnSet referenced;   // columns that a foreign key of theirs may point at
 
     PrivateTable queue, failed, expiring, ended;
     PrivateTable set_aside, schedules; // not derived
     Oid state;
-    bool queue_built;
+    Built built;
+    bool is_queue_built() const { return built != Built::no; }
 };
 
 // As they are now. 42P01 when `jobs` or a private one is missing, 42804 when it is not as the code relies on. Whoever holds

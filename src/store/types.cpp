@@ -350,7 +350,7 @@ bool lock_making(std::string_view type, pg::Wait wait)
 bool is_queue_built()
 {
     bool is_built = false;
-    return pg::attempt([&] { is_built = tables().queue_built; }).error == nullptr && is_built;
+    return pg::attempt([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
 }
 
 // Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it would
@@ -362,8 +362,9 @@ bool lock_jobs_at_once()
     const std::optional<TableId> jobs = find_table(ApiTable::jobs);
     if (!jobs)
         return true;
+    // Looked at again under the lock, which lets in what was altered meanwhile.
     return pg_class_aclmask(jobs->in_catalogs(), GetUserId(), ACL_INSERT | ACL_UPDATE, ACLMASK_ANY) != 0 &&
-           is_queue_built() && ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock);
+           is_queue_built() && ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock) && is_queue_built();
 }
 
 std::int32_t next_number()

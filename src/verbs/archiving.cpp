@@ -116,13 +116,15 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
 // What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too many:
-// once an hour is enough for the log, and once for the record, until all goes well. Errors are told apart by SQLSTATE alone:
+// once an hour is enough for the log, and once for the record, until it went well for an hour. Errors are told apart by SQLSTATE alone:
 // the message names the month, and several months meet the same.
 class Trouble {
 public:
     void note(const ErrorData *error)
     {
         Kind &kind = kind_of(error);
+        const bool was_over = pg::is_over(std::exchange(kind.noted_at, pg::moment()), SECS_PER_HOUR * 1000);
+        kind.was_told = kind.was_told && !was_over;
         kind.is_news = !kind.was_told;
         if (!pg::is_over(kind.logged_at, SECS_PER_HOUR * 1000))
             return;
@@ -130,11 +132,6 @@ public:
         ereport(WARNING,
                 (errcode(kind.sqlstate), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
                                                 pg::message_excerpt(error->message))));
-    }
-    void is_over()
-    {
-        for (Kind &kind : kinds_)
-            kind.is_news = kind.was_told = false;
     }
     bool take_news(int &sqlstate, const char *&message)
     {
@@ -154,6 +151,7 @@ private:
         char message[512] = "";
         bool is_news = false;
         bool was_told = false;
+        pg::Moment noted_at = pg::long_ago;
         pg::Moment logged_at = pg::long_ago;
     };
 
@@ -163,7 +161,7 @@ private:
             if (kind.sqlstate == error->sqlerrcode)
                 return kind;
         Kind &oldest = *std::min_element(std::begin(kinds_), std::end(kinds_),
-                                         [](const Kind &a, const Kind &b) { return a.logged_at < b.logged_at; });
+                                         [](const Kind &a, const Kind &b) { return a.noted_at < b.noted_at; });
         oldest = {.sqlstate = error->sqlerrcode};
         strlcpy(oldest.message, pg::excerpt(error->message), sizeof(oldest.message));
         return oldest;
@@ -251,15 +249,12 @@ void open_archive(Batch &batch) { batch.archive.emplace(batch.jobs.table()); }
 
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
-    bool has_made = false, has_failed = false;
+    bool has_made = false;
     std::optional<TimestampTz> month = store::archive::month_of(now);
     for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month)) {
         const Made made = lacks(*month) ? make_month(*month, counts) : Made::no;
         has_made = has_made || made == Made::yes;
-        has_failed = has_failed || made == Made::failed || made == Made::busy;
     }
-    if (!has_failed)
-        making.is_over();
     return has_made;
 }
 
@@ -281,8 +276,6 @@ void drop_one(List *months, Counts &counts)
     }
     if (first != nullptr)
         dropping.note(first);
-    else
-        dropping.is_over();
     counts.left += list_length(months);
 }
 

@@ -62,10 +62,10 @@ JOBS_FUNCTION(jobs_check)
         prepare_to_mend();
     Comparison comparison;
     if (!comparison.is_built()) {
-        ereport(NOTICE,
-                (errmsg("the private tables of jobs_ext are not built yet"),
-                 errdetail("Triggers on jobs were made or switched on a moment ago. The next call that writes to jobs "
-                           "builds them; until then there is nothing to compare.")));
+        ereport(NOTICE, (errmsg("the private tables of jobs_ext are not built yet"),
+                         errdetail("Triggers on jobs were made or switched on, or columns given other values, a moment "
+                                   "ago. The next call that writes to jobs "
+                                   "builds them; until then there is nothing to compare.")));
         return Datum{0};
     }
     for (int part = 0; part < store::audit::part_count; ++part)

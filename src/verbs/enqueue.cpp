@@ -175,8 +175,6 @@ Keys read_keys(JsonbContainer *list)
 {
     std::size_t count = 0;
     pg::each_element(list, [&](const JsonbValue &element, int) { count += key_of(element).has_value(); });
-    if (count == 0)
-        return {};
     Keys keys;
     keys.list = {static_cast<Keyed *>(pg::allocate(sizeof(Keyed) * count)), count};
     std::size_t next = 0;
@@ -247,7 +245,7 @@ private:
         context_.position = position;
         pg::RowMemory::Use use(memory_);
         const NewJob wanted = from_object(object);
-        const Birth birth = keys_.births.empty() ? next_birth() : keys_.births[position - 1];
+        const Birth &birth = keys_.births[position - 1];
         Row row = make_row(jobs_, wanted, birth.at, &birth.id);
         const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
         answer(state_of(row, BoolGetDatum(created)));

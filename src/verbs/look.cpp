@@ -26,10 +26,37 @@ const char *column_list()
     return list.data;
 }
 
+// Locks a table before it is looked at. An ALTER that rewrites a table leaves it empty for whoever looks with an older snapshot,
+// and the statement in which we are took its snapshot before: so who had to wait for the lock looks with a newer one. What the
+// caller may not read is not locked.
+class FreshLook {
+public:
+    explicit FreshLook(store::ApiTable which)
+    {
+        require_on_any_column(which, ACL_SELECT);
+        const std::optional<store::TableId> table = store::find_table(which);
+        if (!table || ConditionalLockRelationOid(table->in_catalogs(), AccessShareLock))
+            return;
+        (void)store::lock_table(which, AccessShareLock);
+        PushActiveSnapshot(GetTransactionSnapshot());
+        has_waited_ = true;
+    }
+    ~FreshLook()
+    {
+        if (has_waited_)
+            PopActiveSnapshot();
+    }
+    FreshLook(const FreshLook &) = delete;
+    FreshLook &operator=(const FreshLook &) = delete;
+
+private:
+    bool has_waited_ = false;
+};
+
 // A statement that grows by conditions and their parameters, over a table that stays open as it was looked at.
 class Select {
 public:
-    explicit Select(store::ApiTable table) : table_(open(table))
+    explicit Select(store::ApiTable table) : look_(table), table_(store::open_table(table, AccessShareLock))
     {
         initStringInfo(&text_);
         appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name(table));
@@ -79,13 +106,7 @@ public:
     }
 
 private:
-    // The statement asks for every column, but when the table is locked.
-    static pg::OpenRelation open(store::ApiTable table)
-    {
-        require_on_any_column(table, ACL_SELECT);
-        return store::open_table(table, AccessShareLock);
-    }
-
+    FreshLook look_;
     pg::OpenRelation table_;
     StringInfoData text_;
     pg::Parameter parameters_[16];
@@ -191,7 +212,7 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
 {
     PreventCommandIfParallelMode(function);
     pg::RowSink sink(fcinfo, store::row_type());
-    require_on_any_column(store::ApiTable::jobs, ACL_SELECT);
+    const FreshLook look(store::ApiTable::jobs);
     const Tables tables = store::tables();
     if (!store::queue_state::is_readable(tables)) {
         Select select(store::ApiTable::jobs);
@@ -260,7 +281,7 @@ void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
 
 void list(const Filter &filter, pg::RowSink &sink)
 {
-    require_on_any_column(store::ApiTable::jobs, ACL_SELECT);
+    const FreshLook look(store::ApiTable::jobs);
     const Tables tables = store::tables();
     const std::optional<logic::Status> status =
         filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;

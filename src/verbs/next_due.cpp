@@ -109,7 +109,7 @@ Dues next_due(TimestampTz now)
     PushActiveSnapshot(GetTransactionSnapshot());
     const store::Tables tables = store::tables();
     Earliest earliest;
-    if (!tables.queue_built) {
+    if (!tables.is_queue_built()) {
         earliest.add(Task::reap, now); // builds it
     } else {
         const Skip skip(tables, now);

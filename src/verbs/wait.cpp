@@ -40,17 +40,6 @@ Datum required(const pg::RowSink &sink, HeapTuple row, store::Column column)
     return value.value;
 }
 
-// The locks come before the snapshot, as in a statement: an ALTER that rewrites a table leaves it empty for whoever looks with
-// an older snapshot, and the job would be missing.
-void lock_tables()
-{
-    for (const store::ApiTable which : {store::ApiTable::jobs, store::ApiTable::jobs_archive}) {
-        const std::optional<store::TableId> table = store::find_table(which);
-        if (table && pg_class_aclcheck(table->in_catalogs(), GetUserId(), ACL_SELECT) == ACLCHECK_OK)
-            (void)store::lock_table(which, AccessShareLock);
-    }
-}
-
 // With a snapshot of its own; keeps no lock if it can, since the caller may go to sleep.
 Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
 {
@@ -58,7 +47,6 @@ Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
     Found found = {};
     {
         pg::BriefLocks brief(!runs_code_of_theirs());
-        lock_tables();
         PushActiveSnapshot(GetTransactionSnapshot());
         found.row = find_job(id, job_id, sink);
         PopActiveSnapshot();

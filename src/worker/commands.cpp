@@ -1,7 +1,10 @@
 #include "worker/commands.hpp"
 
+#include "pg/attempt.hpp"
 #include "shared/board.hpp"
 #include "shared/notes.hpp"
+#include "store/queue_state.hpp"
+#include "store/tables.hpp"
 
 namespace worker {
 
@@ -75,6 +78,42 @@ void prepared_ended()
         shared::databases::extension_changed();
 }
 
+bool alters_jobs(const Node *command, ProcessUtilityContext context)
+{
+    if (!IsA(command, AlterTableStmt) || context == PROCESS_UTILITY_SUBCOMMAND || creating_extension)
+        return false;
+    const RangeVar *table = reinterpret_cast<const AlterTableStmt *>(command)->relation;
+    const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs);
+    return jobs && *jobs == RangeVarGetRelid(table, NoLock, true) && OidIsValid(get_extension_oid("jobs_ext", true));
+}
+
+// Does something about the queue in a subtransaction. Where `jobs` can't be used, that is not the command's business.
+template <class Work>
+void try_with_queue(Work work)
+{
+    const bool has_snapshot = ActiveSnapshotSet();
+    if (!has_snapshot)
+        PushActiveSnapshot(GetTransactionSnapshot());
+    if (ErrorData *error = pg::attempt(work, pg::ends_the_call))
+        FreeErrorData(error);
+    if (!has_snapshot)
+        PopActiveSnapshot();
+}
+
+bool is_queue_built()
+{
+    bool is_built = false;
+    try_with_queue([&] { is_built = store::tables().is_queue_built(); });
+    return is_built;
+}
+
+// An ALTER TABLE that gives columns of `jobs` other values leaves the queue to be built. It has `jobs` to itself, and builds at
+// once: else all writers that have waited for it get their locks together, and each then wants the table to itself.
+void build_after_alter()
+{
+    try_with_queue([] { store::queue_state::ensure_built(); });
+}
+
 void utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
              ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
              QueryCompletion *completion)
@@ -82,6 +121,7 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
     const Node *command = statement->utilityStmt;
     const bool databases = changes_databases(command);
     const bool prepared = ends_prepared(command);
+    const bool had_queue = alters_jobs(command, context) && is_queue_built();
     if (databases)
         if (const Oid oid = to_be_left(command); OidIsValid(oid))
             shared::databases::keep_away(oid);
@@ -93,6 +133,8 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
         shared::notes::databases_changed();
     if (prepared)
         prepared_ended();
+    if (had_queue)
+        build_after_alter();
 }
 
 void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_object, void *argument)

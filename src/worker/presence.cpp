@@ -36,6 +36,7 @@ Presence look_for_extension()
     store::AsOwnerOfJobs owner;
     PushActiveSnapshot(GetTransactionSnapshot());
     store::queue_state::ensure_built();
+    store::queue_state::renew_marks();
     PopActiveSnapshot();
     return Presence::ready;
 }

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines set_config hold let_go
   start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
-  eventually status_of worker_of worker_serves worker_leaves cpu_of);
+  comes_back eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
 # What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for whoever catches
 # it; that of a subtest throws it on.
@@ -64,6 +64,21 @@ sub set_config
 	$node->append_conf('postgresql.conf', "$_ = $setting{$_}") for sort keys %setting;
 	$node->reload;
 	return;
+}
+
+# Whether a server that crashed answers again. With nothing for psql's input, which one that can't connect does not read.
+sub comes_back
+{
+	my ($node) = @_;
+	my $end = time + 180;
+	my $out = '';
+	until ($out eq 't' || time > $end)
+	{
+		IPC::Run::run([ 'psql', '-XAtqw', '-d', $node->connstr('postgres'), '-c', 'select true' ], '<', \'', '>', \$out, '2>', \my $err);
+		chomp $out;
+		sleep 0.1 unless $out eq 't';
+	}
+	return $out eq 't';
 }
 
 # Until a query answers so, or for so many seconds: poll_query_until, whose patience is another one.
