@@ -13,7 +13,7 @@ language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME';
 comment on function public.job_claim is
 'Takes the best jobs that are due: priority high to low, then due time, then age.
 
-job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most jobs_ext.max_wait; null: not at all. The wait ends, without a job, when the client has closed its connection, and when job_release_worker names its worker. A transaction that has written or is not READ COMMITTED does not wait, which a NOTICE says once in a session. options: must be empty.
+job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most jobs_ext.max_wait; null: not at all. The wait ends, without a job, half a second before statement_timeout, when the client has closed its connection, and when job_release_worker names its worker. A transaction that has written or is not READ COMMITTED does not wait, which a NOTICE says once in a session. options: must be empty.
 
 Returns the jobs, now in_progress, each with a new lease_id and one more attempt; no row when nothing is due or came. Raises 22023 for a bad argument, 42501 when not allowed or under row level security.';
 

@@ -8,7 +8,7 @@ create function public.job_cancel(
 ) returns public.job_state
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_cancel is
-'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop.
+'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop; one that is cancelled stays so.
 
 id or job_id: the job. reason: kept as its error_message. force: cancel a running job now; its worker''s next call is PT409.
 
@@ -33,7 +33,7 @@ create function public.job_pause(
 ) returns public.job_state
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_pause is
-'Holds a waiting job back until job_resume.
+'Holds a waiting job back until job_resume; one that is paused stays so.
 
 id or job_id: the job.
 
@@ -46,11 +46,11 @@ create function public.job_resume(
 ) returns public.job_state
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_resume is
-'Queues a paused job.
+'Queues a paused job; one that waits stays as it is.
 
 id or job_id: the job. run_at: not before this time; null: the time it had.
 
-Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is not paused, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs or has ended, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_type_set(
   job_type text,
@@ -70,7 +70,7 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
 'Creates a job type or changes its settings.
 
-Null leaves what is set. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one, 1000 at most. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
+Null leaves what is set; update public.job_types set a column to null to take it away. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one, 1000 at most. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 
