@@ -190,7 +190,7 @@ my $backend = $sql->("select pid from pg_stat_activity where query like '%job_%'
 my $seen = -s $node->logfile;
 kill 9, $backend;
 $node->wait_for_log(qr/all server processes terminated; reinitializing/, $seen);
-comes_back($node);
+server_is_back($node);
 check_load('kill -9', @load);
 
 @load = start_load();

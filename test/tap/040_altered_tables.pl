@@ -96,7 +96,7 @@ sub try_alteration
 	my @warm = sql_states($node, $database, calls(1), $other, calls(2), @{ $case{more} // [] });
 	my @fresh = sql_states($node, $database, calls(3));
 	# After a crash, which shows as a state "none", the other cases go on.
-	comes_back($node);
+	server_is_back($node);
 	isnt($node->safe_psql($database, "select to_regclass('public.altered')"), '', "$name: it was altered") or return;
 	is(shown(@warm[ 0 .. $#calls ]), shown(@right), "$name: before it") or return;
 	is(shown(@warm[ @calls + 1 .. 2 * @calls ]), shown(@$expected), "$name: in a session that was there");

@@ -49,7 +49,7 @@ sub comes_back
 	my $end = time + 60;
 	sleep 0.05
 	  while !log_lines($node, qr/ready to accept connections/, $from) && time < $end;
-	return ok(comes_back($node), "$name: the server comes back");
+	return ok(server_is_back($node), "$name: the server comes back");
 }
 
 my $node = new_node('days', %setting, 'jobs_ext.max_waiters' => 2, allows_streaming => 1);

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines set_config hold let_go
   start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
-  comes_back eventually status_of worker_of worker_serves worker_leaves cpu_of);
+  server_is_back eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
 # What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for whoever catches
 # it; that of a subtest throws it on.
@@ -67,7 +67,7 @@ sub set_config
 }
 
 # Whether a server that crashed answers again. With nothing for psql's input, which one that can't connect does not read.
-sub comes_back
+sub server_is_back
 {
 	my ($node) = @_;
 	my $end = time + 180;
