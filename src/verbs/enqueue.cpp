@@ -142,17 +142,24 @@ struct Keyed {
     int position;
 };
 
-// When a job is made, and its id, which begins with that. Each job of a call has a time of its own: were it the same for all, the
-// indexes on created_at would be full of equal keys, which an update of a job looks through.
+// When a job is made, and its id, which begins with that. Each job of a call has a time of its own, a microsecond after the one before
+// at least: were it the same for many, the indexes on created_at would be full of equal keys, which an update of a job looks through.
+// By the time at which the call commits the last one is over. Where a test has the clock stand, it is the same for all.
 struct Birth {
     TimestampTz at;
     pg_uuid_t id;
 };
 
-Birth next_birth()
+std::span<const Birth> births_of(std::size_t count)
 {
-    const TimestampTz at = settings::now();
-    return {at, *pg::time_ordered_uuid(at)};
+    auto births = static_cast<Birth *>(pg::allocate(sizeof(Birth) * count));
+    const bool stands = settings::clock_stands();
+    TimestampTz last = DT_NOBEGIN;
+    for (std::size_t i = 0; i < count; ++i) {
+        last = stands ? settings::now() : std::max(settings::now(), last + 1);
+        births[i] = {last, *pg::time_ordered_uuid(last)};
+    }
+    return {births, count};
 }
 
 struct Keys {
@@ -183,10 +190,7 @@ Keys read_keys(JsonbContainer *list)
             keys.list[next++] = {*key, element.val.binary.data, nullptr, position};
     });
     // Given in the order of the array, though they are used in another.
-    const std::size_t elements = JsonContainerSize(list);
-    auto births = static_cast<Birth *>(pg::allocate(sizeof(Birth) * elements));
-    std::generate_n(births, elements, next_birth);
-    keys.births = {births, elements};
+    keys.births = births_of(JsonContainerSize(list));
     return keys;
 }
 
