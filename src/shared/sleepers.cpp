@@ -6,8 +6,8 @@
 #include "pg/client.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
+#include "shared/at_commit.hpp"
 #include "shared/board.hpp"
-#include "shared/notes.hpp"
 
 namespace shared {
 

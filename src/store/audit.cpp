@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "store/types.hpp"
 
 namespace store::audit {

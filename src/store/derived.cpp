@@ -1,8 +1,8 @@
 #include "store/derived.hpp"
 
-#include "shared/notes.hpp"
+#include "shared/at_commit.hpp"
 #include "shared/sleepers.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "store/types.hpp"
 
 namespace store {

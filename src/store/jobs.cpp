@@ -2,7 +2,7 @@
 
 #include "settings.hpp"
 #include "store/attempts.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "store/statement.hpp"
 
 namespace store {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "settings.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "version.hpp"
 
 namespace store {

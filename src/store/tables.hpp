@@ -4,7 +4,7 @@
 
 #include "pg/heap.hpp"
 #include "store/api_tables.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "store/row.hpp"
 
 namespace store {

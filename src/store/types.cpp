@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "pg/attempt.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/heap.hpp"
 #include "pg/lock.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/subtransaction.hpp"
 #include "settings.hpp"
 
 namespace store {
@@ -350,7 +350,7 @@ bool lock_making(std::string_view type, pg::Wait wait)
 bool is_queue_built()
 {
     bool is_built = false;
-    return pg::attempt([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
+    return pg::in_subtransaction([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
 }
 
 // Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it would

@@ -2,15 +2,15 @@
 
 #include <new>
 
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "call/wait_loop.hpp"
+#include "job/moves.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
+#include "store/async_commit.hpp"
 #include "store/queue_scan.hpp"
-#include "store/unflushed.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/moves.hpp"
-#include "verbs/privileges.hpp"
-#include "verbs/waiting.hpp"
 
 namespace verbs {
 
@@ -144,14 +144,14 @@ Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candi
     Row after = *before;
     after.changed = 0;
     const bool expired = store::may_expire(*before) && *before->time(Column::expires_at) <= now;
-    const bool worn_out = !moves::may_start(*before);
+    const bool worn_out = !job::moves::may_start(*before);
     if (expired)
-        moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
+        job::moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
     else if (worn_out) // so that it does not stand before the others for ever
-        moves::give_up(after, now, CStringGetTextDatum("it was started as often as can be counted"));
+        job::moves::give_up(after, now, CStringGetTextDatum("it was started as often as can be counted"));
     else
-        moves::claim(after, store::types::settings_of(before->text(Column::job_type)), now, request.worker,
-                     request.lease);
+        job::moves::claim(after, store::types::settings_of(before->text(Column::job_type)), now, request.worker,
+                          request.lease);
     if (jobs.update(*before, after, &queue_row) != store::Written::yes || expired || worn_out)
         return Take::left;
     sink.put(after.value.data(), after.null.data());
@@ -242,7 +242,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 {
     pg::StatementScope scope("job_claim()");
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
-    Jobs jobs = Jobs::open(require_claim);
+    Jobs jobs = Jobs::open(call::require_claim);
     shared::Wish wish;
     if (place != nullptr) {
         wish = arm(*place, request);
@@ -262,8 +262,8 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 
 void check(const ClaimRequest &request)
 {
-    check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
-    check_length(request.worker, longest_worker, "worker");
+    call::check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
+    call::check_length(request.worker, call::longest_worker, "worker");
     if (!request.job_types)
         return;
     ArrayType *names = DatumGetArrayTypeP(request.job_types.value);
@@ -294,15 +294,15 @@ JOBS_FUNCTION(job_claim)
 {
     ClaimRequest request;
     request.job_types = pg::argument(fcinfo, 0);
-    request.max_jobs = DatumGetInt32(require(pg::argument(fcinfo, 1), "max_jobs"));
+    request.max_jobs = DatumGetInt32(call::require(pg::argument(fcinfo, 1), "max_jobs"));
     request.worker = pg::argument(fcinfo, 2);
-    request.lease = positive_span(pg::argument(fcinfo, 3), "lease");
+    request.lease = call::positive_span(pg::argument(fcinfo, 3), "lease");
     request.category = pg::argument(fcinfo, 5);
-    check_options(pg::argument(fcinfo, 6));
+    call::check_options(pg::argument(fcinfo, 6));
     check(request);
 
     pg::RowSink sink(fcinfo, store::row_type());
-    Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim, request.worker);
+    call::Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim, request.worker);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};

@@ -1,19 +1,19 @@
 // job_enqueue, job_enqueue_many.
 #include <algorithm>
 
-#include "pg/attempt.hpp"
+#include "call/answer.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/new_job.hpp"
+#include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/subtransaction.hpp"
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "store/statement.hpp"
-#include "verbs/answer.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/new_job.hpp"
-#include "verbs/privileges.hpp"
-#include "verbs/refusal.hpp"
 
 namespace verbs {
 
@@ -43,7 +43,7 @@ bool may_see(const Jobs &jobs, const pg_uuid_t *id)
 // security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived meanwhile.
 std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
-    require_select(jobs.tables().jobs);
+    call::require_select(jobs.tables().jobs);
     const Datum key = wanted[Column::job_id];
     std::optional<Row> found = find_by_key(jobs, key);
     if (!found && IsolationUsesXactSnapshot())
@@ -59,11 +59,11 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
         found = find_by_key(jobs, key);
         if (!found || !store::same(found->id(), seen.id()))
             return std::nullopt;
-        raise(key_taken(pg::text_excerpt(key)));
+        call::raise(job::key_taken(pg::text_excerpt(key)));
     }
     if (seen.text(Column::job_type) != wanted.text(Column::job_type) ||
         !store::same(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
-        raise(key_taken(pg::text_excerpt(key)));
+        call::raise(job::key_taken(pg::text_excerpt(key)));
     return seen;
 }
 
@@ -72,8 +72,9 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 {
     // Never straight to the table, be that possible by now: what that would open has to outlive the subtransaction.
-    return pg::attempt([&] { (void)store::statement::insert(jobs.current(), row, false); },
-                       [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
+    return pg::in_subtransaction(
+        [&] { (void)store::statement::insert(jobs.current(), row, false); },
+        [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
 }
 
 // Inserts the row, or sets it to the job that has its key. Says whether it was created.
@@ -104,11 +105,11 @@ bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
     }
 }
 
-NewJob from_object(JsonbContainer *object)
+job::NewJob from_object(JsonbContainer *object)
 {
-    NewJob job;
+    job::NewJob job;
     pg::each_member(object, [&](const pg::JsonMember &member) {
-        if (!set_field(job, member))
+        if (!job::set_field(job, member))
             ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
     });
     return job;
@@ -118,17 +119,17 @@ NewJob from_object(JsonbContainer *object)
 
 JOBS_FUNCTION(job_enqueue)
 {
-    NewJob wanted;
-    for (std::size_t i = 0; i < std::size(new_job_fields); ++i)
-        wanted.*new_job_fields[i].member = pg::argument(fcinfo, static_cast<int>(i));
+    job::NewJob wanted;
+    for (std::size_t i = 0; i < std::size(job::new_job_fields); ++i)
+        wanted.*job::new_job_fields[i].member = pg::argument(fcinfo, static_cast<int>(i));
 
     pg::StatementScope scope("job_enqueue()");
-    Jobs jobs = Jobs::open(require_any_insert);
-    require_may_insert(jobs);
+    Jobs jobs = Jobs::open(call::require_any_insert);
+    job::require_may_insert(jobs);
     const TimestampTz now = settings::now();
-    Row row = make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
+    Row row = job::make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
     const bool created = insert_or_find(jobs, row, static_cast<bool>(wanted.job_id));
-    return answer(fcinfo, row, BoolGetDatum(created));
+    return call::answer(fcinfo, row, BoolGetDatum(created));
 }
 
 namespace {
@@ -211,7 +212,7 @@ public:
                 sink_.put(keys_.list[next++].answer);
             else
                 insert(object_of(element, position), position,
-                       [&](const JobState &state) { sink_.put(state.values, state.nulls); });
+                       [&](const call::JobState &state) { sink_.put(state.values, state.nulls); });
         });
     }
 
@@ -228,7 +229,7 @@ private:
             return a->key != b->key ? a->key < b->key : a->position < b->position;
         });
         for (Keyed **keyed = order; keyed != end; ++keyed)
-            insert((*keyed)->object, (*keyed)->position, [&](const JobState &state) {
+            insert((*keyed)->object, (*keyed)->position, [&](const call::JobState &state) {
                 pg::InMemory lasting(answers_);
                 (*keyed)->answer = sink_.form(state.values, state.nulls);
             });
@@ -248,11 +249,11 @@ private:
         CHECK_FOR_INTERRUPTS();
         context_.position = position;
         pg::RowMemory::Use use(memory_);
-        const NewJob wanted = from_object(object);
+        const job::NewJob wanted = from_object(object);
         const Birth &birth = keys_.births[position - 1];
-        Row row = make_row(jobs_, wanted, birth.at, &birth.id);
+        Row row = job::make_row(jobs_, wanted, birth.at, &birth.id);
         const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
-        answer(state_of(row, BoolGetDatum(created)));
+        answer(call::state_of(row, BoolGetDatum(created)));
     }
 
     Jobs &jobs_;
@@ -268,11 +269,11 @@ private:
 
 JOBS_FUNCTION(job_enqueue_many)
 {
-    JsonbContainer *list = array_argument(fcinfo, 0, "jobs");
-    pg::RowSink sink(fcinfo, job_state_type);
+    JsonbContainer *list = call::array_argument(fcinfo, 0, "jobs");
+    pg::RowSink sink(fcinfo, call::job_state_type);
     pg::StatementScope scope("job_enqueue_many()");
-    Jobs jobs = Jobs::open(require_any_insert);
-    require_may_insert(jobs);
+    Jobs jobs = Jobs::open(call::require_any_insert);
+    job::require_may_insert(jobs);
     Batch(jobs, list, sink).insert();
     return Datum{0};
 }

@@ -1,11 +1,11 @@
 // job_complete, job_fail, job_release.
 #include "verbs/finish.hpp"
 
+#include "call/answer.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/moves.hpp"
 #include "settings.hpp"
-#include "verbs/answer.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/moves.hpp"
-#include "verbs/privileges.hpp"
 
 namespace verbs {
 
@@ -21,7 +21,7 @@ namespace attempts = store::attempts;
 bool is_repeated(const Row &job, const Outcome &outcome)
 {
     const Status status = job.status();
-    if (!was_last(job, outcome.lease) || status == Status::in_progress)
+    if (!job::was_last(job, outcome.lease) || status == Status::in_progress)
         return false;
     if (outcome.ending == Ending::complete)
         return status == Status::completed;
@@ -33,14 +33,14 @@ void apply(Row &row, const Outcome &outcome, TimestampTz now)
 {
     switch (outcome.ending) {
     case Ending::complete:
-        moves::complete(row, now, outcome.result);
+        job::moves::complete(row, now, outcome.result);
         break;
     case Ending::fail:
-        moves::fail(row, store::types::settings_of(row.text(Column::job_type)), now,
-                    {outcome.error_message, outcome.run_at, outcome.permanent});
+        job::moves::fail(row, store::types::settings_of(row.text(Column::job_type)), now,
+                         {outcome.error_message, outcome.run_at, outcome.permanent});
         break;
     case Ending::release:
-        moves::release(row, now, outcome.run_at);
+        job::moves::release(row, now, outcome.run_at);
         break;
     }
 }
@@ -49,18 +49,18 @@ Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome
 {
     check(outcome);
     pg::StatementScope scope(function);
-    Jobs jobs = Jobs::open(require_update);
+    Jobs jobs = Jobs::open(call::require_update);
     Row row;
     if (auto refusal = finish(jobs, outcome, row))
-        raise(*refusal);
-    return answer(fcinfo, row);
+        call::raise(*refusal);
+    return call::answer(fcinfo, row);
 }
 
 } // namespace
 
 std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument)
 {
-    check_finite(instant, argument);
+    call::check_finite(instant, argument);
     if (!instant)
         return std::nullopt;
     return DatumGetTimestampTz(instant.value);
@@ -68,33 +68,33 @@ std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argum
 
 void check(Outcome &outcome)
 {
-    check_size(outcome.result, "result");
-    check_size(outcome.error_details, "error_details");
-    outcome.error_message = cut_message(outcome.error_message);
+    call::check_size(outcome.result, "result");
+    call::check_size(outcome.error_details, "error_details");
+    outcome.error_message = call::cut_message(outcome.error_message);
 }
 
-std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
+std::optional<call::Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
 {
     const TimestampTz now = settings::now();
-    std::optional<Refusal> refusal;
+    std::optional<call::Refusal> refusal;
     Row running;
     const store::Changed changed =
-        store::change(jobs, &outcome.lease.job, moves::written, row, [&](const Row &before, Row &after) {
+        store::change(jobs, &outcome.lease.job, job::moves::written, row, [&](const Row &before, Row &after) {
             refusal.reset();
-            if (!is_held(before, outcome.lease)) {
+            if (!job::is_held(before, outcome.lease)) {
                 if (!is_repeated(before, outcome))
-                    refusal = lost_lease(before);
+                    refusal = job::lost_lease(before);
                 return false;
             }
             apply(after, outcome, now);
             // A row that somebody else made too large can be ended all the same, with nothing to add.
             if (outcome.result || outcome.error_message)
-                refusal = too_large(after);
+                refusal = call::too_large(after);
             running = before;
             return !refusal;
         });
     if (changed == store::Changed::missing)
-        return missing(&outcome.lease.job);
+        return job::missing(&outcome.lease.job);
     if (changed == store::Changed::yes && outcome.ending != Ending::complete)
         attempts::record(running,
                          outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released, now,
@@ -104,24 +104,24 @@ std::optional<Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
 
 JOBS_FUNCTION(job_complete)
 {
-    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::complete};
+    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::complete};
     outcome.result = pg::argument(fcinfo, 2);
     return finish_one(fcinfo, "job_complete()", outcome);
 }
 
 JOBS_FUNCTION(job_fail)
 {
-    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::fail};
+    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::fail};
     outcome.error_message = pg::argument(fcinfo, 2);
     outcome.run_at = time_argument(pg::argument(fcinfo, 3), "run_at");
-    outcome.permanent = DatumGetBool(require(pg::argument(fcinfo, 4), "permanent"));
+    outcome.permanent = DatumGetBool(call::require(pg::argument(fcinfo, 4), "permanent"));
     outcome.error_details = pg::argument(fcinfo, 5);
     return finish_one(fcinfo, "job_fail()", outcome);
 }
 
 JOBS_FUNCTION(job_release)
 {
-    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::release};
+    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::release};
     outcome.run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
     return finish_one(fcinfo, "job_release()", outcome);
 }

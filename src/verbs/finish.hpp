@@ -1,16 +1,16 @@
 // The ways in which a worker ends an attempt: complete, fail, release.
 #pragma once
 
+#include "job/lease.hpp"
+#include "job/refusal.hpp"
 #include "store/jobs.hpp"
-#include "verbs/lease.hpp"
-#include "verbs/refusal.hpp"
 
 namespace verbs {
 
 enum class Ending : std::uint8_t { complete, fail, release };
 
 struct Outcome {
-    Lease lease;
+    job::Lease lease;
     Ending ending;
     pg::Nullable result;               // complete
     pg::Nullable error_message;        // fail
@@ -24,7 +24,7 @@ void check(Outcome &outcome);
 
 // Ends the attempt. Sets the job's row as it is then. The same outcome again under the same lease changes nothing and
 // is no refusal.
-std::optional<Refusal> finish(store::Jobs &jobs, const Outcome &outcome, store::Row &row);
+std::optional<call::Refusal> finish(store::Jobs &jobs, const Outcome &outcome, store::Row &row);
 
 std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument);
 

@@ -1,13 +1,13 @@
 // job_finish_many, job_release_worker.
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/lease_list.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
 #include "shared/sleepers.hpp"
 #include "store/queue_scan.hpp"
-#include "verbs/arguments.hpp"
 #include "verbs/finish.hpp"
-#include "verbs/lease_list.hpp"
-#include "verbs/privileges.hpp"
 
 namespace verbs {
 
@@ -121,7 +121,7 @@ struct FinishMany {
 
     void read(const JsonbValue &value, Element &outcome)
     {
-        LeaseReader lease(value);
+        job::LeaseReader lease(value);
         Endings endings;
         pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
             if (lease.take(member))
@@ -143,7 +143,7 @@ struct FinishMany {
     {
         Row row = {};
         row.null.fill(true);
-        const std::optional<Refusal> refusal = finish(jobs, outcome, row);
+        const std::optional<call::Refusal> refusal = finish(jobs, outcome, row);
         if (refusal && refusal->sqlstate == sqlstate::too_large)
             notices.tell(refusal->message);
         emit_row(UUIDPGetDatum(&outcome.lease.job), text_of(ending_names[static_cast<int>(outcome.ending)]),
@@ -157,20 +157,20 @@ struct FinishMany {
                  error->sqlerrcode, {}, emit);
     }
 
-    Notices notices;
+    job::Notices notices;
 };
 
 } // namespace
 
 JOBS_FUNCTION(job_finish_many)
 {
-    JsonbContainer *list = array_argument(fcinfo, 0, "outcomes");
+    JsonbContainer *list = call::array_argument(fcinfo, 0, "outcomes");
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
     pg::RowSink sink(fcinfo, gives);
     pg::StatementScope scope("job_finish_many()");
-    Jobs jobs = Jobs::open(require_update);
+    Jobs jobs = Jobs::open(call::require_update);
     FinishMany verb;
-    LeaseList<FinishMany>(verb, list, "outcomes", sink).run(jobs);
+    job::LeaseList<FinishMany>(verb, list, "outcomes", sink).run(jobs);
     return Datum{0};
 }
 
@@ -192,12 +192,13 @@ List *held_by(Jobs &jobs, Datum worker)
         const std::optional<Row> job = jobs.find(&running.head()->job);
         if (!job || !job->has(Column::worker) || job->text(Column::worker) != name)
             continue;
-        auto lease = static_cast<Lease *>(palloc(sizeof(Lease)));
+        auto lease = static_cast<job::Lease *>(palloc(sizeof(job::Lease)));
         *lease = {running.head()->job, *DatumGetUUIDP((*job)[Column::lease_id])};
         held = lappend(held, lease);
     }
     list_sort(held, [](const ListCell *a, const ListCell *b) {
-        return std::memcmp(&static_cast<Lease *>(lfirst(a))->job, &static_cast<Lease *>(lfirst(b))->job, UUID_LEN);
+        return std::memcmp(&static_cast<job::Lease *>(lfirst(a))->job, &static_cast<job::Lease *>(lfirst(b))->job,
+                           UUID_LEN);
     });
     return held;
 }
@@ -206,17 +207,17 @@ List *held_by(Jobs &jobs, Datum worker)
 
 JOBS_FUNCTION(job_release_worker)
 {
-    const Datum worker = require(pg::argument(fcinfo, 0), "worker");
-    check_length(worker, PG_INT32_MAX, "worker");
+    const Datum worker = call::require(pg::argument(fcinfo, 0), "worker");
+    call::check_length(worker, PG_INT32_MAX, "worker");
     pg::StatementScope scope("job_release_worker()");
-    Jobs jobs = Jobs::open(require_update);
+    Jobs jobs = Jobs::open(call::require_update);
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
     shared::sleepers::dismiss(shared::sleepers::hash_of_worker(name_of(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {
         CHECK_FOR_INTERRUPTS();
-        Outcome outcome = {.lease = *static_cast<Lease *>(lfirst(cell)), .ending = Ending::release};
+        Outcome outcome = {.lease = *static_cast<job::Lease *>(lfirst(cell)), .ending = Ending::release};
         Row row;
         // One that ended by itself meanwhile is none of the worker's any more.
         released += !finish(jobs, outcome, row);

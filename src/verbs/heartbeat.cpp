@@ -1,13 +1,13 @@
 // job_heartbeat, job_heartbeat_many.
+#include "call/answer.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/lease_list.hpp"
+#include "job/moves.hpp"
+#include "job/refusal.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
-#include "store/unflushed.hpp"
-#include "verbs/answer.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/lease_list.hpp"
-#include "verbs/moves.hpp"
-#include "verbs/privileges.hpp"
-#include "verbs/refusal.hpp"
+#include "store/async_commit.hpp"
 
 namespace verbs {
 
@@ -19,7 +19,7 @@ using store::Microseconds;
 using store::Row;
 
 struct Heartbeat {
-    Lease lease;
+    job::Lease lease;
     pg::Nullable progress;
     std::optional<Microseconds> extension; // none: the type's lease, once half of it is spent
 };
@@ -27,7 +27,7 @@ struct Heartbeat {
 // Leaves the row as it is where nothing is to be written.
 void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 {
-    const Microseconds usual = moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
+    const Microseconds usual = job::moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
     const bool half_spent = *row.time(Column::lease_expires_at) < now + usual / 2;
     if (heartbeat.extension || half_spent)
         row.set_time(Column::lease_expires_at, now + heartbeat.extension.value_or(usual));
@@ -40,34 +40,34 @@ void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 constexpr store::ColumnSet written = store::bit(Column::lease_expires_at) | store::bit(Column::progress) |
                                      store::bit(Column::heartbeat_at) | store::bit(Column::updated_at);
 
-std::optional<Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
+std::optional<call::Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
 {
     store::unflushed::Bracket bracket;
-    std::optional<Refusal> refusal;
+    std::optional<call::Refusal> refusal;
     const store::Changed changed =
         store::change(jobs, &heartbeat.lease.job, written, row, [&](const Row &before, Row &after) {
             refusal.reset();
-            if (!is_held(before, heartbeat.lease)) {
-                refusal = lost_lease(before);
+            if (!job::is_held(before, heartbeat.lease)) {
+                refusal = job::lost_lease(before);
                 return false;
             }
             beat(after, heartbeat, settings::now());
             // A row that somebody else made too large is no reason to lose the lease.
             if (heartbeat.progress)
-                refusal = too_large(after);
+                refusal = call::too_large(after);
             return after.changed != 0 && !refusal;
         });
     if (jobs.only_direct())
         bracket.close();
     if (changed == store::Changed::missing)
-        return missing(&heartbeat.lease.job);
+        return job::missing(&heartbeat.lease.job);
     return refusal;
 }
 
 // Nothing but the id, if there is one.
-JobState unknown(pg::Nullable id)
+call::JobState unknown(pg::Nullable id)
 {
-    JobState state;
+    call::JobState state;
     std::memset(state.nulls, true, sizeof(state.nulls));
     std::memset(state.values, 0, sizeof(state.values));
     state.values[0] = id.value;
@@ -76,13 +76,13 @@ JobState unknown(pg::Nullable id)
 }
 
 // A lease that is lost comes back as a row without lease_id: one lost job must not let the others' leases run out.
-JobState lost(const Heartbeat &heartbeat, const Refusal &refusal, const Row &row)
+call::JobState lost(const Heartbeat &heartbeat, const call::Refusal &refusal, const Row &row)
 {
     if (refusal.sqlstate == sqlstate::conflict && refusal.detail != nullptr && row.has(Column::status)) {
         Row shown = row;
         shown.clear(Column::lease_id);
         shown.clear(Column::lease_expires_at);
-        return state_of(shown);
+        return call::state_of(shown);
     }
     return unknown(UUIDPGetDatum(&heartbeat.lease.job));
 }
@@ -92,7 +92,7 @@ struct HeartbeatMany {
 
     void read(const JsonbValue &value, Heartbeat &heartbeat)
     {
-        LeaseReader lease(value);
+        job::LeaseReader lease(value);
         pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
             if (lease.take(member))
                 return;
@@ -111,7 +111,7 @@ struct HeartbeatMany {
     {
         Row row = {};
         row.null.fill(true);
-        std::optional<Refusal> refusal = too_large(heartbeat.progress, "progress");
+        std::optional<call::Refusal> refusal = call::too_large(heartbeat.progress, "progress");
         if (!refusal)
             refusal = run(jobs, heartbeat, row);
         if (refusal && refusal->sqlstate == sqlstate::too_large) {
@@ -120,19 +120,19 @@ struct HeartbeatMany {
             heartbeat.progress = {};
             refusal = run(jobs, heartbeat, row);
         }
-        JobState state = refusal ? lost(heartbeat, *refusal, row) : state_of(row);
-        emit(state.values, state.nulls, job_state_columns);
+        call::JobState state = refusal ? lost(heartbeat, *refusal, row) : call::state_of(row);
+        emit(state.values, state.nulls, call::job_state_columns);
     }
 
     template <class Emit>
     void refuse(const Heartbeat &, pg::Nullable id, const ErrorData *, const Emit &emit)
     {
-        JobState state = unknown(id);
-        emit(state.values, state.nulls, job_state_columns);
+        call::JobState state = unknown(id);
+        emit(state.values, state.nulls, call::job_state_columns);
     }
 
     std::optional<Microseconds> extension; // for all of them
-    Notices notices;
+    job::Notices notices;
 };
 
 } // namespace
@@ -140,29 +140,29 @@ struct HeartbeatMany {
 JOBS_FUNCTION(job_heartbeat)
 {
     Heartbeat heartbeat;
-    heartbeat.lease = lease_argument(fcinfo);
+    heartbeat.lease = job::lease_argument(fcinfo);
     heartbeat.progress = pg::argument(fcinfo, 2);
-    heartbeat.extension = positive_span(pg::argument(fcinfo, 3), "lease");
-    check_size(heartbeat.progress, "progress");
+    heartbeat.extension = call::positive_span(pg::argument(fcinfo, 3), "lease");
+    call::check_size(heartbeat.progress, "progress");
 
     pg::StatementScope scope("job_heartbeat()");
-    Jobs jobs = Jobs::open(require_update);
+    Jobs jobs = Jobs::open(call::require_update);
     Row row;
     if (auto refusal = run(jobs, heartbeat, row))
-        raise(*refusal);
-    return answer(fcinfo, row);
+        call::raise(*refusal);
+    return call::answer(fcinfo, row);
 }
 
 JOBS_FUNCTION(job_heartbeat_many)
 {
-    JsonbContainer *list = array_argument(fcinfo, 0, "leases");
-    const std::optional<Microseconds> extension = positive_span(pg::argument(fcinfo, 1), "lease");
+    JsonbContainer *list = call::array_argument(fcinfo, 0, "leases");
+    const std::optional<Microseconds> extension = call::positive_span(pg::argument(fcinfo, 1), "lease");
 
-    pg::RowSink sink(fcinfo, job_state_type);
+    pg::RowSink sink(fcinfo, call::job_state_type);
     pg::StatementScope scope("job_heartbeat_many()");
-    Jobs jobs = Jobs::open(require_update);
+    Jobs jobs = Jobs::open(call::require_update);
     HeartbeatMany verb = {.extension = extension};
-    LeaseList<HeartbeatMany>(verb, list, "leases", sink).run(jobs);
+    job::LeaseList<HeartbeatMany>(verb, list, "leases", sink).run(jobs);
     return Datum{0};
 }
 

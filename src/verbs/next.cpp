@@ -1,29 +1,29 @@
 // job_next: completes one job and claims another in one transaction, with one flush.
-#include "verbs/arguments.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
 #include "verbs/claim.hpp"
 #include "verbs/finish.hpp"
-#include "verbs/privileges.hpp"
 
 namespace verbs {
 
 JOBS_FUNCTION(job_next)
 {
-    Outcome outcome = {.lease = lease_argument(fcinfo), .ending = Ending::complete};
+    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::complete};
     outcome.result = pg::argument(fcinfo, 2);
     check(outcome);
     ClaimRequest request;
     request.job_types = pg::argument(fcinfo, 3);
     request.worker = pg::argument(fcinfo, 4);
-    request.lease = positive_span(pg::argument(fcinfo, 5), "lease");
+    request.lease = call::positive_span(pg::argument(fcinfo, 5), "lease");
     request.category = pg::argument(fcinfo, 6);
     check(request);
 
     pg::RowSink sink(fcinfo, store::row_type());
     pg::StatementScope scope("job_next()");
-    store::Jobs jobs = store::Jobs::open(require_claim);
+    store::Jobs jobs = store::Jobs::open(call::require_claim);
     store::Row completed;
     if (auto refusal = finish(jobs, outcome, completed))
-        raise(*refusal);
+        call::raise(*refusal);
     jobs.renew_snapshot();
     claim(jobs, request, sink);
     return Datum{0};

@@ -1,11 +1,11 @@
 // job_cancel, job_retry, job_pause, job_resume: what an operator or producer does to a job, by id or job_id.
+#include "call/answer.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/moves.hpp"
+#include "job/refusal.hpp"
 #include "settings.hpp"
-#include "verbs/answer.hpp"
-#include "verbs/arguments.hpp"
 #include "verbs/finish.hpp"
-#include "verbs/moves.hpp"
-#include "verbs/privileges.hpp"
-#include "verbs/refusal.hpp"
 
 namespace verbs {
 
@@ -24,7 +24,7 @@ pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
         return *DatumGetUUIDP(id.value);
     const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(job_id.value));
     if (!job)
-        raise(missing_key(DatumGetTextPP(job_id.value)));
+        call::raise(job::missing_key(DatumGetTextPP(job_id.value)));
     return *job->id();
 }
 
@@ -33,16 +33,17 @@ template <class Decide>
 Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
 {
     const pg_uuid_t job = resolve(jobs, id, job_id);
-    std::optional<Refusal> refusal;
+    std::optional<call::Refusal> refusal;
     Row row;
-    const store::Changed changed = store::change(jobs, &job, moves::written, row, [&](const Row &before, Row &after) {
-        refusal = decide(before, after);
-        return !refusal && after.changed != 0;
-    });
+    const store::Changed changed =
+        store::change(jobs, &job, job::moves::written, row, [&](const Row &before, Row &after) {
+            refusal = decide(before, after);
+            return !refusal && after.changed != 0;
+        });
     if (changed == store::Changed::missing)
-        raise(id ? missing(&job) : missing_key(DatumGetTextPP(job_id.value)));
+        call::raise(id ? job::missing(&job) : job::missing_key(DatumGetTextPP(job_id.value)));
     if (refusal)
-        raise(*refusal);
+        call::raise(*refusal);
     return row;
 }
 
@@ -53,29 +54,29 @@ struct Cancel {
     Row running = {};
 };
 
-std::optional<Refusal> cancel(const Row &before, Row &after, Cancel &cancel, TimestampTz now)
+std::optional<call::Refusal> cancel(const Row &before, Row &after, Cancel &cancel, TimestampTz now)
 {
     cancel.ended_attempt = false;
     switch (before.status()) {
     case Status::completed:
     case Status::failed:
-        return illegal_transition(before, Status::cancelled, "The job has ended already.");
+        return job::illegal_transition(before, Status::cancelled, "The job has ended already.");
     case Status::cancelled:
         return std::nullopt;
     case Status::in_progress:
         if (!cancel.force) {
             if (!before.has(Column::cancel_requested_at))
-                moves::request_cancel(after, now, cancel.reason);
+                job::moves::request_cancel(after, now, cancel.reason);
             return std::nullopt;
         }
-        moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, cancel.reason);
         // Nobody's call under the old lease may match any more.
         after.clear(Column::lease_id);
         cancel.ended_attempt = true;
         cancel.running = before;
         return std::nullopt;
     default:
-        moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, cancel.reason);
         return std::nullopt;
     }
 }
@@ -86,19 +87,19 @@ Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, const ch
 {
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    require_one(id, job_id);
+    call::require_one(id, job_id);
     pg::StatementScope scope(function);
-    Jobs jobs = Jobs::open(require_update);
-    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+    Jobs jobs = Jobs::open(call::require_update);
+    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         const Status from = before.status();
         if (from == to)
             return std::nullopt;
         if (!logic::legal(from, to))
-            return illegal_transition(before, to, hint);
+            return job::illegal_transition(before, to, hint);
         move(after, settings::now());
         return std::nullopt;
     });
-    return answer(fcinfo, row);
+    return call::answer(fcinfo, row);
 }
 
 } // namespace
@@ -107,18 +108,18 @@ JOBS_FUNCTION(job_cancel)
 {
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    require_one(id, job_id);
-    Cancel request = {.reason = cut_message(pg::argument(fcinfo, 2)),
-                      .force = DatumGetBool(require(pg::argument(fcinfo, 3), "force"))};
+    call::require_one(id, job_id);
+    Cancel request = {.reason = call::cut_message(pg::argument(fcinfo, 2)),
+                      .force = DatumGetBool(call::require(pg::argument(fcinfo, 3), "force"))};
 
     pg::StatementScope scope("job_cancel()");
-    Jobs jobs = Jobs::open(require_cancel);
+    Jobs jobs = Jobs::open(call::require_cancel);
     const TimestampTz now = settings::now();
     Row row =
         steer(jobs, id, job_id, [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
     if (request.ended_attempt)
         attempts::record(request.running, attempts::Outcome::cancelled, now, request.reason, {});
-    return answer(fcinfo, row);
+    return call::answer(fcinfo, row);
 }
 
 JOBS_FUNCTION(job_retry)
@@ -126,30 +127,31 @@ JOBS_FUNCTION(job_retry)
     const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    require_one(id, job_id);
+    call::require_one(id, job_id);
     pg::StatementScope scope("job_retry()");
-    Jobs jobs = Jobs::open(require_update);
-    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<Refusal> {
+    Jobs jobs = Jobs::open(call::require_update);
+    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
-            return illegal_transition(before, Status::queued, "Only a failed or cancelled job can be tried again.");
-        moves::retry(after, settings::now(), run_at);
+            return job::illegal_transition(before, Status::queued,
+                                           "Only a failed or cancelled job can be tried again.");
+        job::moves::retry(after, settings::now(), run_at);
         return std::nullopt;
     });
-    return answer(fcinfo, row);
+    return call::answer(fcinfo, row);
 }
 
 JOBS_FUNCTION(job_pause)
 {
     return move_to(fcinfo, "job_pause()", Status::paused, "Only a waiting job can be paused; cancel one that runs.",
-                   [](Row &row, TimestampTz) { moves::pause(row); });
+                   [](Row &row, TimestampTz) { job::moves::pause(row); });
 }
 
 JOBS_FUNCTION(job_resume)
 {
     const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
     return move_to(fcinfo, "job_resume()", Status::queued, "Only a paused job can be resumed.",
-                   [&](Row &row, TimestampTz now) { moves::resume(row, now, run_at); });
+                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, run_at); });
 }
 
 } // namespace verbs

@@ -1,10 +1,10 @@
 // job_type_set.
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
 #include "logic/backoff.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/privileges.hpp"
 
 namespace verbs {
 
@@ -58,22 +58,22 @@ JOBS_FUNCTION(job_type_set)
         parameters[i] = {parameter_types[i], pg::argument(fcinfo, static_cast<int>(i))};
     auto given = [&](int i) { return parameters[i].value; };
 
-    require(given(0), "job_type");
-    check_length(given(0), 50, "job_type");
-    check_length(given(2), 50, "job_category");
-    check_range(given(3), 0, most_retries, "max_retries");
+    call::require(given(0), "job_type");
+    call::check_length(given(0), 50, "job_type");
+    call::check_length(given(2), 50, "job_category");
+    call::check_range(given(3), 0, store::most_retries, "max_retries");
     check_backoff(given(4));
-    check_range(given(5), 0, PG_INT32_MAX, "retry_delay_ms");
+    call::check_range(given(5), 0, PG_INT32_MAX, "retry_delay_ms");
     check_not_negative(given(6), "retry_delay_max");
-    positive_span(given(7), "lease");
-    positive_span(given(8), "timeout");
+    call::positive_span(given(7), "lease");
+    call::positive_span(given(8), "timeout");
     check_not_negative(given(9), "keep_completed");
     check_not_negative(given(10), "keep_failed");
 
     PreventCommandIfReadOnly("job_type_set()");
     PreventCommandIfParallelMode("job_type_set()");
     MemoryContext caller = CurrentMemoryContext;
-    require_on_any_column(store::ApiTable::job_types, ACL_INSERT);
+    call::require_on_any_column(store::ApiTable::job_types, ACL_INSERT);
     const pg::OpenRelation types = store::open_table(store::ApiTable::job_types, RowExclusiveLock);
     require_key(types);
     pg::SpiScope spi;

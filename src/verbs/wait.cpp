@@ -1,12 +1,12 @@
 // job_wait: until a job has ended.
+#include "call/arguments.hpp"
+#include "call/wait_loop.hpp"
+#include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/scope.hpp"
 #include "store/api_tables.hpp"
 #include "store/row.hpp"
-#include "verbs/arguments.hpp"
-#include "verbs/look.hpp"
-#include "verbs/refusal.hpp"
-#include "verbs/waiting.hpp"
+#include "verbs/list.hpp"
 
 namespace verbs {
 
@@ -62,7 +62,7 @@ Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
 
 [[noreturn]] void raise_missing(pg::Nullable id, pg::Nullable job_id)
 {
-    raise(no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : pg::text_excerpt(job_id.value)));
+    call::raise(job::no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : pg::text_excerpt(job_id.value)));
 }
 
 } // namespace
@@ -71,10 +71,10 @@ JOBS_FUNCTION(job_wait)
 {
     pg::Nullable id = pg::argument(fcinfo, 0);
     pg::Nullable job_id = pg::argument(fcinfo, 1);
-    require_one(id, job_id);
+    call::require_one(id, job_id);
     PreventCommandIfParallelMode("job_wait()");
     pg::RowSink sink(fcinfo, store::row_type());
-    Waiting waiting(pg::argument(fcinfo, 2), shared::Purpose::end);
+    call::Waiting waiting(pg::argument(fcinfo, 2), shared::Purpose::end);
     pg_uuid_t job;
     for (bool known = false;;) {
         if (id && waiting.place() != nullptr)

@@ -6,7 +6,7 @@
 #include "settings.hpp"
 #include "shared/board.hpp"
 #include "store/owner.hpp"
-#include "verbs/check.hpp"
+#include "upkeep/check.hpp"
 
 namespace worker {
 
@@ -80,7 +80,7 @@ bool Auditing::is_news(const pg_uuid_t *job)
 
 void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
 {
-    const Mended mended = verbs::try_to_mend(fault);
+    const Mended mended = upkeep::try_to_mend(fault);
     if (mended == Mended::gone)
         return;
     if (is_news(fault.job))

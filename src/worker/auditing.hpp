@@ -3,7 +3,7 @@
 #pragma once
 
 #include "store/audit.hpp"
-#include "worker/step.hpp"
+#include "worker/chore.hpp"
 
 namespace worker {
 

@@ -1,9 +1,9 @@
 #include "worker/commands.hpp"
 
-#include "pg/attempt.hpp"
+#include "pg/subtransaction.hpp"
+#include "shared/at_commit.hpp"
 #include "shared/board.hpp"
-#include "shared/notes.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "store/tables.hpp"
 
 namespace worker {
@@ -94,7 +94,7 @@ void try_with_queue(Work work)
     const bool has_snapshot = ActiveSnapshotSet();
     if (!has_snapshot)
         PushActiveSnapshot(GetTransactionSnapshot());
-    if (ErrorData *error = pg::attempt(work, pg::ends_the_call))
+    if (ErrorData *error = pg::in_subtransaction(work, pg::ends_the_call))
         FreeErrorData(error);
     if (!has_snapshot)
         PopActiveSnapshot();

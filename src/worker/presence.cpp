@@ -1,7 +1,7 @@
 #include "worker/presence.hpp"
 
 #include "store/owner.hpp"
-#include "store/queue_state.hpp"
+#include "store/rebuild.hpp"
 #include "version.hpp"
 
 namespace worker {

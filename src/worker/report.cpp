@@ -10,7 +10,7 @@ namespace {
 
 using shared::BoardLock;
 using shared::Lock;
-using verbs::maintain::Counts;
+using upkeep::Counts;
 
 constexpr long log_every_ms = 10000;
 constexpr int repeat_failure_every_ms = 60000;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "shared/databases.hpp"
-#include "verbs/maintain.hpp"
+#include "upkeep/task.hpp"
 
 namespace worker {
 
@@ -15,7 +15,7 @@ public:
     // That nothing is to do until something is due.
     void idle();
 
-    void count(const verbs::maintain::Counts &counts);
+    void count(const upkeep::Counts &counts);
     void count_woken(int sleepers);
     void count_notified();
     void round_ended();
@@ -41,7 +41,7 @@ private:
 
     shared::Database &database_;
     const char *said_ = nullptr;
-    verbs::maintain::Counts unlogged_;
+    upkeep::Counts unlogged_;
     pg::Moment logged_at_ = pg::long_ago;
     pg::Moment failure_logged_at_ = pg::long_ago;
     char failure_logged_[sizeof(shared::Failure::message)] = "";

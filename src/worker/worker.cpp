@@ -14,9 +14,9 @@
 #include "store/owner.hpp"
 #include "store/types.hpp"
 #include "worker/auditing.hpp"
+#include "worker/chore.hpp"
 #include "worker/loop.hpp"
 #include "worker/presence.hpp"
-#include "worker/step.hpp"
 #include "worker/waking.hpp"
 
 extern "C" PGDLLEXPORT void jobs_ext_worker_main(Datum);
@@ -27,8 +27,8 @@ namespace {
 
 using shared::Database;
 using shared::databases::Leaving;
-using verbs::maintain::Counts;
-using verbs::maintain::Task;
+using upkeep::Counts;
+using upkeep::Task;
 
 constexpr int attempts_in_piece = 6; // each for one job, or for some at once: a trigger of the user's may not end
 constexpr long set_aside_again_ms = 1000;
@@ -43,7 +43,7 @@ constexpr long look_without_plan_ms = 1000;
 struct TaskStep {
     Task task;
     Step step;
-    verbs::maintain::Pace pace = {};
+    upkeep::Pace pace = {};
     logic::Stall stall = {};
     int due = 0;       // jobs, at the last look
     bool more = false; // another piece waits, or this one once more
@@ -212,10 +212,10 @@ void Worker::maintain(TimestampTz now)
     }
     if (!any)
         return;
-    verbs::maintain::Dues dues;
+    upkeep::Dues dues;
     const bool known = !ahead_.is_resting() && ahead_.run([&] {
         store::AsOwnerOfJobs owner;
-        dues = verbs::maintain::next_due(settings::now());
+        dues = upkeep::next_due(settings::now());
     });
     for (TaskStep &task : tasks_)
         if (known)
@@ -245,7 +245,7 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     const pg::Moment began = pg::moment();
     const double used = processor_ms();
     task.more = true; // if it fails
-    const bool done = task.step.run([&] { counts = verbs::maintain::run(task.task, task.pace, now); });
+    const bool done = task.step.run([&] { counts = upkeep::run(task.task, task.pace, now); });
     note_progress(task, done, counts);
     if (!done)
         return;
@@ -260,7 +260,7 @@ void Worker::note_months(TaskStep &task, const Counts &counts)
 {
     int sqlstate;
     const char *message;
-    if (verbs::maintain::take_trouble_with_months(sqlstate, message))
+    if (upkeep::take_trouble_with_months(sqlstate, message))
         report_.has_trouble_with_months(sqlstate, message);
     // A month that can't be made, or not be dropped, is no reason to try all the time: once a minute.
     if (task.task == Task::months && counts.left > 0)
@@ -369,7 +369,7 @@ void Worker::set_unfinished_aside(TimestampTz now)
         return;
     bool noted = false;
     if (!unfinished_.is_resting())
-        unfinished_.run([&] { noted = verbs::maintain::set_unfinished_aside(unfinished.task, &unfinished.job, now); });
+        unfinished_.run([&] { noted = upkeep::set_unfinished_aside(unfinished.task, &unfinished.job, now); });
     if (noted)
         shared::databases::forget_unfinished();
     else

@@ -1,0 +1,505 @@
+// What a direct INSERT, UPDATE, DELETE or TRUNCATE on `jobs` means, by whomever: BEFORE ROW stamps what the server owns
+// and refuses illegal moves, AFTER ROW keeps the derived tables in step with what was really written.
+#include "call/arguments.hpp"
+#include "job/moves.hpp"
+#include "job/new_job.hpp"
+#include "job/refusal.hpp"
+#include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "shared/at_commit.hpp"
+#include "store/rebuild.hpp"
+#include "store/statement.hpp"
+
+namespace job {
+
+namespace {
+
+using logic::Status;
+using store::Column;
+using store::Operation;
+using store::Row;
+using store::Tables;
+
+// What fires a trigger function of ours: the bits of TriggerEvent.
+constexpr TriggerEvent before_row = TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW;
+constexpr TriggerEvent after_row = TRIGGER_EVENT_ROW;
+constexpr TriggerEvent after_statement = 0;
+constexpr TriggerEvent when_bits = TRIGGER_EVENT_TIMINGMASK | TRIGGER_EVENT_ROW;
+
+// The trigger's context, once it is sure that the right table fires it at the right moment: anybody may name our
+// functions in a trigger on a table of his own, and an owner in one more on ours.
+TriggerData *context_of(FunctionCallInfo fcinfo, store::ApiTable table, bool fits_event(TriggerEvent))
+{
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("this function is a trigger of the table \"%s\"", name(table))));
+    auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
+    if (store::find_table(table) != store::TableId(trigger->tg_relation) || !fits_event(trigger->tg_event))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("trigger \"%s\" on \"%s\" uses a function that serves one trigger of the table \"%s\"",
+                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), name(table)),
+                        errhint("Drop the trigger; select jobs_ext.install() makes those that are needed.")));
+    return trigger;
+}
+
+Row read(const Tables &tables, HeapTuple tuple, TupleDesc descriptor)
+{
+    auto values = static_cast<Datum *>(palloc(sizeof(Datum) * descriptor->natts));
+    auto nulls = static_cast<bool *>(palloc(sizeof(bool) * descriptor->natts));
+    heap_deform_tuple(tuple, descriptor, values, nulls);
+    Row row;
+    for (int i = 0; i < store::column_count; ++i) {
+        row.value[i] = values[tables.number[i] - 1];
+        row.null[i] = nulls[tables.number[i] - 1];
+    }
+    return row;
+}
+
+// The tuple with the columns of `row` that changed in the place of its own.
+HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, const Row &row)
+{
+    int numbers[store::column_count];
+    Datum values[store::column_count];
+    bool nulls[store::column_count];
+    int count = 0;
+    for (int i = 0; i < store::column_count; ++i) {
+        if ((row.changed & (store::ColumnSet{1} << i)) == 0)
+            continue;
+        numbers[count] = tables.number[i];
+        values[count] = row.value[i];
+        nulls[count++] = row.null[i];
+    }
+    return heap_modify_tuple_by_cols(tuple, descriptor, count, numbers, values, nulls);
+}
+
+bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs.in_catalogs(), GetUserId()); }
+
+Datum json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
+
+// What a row needs and a client may leave out, by name or by null.
+void fill_in(Row &row, TimestampTz now)
+{
+    auto fill = [&](Column column, Datum value) {
+        if (!row.has(column))
+            row.set(column, value);
+    };
+    fill(Column::id, UUIDPGetDatum(pg::time_ordered_uuid(now)));
+    fill(Column::priority, Int32GetDatum(0));
+    fill(Column::retries, Int32GetDatum(0));
+    fill(Column::attempt, Int32GetDatum(0));
+    fill(Column::metadata, json_object());
+    fill(Column::created_at, TimestampTzGetDatum(now));
+    fill(Column::updated_at, TimestampTzGetDatum(now));
+    fill(Column::run_at, TimestampTzGetDatum(now));
+    if (row.has(Column::job_type) && !row.has(Column::job_id)) {
+        row.set(Column::job_id, PointerGetDatum(make_job_id(row.text(Column::job_type), row.id())));
+        call::check_length(row.get(Column::job_id), 100, "job_id"); // nobody else looks at what a trigger fills in
+    }
+}
+
+void check_client_values(const Row &row)
+{
+    call::check_size(row.get(Column::input_payload), "input_payload");
+    call::check_size(row.get(Column::metadata), "metadata");
+    call::check_size(row.get(Column::result), "result");
+    call::check_size(row.get(Column::progress), "progress");
+    call::check_finite(row.get(Column::run_at), "run_at");
+    call::check_finite(row.get(Column::expires_at), "expires_at");
+    call::check_length(row.get(Column::job_id), 100, "job_id");
+    call::check_row_size(row);
+}
+
+// A new job of a client: what the server owns is overwritten, not obeyed.
+void stamp_new(const Tables &tables, Row &row, TimestampTz now)
+{
+    static constexpr Column emptied[] = {Column::result,
+                                         Column::error_message,
+                                         Column::execution_time_ms,
+                                         Column::started_at,
+                                         Column::completed_at,
+                                         Column::cancelled_at,
+                                         Column::lease_id,
+                                         Column::worker,
+                                         Column::lease_expires_at,
+                                         Column::timeout_at,
+                                         Column::heartbeat_at,
+                                         Column::finished_at,
+                                         Column::cancel_requested_at,
+                                         Column::progress};
+    const Status status = call::status_argument(row.text(Column::status));
+    if (!logic::insertable(status))
+        ereport(ERROR, (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name(status).data()),
+                        errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
+                                           logic::name(status).data()),
+                        errhint("Insert it as pending, queued or paused.")));
+    if (row.has(Column::job_type)) {
+        const store::Type type = store::types::require(row.text(Column::job_type));
+        // The column has a default of its own, so who asks for more cannot be told from who asks for nothing.
+        if (!row.has(Column::max_retries) ||
+            (under_row_security(tables) && row.number(Column::max_retries) > type.max_retries))
+            row.set_number(Column::max_retries, type.max_retries);
+        if (!row.has(Column::retry_delay_ms))
+            row.set_number(Column::retry_delay_ms, type.retry_delay_ms);
+        if (!row.has(Column::job_category) && type.has_category)
+            row.set(Column::job_category, CStringGetTextDatum(type.category));
+    }
+    for (Column column : emptied)
+        row.clear(column);
+    call::check_range(row.get(Column::max_retries), 0, store::most_retries, "max_retries");
+    row.set_number(Column::retries, 0);
+    row.set_number(Column::attempt, 0);
+    row.set_time(Column::created_at, now);
+    row.set_time(Column::updated_at, now);
+    check_client_values(row);
+}
+
+constexpr Column server_owned[] = {Column::created_at,       Column::started_at,
+                                   Column::completed_at,     Column::cancelled_at,
+                                   Column::finished_at,      Column::execution_time_ms,
+                                   Column::attempt,          Column::retries,
+                                   Column::lease_id,         Column::worker,
+                                   Column::lease_expires_at, Column::timeout_at,
+                                   Column::heartbeat_at,     Column::cancel_requested_at};
+
+void keep_server_owned(const Row &before, Row &after)
+{
+    for (Column column : server_owned)
+        after.set(column, before.get(column));
+}
+
+bool equal(const Row &a, const Row &b, Column column)
+{
+    if (a.has(column) != b.has(column))
+        return false;
+    if (!a.has(column))
+        return true;
+    const Oid type = store::columns[store::index(column)].type;
+    if (type == INT4OID || type == TIMESTAMPTZOID)
+        return a[column] == b[column];
+    if (type == UUIDOID)
+        return store::same(DatumGetUUIDP(a[column]), DatumGetUUIDP(b[column]));
+    return a.text(column) == b.text(column);
+}
+
+// A direct UPDATE of the status is the same move as that of a verb.
+void move(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
+{
+    auto changed = [&](Column column) -> pg::Nullable {
+        return equal(before, asked, column) ? pg::Nullable{} : asked.get(column);
+    };
+    const pg::Nullable message = changed(Column::error_message);
+    const pg::Nullable run_at = changed(Column::run_at);
+    auto when = [&]() -> std::optional<TimestampTz> {
+        if (!run_at)
+            return std::nullopt;
+        return DatumGetTimestampTz(run_at.value);
+    };
+    const store::Type type = store::types::settings_of(before.text(Column::job_type));
+    // The row as it was, until the move; what the client may write stays written.
+    after.set_status(from);
+    switch (to) {
+    case Status::in_progress:
+        moves::claim(after, type, now, asked.get(Column::worker), {});
+        break;
+    case Status::completed:
+        moves::complete(after, now, asked.get(Column::result));
+        break;
+    case Status::failed:
+        if (from == Status::in_progress)
+            moves::fail(after, type, now, {asked.get(Column::error_message), {}, true});
+        else
+            moves::give_up(after, now, asked.get(Column::error_message));
+        break;
+    case Status::pending:
+        // A client that counts a retry, or says what went wrong, means a failure; else it gives the job back.
+        if (message || asked.number(Column::retries) > before.number(Column::retries))
+            moves::fail(after, type, now, {asked.get(Column::error_message), when(), false});
+        else
+            moves::release(after, now, when());
+        break;
+    case Status::cancelled:
+        moves::cancel(after, now, message);
+        break;
+    case Status::paused:
+        moves::pause(after);
+        break;
+    case Status::queued:
+        moves::resume(after, now, when());
+        break;
+    }
+}
+
+// Setting cancel_requested_at is how a client without any other privilege cancels.
+void request_cancel(Row &after, Status status, TimestampTz now)
+{
+    if (logic::waiting(status) || status == Status::paused)
+        moves::cancel(after, now, {});
+    else if (status == Status::in_progress)
+        moves::request_cancel(after, now, after.get(Column::error_message));
+}
+
+struct Update {
+    Row before, asked;
+    bool names_status; // in its SET list
+    bool owner;
+    std::int32_t most_retries; // that this caller may give a job of the type that it will have
+    TimestampTz now;
+};
+
+Row guard(const Update &update)
+{
+    const Row &before = update.before;
+    Row after = update.asked;
+    if (!store::same(before.id(), after.id()))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("the id of job %s cannot be changed", store::to_text(before.id()))));
+    after.set_time(Column::updated_at, update.now);
+    const Status from = before.status();
+    const Status to = call::status_argument(update.asked.text(Column::status));
+    if (to == Status::in_progress && from == Status::in_progress && update.names_status)
+        call::raise(illegal_transition(before, to, "Another worker has the job; claim with job_claim()."));
+    if (to != from && !logic::legal(from, to))
+        call::raise(illegal_transition(
+            before, to, to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
+
+    const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
+    if (to != from || !update.owner)
+        keep_server_owned(before, after);
+    if (to != from)
+        move(before, update.asked, after, from, to, update.now);
+    else if (asks_cancel)
+        request_cancel(after, from, update.now);
+    if (!equal(before, after, Column::job_type))
+        store::types::require(after.text(Column::job_type));
+    if (!update.owner && !(equal(before, after, Column::max_retries) && equal(before, after, Column::job_type)))
+        call::check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
+    if (!equal(before, after, Column::worker))
+        call::check_length(after.get(Column::worker), call::longest_worker, "worker");
+    check_client_values(after);
+    return after;
+}
+
+// Rows that come from another server, or from a dump that says so, are as they have to be.
+bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA; }
+
+[[noreturn]] void refuse_null(Column column)
+{
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                    errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
+                           store::columns[store::index(column)].name)));
+}
+
+// As jobs_ext.restoring() has it: row_security is off in the script of pg_dump.
+bool is_restore() { return settings::restoring || !row_security; }
+
+// What the owner inserts is kept as given, but for words that nobody knows. A restore may bring jobs of types that are gone.
+void check_of_owner(const Row &row)
+{
+    if (row.has(Column::status))
+        call::status_argument(row.text(Column::status));
+    if (row.has(Column::job_type) && !is_restore())
+        store::types::require(row.text(Column::job_type));
+}
+
+// While nothing of the row is written: who makes the lane may insert a job of the same key next, and then waits for us.
+void make_lane(const Row &row)
+{
+    if (row.has(Column::job_type))
+        store::lanes::of(row.text(Column::job_type));
+}
+
+HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    Row row = read(tables, trigger->tg_trigtuple, descriptor);
+    if (is_replica()) {
+        make_lane(row);
+        return trigger->tg_trigtuple;
+    }
+    if (row.has(Column::id))
+        // The statement named every column; a trigger before ours may have changed some.
+        if (store::statement::take(tables.jobs, Operation::insert, row.id()) != nullptr)
+            return trigger->tg_trigtuple;
+    const TimestampTz now = settings::now();
+    row.changed = 0;
+    fill_in(row, now);
+    if (!by_owner(tables)) {
+        // Before a trigger of the user's could fill them, past what is checked here.
+        for (Column column : {Column::status, Column::job_type})
+            if (!row.has(column))
+                refuse_null(column);
+        stamp_new(tables, row, now);
+    } else {
+        check_of_owner(row);
+    }
+    make_lane(row);
+    return with(tables, trigger->tg_trigtuple, descriptor, row);
+}
+
+HeapTuple before_update(const Tables &tables, TriggerData *trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    Update update;
+    update.before = read(tables, trigger->tg_trigtuple, descriptor);
+    update.owner = by_owner(tables);
+    if (store::null_in(update.before)) {
+        if (!update.owner)
+            store::require_complete(update.before);
+        return trigger->tg_newtuple; // the owner mends what a dropped constraint let in
+    }
+    if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id())) {
+        // What the statement named is in the tuple already; a trigger before ours may have changed it.
+        Row unnamed = *meant;
+        for (int i = 0; i < store::column_count; ++i)
+            if (bms_is_member(tables.number[i] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols))
+                unnamed.changed &= ~(store::ColumnSet{1} << i);
+        return with(tables, trigger->tg_newtuple, descriptor, unnamed);
+    }
+    update.asked = read(tables, trigger->tg_newtuple, descriptor);
+    update.asked.changed = 0;
+    update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
+    if (auto column = store::null_in(update.asked))
+        refuse_null(*column);
+    update.names_status = bms_is_member(
+        tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
+    update.now = settings::now();
+    update.most_retries =
+        under_row_security(tables)
+            ? std::min(store::most_retries, store::types::settings_of(update.asked.text(Column::job_type)).max_retries)
+            : store::most_retries;
+    return with(tables, trigger->tg_newtuple, descriptor, guard(update));
+}
+
+// Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
+void record_attempt(const Row &before, const Row &after)
+{
+    using store::attempts::Outcome;
+    const Status to = after.status();
+    if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
+        return;
+    const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
+    const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
+    store::attempts::record(before, outcome, *after.time(Column::updated_at),
+                            outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {});
+}
+
+// Finds the job as it is now, which may be newer than the version that fired the trigger: a trigger of the user's may
+// have changed it since.
+std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
+{
+    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(id)};
+    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
+    pg::IndexLookup by_id(jobs, index);
+    if (!by_id.find(keys, equal_uuid, slot))
+        return std::nullopt;
+    return store::read_row(tables, slot);
+}
+
+void keep_in_step(Relation jobs, const Row *before, const Row *after)
+{
+    const Tables tables = store::tables(); // as they are after what recording the attempt has run
+    pg::Slot slot(jobs);
+    store::Derived derived(tables);
+    const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
+    const Row *latest = now ? &*now : nullptr;
+    derived.follow(before, latest);
+    // Where the version that was written is not the latest any more, nothing of it may stay.
+    if (after != nullptr)
+        derived.follow(after, latest);
+    if (latest == nullptr && before != nullptr)
+        store::attempts::remove(before->id());
+}
+
+} // namespace
+
+JOBS_FUNCTION(jobs_before_row)
+{
+    const Tables tables = store::tables();
+    TriggerData *trigger = context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
+        return (event & when_bits) == before_row && !TRIGGER_FIRED_BY_DELETE(event);
+    });
+    if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+        return PointerGetDatum(before_insert(tables, trigger));
+    return PointerGetDatum(is_replica() ? trigger->tg_newtuple : before_update(tables, trigger));
+}
+
+JOBS_FUNCTION(jobs_after_row)
+{
+    const Tables tables = store::tables();
+    TriggerData *trigger =
+        context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) { return (event & when_bits) == after_row; });
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    const bool inserted = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+    const bool updated = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const Row first = read(tables, trigger->tg_trigtuple, descriptor);
+    const bool known = !store::null_in(first); // else it stands in no derived table
+    if (inserted) {
+        store::require_complete(first);
+        store::statement::report(tables.jobs, Operation::insert, first);
+        keep_in_step(trigger->tg_relation, nullptr, &first);
+    } else if (updated) {
+        const Row after = read(tables, trigger->tg_newtuple, descriptor);
+        store::require_complete(after);
+        if (!store::statement::report(tables.jobs, Operation::update, after) && known && !is_replica())
+            record_attempt(first, after);
+        keep_in_step(trigger->tg_relation, known ? &first : nullptr, &after);
+    } else if (known) {
+        keep_in_step(trigger->tg_relation, &first, nullptr);
+    }
+    PopActiveSnapshot();
+    CommandCounterIncrement();
+    return PointerGetDatum(nullptr);
+}
+
+JOBS_FUNCTION(jobs_after_truncate)
+{
+    const Tables tables = store::tables();
+    context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
+        return (event & when_bits) == after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
+    });
+    store::queue_state::forget_rows(tables);
+    return PointerGetDatum(nullptr);
+}
+
+namespace {
+
+// The lane of a type is made with it: made by the first job, it would be waited for by the first jobs of other sessions
+// until the end of that one's transaction.
+void prepare_lane(const TriggerData *trigger)
+{
+    if (!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+        return;
+    HeapTuple row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+    TupleDesc columns = RelationGetDescr(trigger->tg_relation);
+    const int number = SPI_fnumber(columns, "job_type");
+    if (number <= 0)
+        return;
+    const Oid type = SPI_gettypeid(columns, number);
+    bool null;
+    const Datum value = heap_getattr(row, number, columns, &null);
+    if (null || (type != VARCHAROID && type != TEXTOID))
+        return; // altered: no job of it can be made either
+    auto name = DatumGetTextPP(value);
+    const std::string_view view(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+    if (view.size() < store::type_name_bytes)
+        store::lanes::prepare(view);
+}
+
+} // namespace
+
+// Tells every backend that what it knows of the types is stale.
+JOBS_FUNCTION(job_types_changed)
+{
+    TriggerData *trigger = context_of(fcinfo, store::ApiTable::job_types, [](TriggerEvent) { return true; });
+    CacheInvalidateRelcache(trigger->tg_relation);
+    prepare_lane(trigger);
+    shared::notes::anything_changed();
+    return PointerGetDatum(nullptr);
+}
+
+} // namespace job

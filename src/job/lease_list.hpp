@@ -1,0 +1,135 @@
+// What the verbs for many leases do with their array: job_finish_many, job_heartbeat_many.
+//
+// What is wrong with one element is that element's answer, and the others take effect: a worker sends what it has, and
+// one result that is too large must not make it lose the leases of the rest. What an element is, is read in one
+// subtransaction for all of them, since only the abort of one undoes an error of an input function of Postgres's; each
+// that cannot be read costs one more.
+#pragma once
+
+#include <algorithm>
+
+#include "job/lease.hpp"
+#include "pg/subtransaction.hpp"
+
+namespace job {
+
+// Whether an error is about what was given: 22xxx or PT413.
+bool is_of_element(const ErrorData *error);
+
+// The "id" of an element that could not be read as a whole, if that can be.
+pg::Nullable id_of(const JsonbValue &element);
+
+// Tells the caller what the answer has no column for: the first ten times in a call.
+class Notices {
+public:
+    void tell(const char *message);
+
+private:
+    int told_ = 0;
+};
+
+// Reads all elements, then works on them in order of their job's id, which is the lock order everywhere, and gives one
+// row for each, in the order of the array. Verb has:
+//   notices                                   a Notices
+//   Element                                   has `lease`; initialised as {}
+//   read(const JsonbValue &, Element &)       raises what is wrong with it
+//   work(Jobs &, Element &, emit)             calls `emit(values, nulls, columns)` once
+//   refuse(const Element &, id, error, emit)  likewise, for one that could not be read
+template <class Verb>
+class LeaseList {
+public:
+    LeaseList(Verb &verb, JsonbContainer *list, const char *argument, pg::RowSink &sink)
+        : verb_(verb), argument_(argument), sink_(sink), count_(JsonContainerSize(list)),
+          items_(static_cast<Item *>(pg::allocate(sizeof(Item) * count_)))
+    {
+        pg::each_element(list, [&](const JsonbValue &value, int position) {
+            items_[position - 1] = {
+                .element = {}, .value = value, .position = position, .is_read = false, .row = nullptr};
+        });
+    }
+
+    void run(store::Jobs &jobs)
+    {
+        read();
+        work(jobs);
+        for (std::size_t i = 0; i < count_; ++i)
+            sink_.put(items_[i].row);
+    }
+
+private:
+    struct Item {
+        typename Verb::Element element;
+        JsonbValue value;
+        int position;
+        bool is_read;
+        HeapTuple row;
+    };
+
+    void read()
+    {
+        for (std::size_t next = 0; next < count_; ++next) {
+            ErrorData *error = pg::in_subtransaction(
+                [&] {
+                    for (; next < count_; ++next) {
+                        CHECK_FOR_INTERRUPTS();
+                        context_.position = items_[next].position;
+                        verb_.read(items_[next].value, items_[next].element);
+                        items_[next].is_read = true;
+                    }
+                },
+                [](const ErrorData *raised) { return !is_of_element(raised); });
+            if (error == nullptr)
+                return;
+            context_.position = 0;
+            verb_.notices.tell(error->message);
+            const Item &item = items_[next];
+            verb_.refuse(item.element, id_of(item.value), error, emit_to(items_[next]));
+            FreeErrorData(error);
+        }
+    }
+
+    void work(store::Jobs &jobs)
+    {
+        auto order = static_cast<Item **>(pg::allocate(sizeof(Item *) * count_));
+        Item **end = order;
+        for (std::size_t i = 0; i < count_; ++i)
+            if (items_[i].is_read)
+                *end++ = &items_[i];
+        std::sort(order, end, [](const Item *a, const Item *b) {
+            const int difference = std::memcmp(&a->element.lease.job, &b->element.lease.job, UUID_LEN);
+            return difference != 0 ? difference < 0 : a->position < b->position;
+        });
+        const pg_uuid_t *previous = nullptr;
+        for (Item **item = order; item != end; ++item) {
+            CHECK_FOR_INTERRUPTS();
+            context_.position = (*item)->position;
+            const pg_uuid_t *job = &(*item)->element.lease.job;
+            // The same job twice: the second sees what the first did.
+            if (previous != nullptr && store::same(previous, job))
+                jobs.renew_snapshot();
+            previous = job;
+            pg::RowMemory::Use use(memory_);
+            verb_.work(jobs, (*item)->element, emit_to(**item));
+        }
+    }
+
+    auto emit_to(Item &item)
+    {
+        return [this, &item](Datum *values, bool *nulls, [[maybe_unused]] int columns) {
+            Assert(columns == sink_.columns());
+            pg::InMemory lasting(answers_);
+            item.row = sink_.form(values, nulls);
+        };
+    }
+
+    Verb &verb_;
+    const char *argument_;
+    pg::RowSink &sink_;
+    std::size_t count_;
+    Item *items_;
+    pg::DenseMemory answers_;
+    pg::RowMemory memory_;
+    pg::ElementContext context_{argument_};
+};
+
+} // namespace job

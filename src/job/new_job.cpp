@@ -1,0 +1,206 @@
+#include "job/new_job.hpp"
+
+#include <cctype>
+
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/moves.hpp"
+#include "pg/json.hpp"
+#include "pg/plan.hpp"
+#include "pg/sqlstate.hpp"
+#include "settings.hpp"
+#include "store/types.hpp"
+
+namespace job {
+
+namespace {
+
+using store::Column;
+using store::Row;
+
+Datum empty_object()
+{
+    static constexpr char text[] = "{}";
+    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+}
+
+pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ? value : fallback; }
+
+void check(const NewJob &wanted)
+{
+    call::require(wanted.job_type, "job_type");
+    call::check_object(wanted.input_payload, "input_payload");
+    call::check_object(wanted.metadata, "metadata");
+    call::check_options(wanted.options);
+    call::check_range(wanted.priority, -10, 10, "priority");
+    call::check_range(wanted.max_retries, 0, store::most_retries, "max_retries");
+    call::check_range(wanted.retry_delay_ms, 0, PG_INT32_MAX, "retry_delay_ms");
+    call::check_finite(wanted.run_at, "run_at");
+    call::check_finite(wanted.expires_at, "expires_at");
+    call::check_length(wanted.job_id, 100, "job_id");
+    call::check_length(wanted.job_category, 50, "job_category");
+}
+
+bool may_see(const store::Jobs &jobs, const pg_uuid_t *id)
+{
+    if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
+        return true;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
+// Under row security jobs are a tenant's, who shares the workers with the others.
+void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
+{
+    if (wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries &&
+        under_row_security(jobs.tables()))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("max_retries must be at most that of the type, %d: %d", type.max_retries,
+                               DatumGetInt32(wanted.max_retries.value)),
+                        errhint("Only who is not under row security may give a job more retries than its type has.")));
+}
+
+// Says the same of a parent that is not there and of one of another organisation.
+void check_parent(store::Jobs &jobs, const Row &row)
+{
+    if (!row.has(Column::parent_job_id))
+        return;
+    const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
+    std::optional<Row> parent;
+    if (may_see(jobs, parent_id))
+        parent = jobs.find(parent_id);
+    if (!parent ||
+        !store::same(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
+}
+
+pg::Nullable to_uuid(pg::Nullable claim)
+{
+    if (!claim)
+        return {};
+    return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
+}
+
+// The user of the request, where users are named by UUIDs; other identity providers name them otherwise.
+pg::Nullable user_of_request()
+{
+    constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    const pg::Nullable claim = jwt_claim("sub");
+    if (!claim)
+        return {};
+    const std::string_view name = TextDatumGetCString(claim.value);
+    bool fits = name.size() == form.size();
+    for (std::size_t i = 0; fits && i < form.size(); ++i)
+        fits = form[i] == '-' ? name[i] == '-' : std::isxdigit(static_cast<unsigned char>(name[i])) != 0;
+    return fits ? to_uuid(claim) : pg::Nullable{};
+}
+
+} // namespace
+
+bool under_row_security(const store::Tables &tables)
+{
+    return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+}
+
+pg::Nullable jwt_claim(const char *name)
+{
+    const char *single = GetConfigOption(psprintf("request.jwt.claim.%s", name), true, false);
+    if (single != nullptr && *single != '\0')
+        return CStringGetTextDatum(single);
+    const char *all = GetConfigOption("request.jwt.claims", true, false);
+    if (all == nullptr || *all == '\0')
+        return {};
+    Jsonb *claims = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(all)));
+    if (!JB_ROOT_IS_OBJECT(claims))
+        return {};
+    JsonbValue found;
+    if (getKeyJsonValueFromContainer(&claims->root, name, static_cast<int>(std::strlen(name)), &found) == nullptr)
+        return {};
+    pg::Nullable value = pg::sql_value(found, TEXTOID, name);
+    return value && VARSIZE_ANY_EXHDR(DatumGetTextPP(value.value)) > 0 ? value : pg::Nullable{};
+}
+
+text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
+{
+    static constexpr char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    constexpr int length = 26;
+    // 128 bits in 26 digits of 5: the first digit holds 3.
+    unsigned __int128 number = 0;
+    for (unsigned char byte : id->data)
+        number = number << 8 | byte;
+    StringInfoData text;
+    initStringInfo(&text);
+    appendBinaryStringInfo(&text, job_type.data(), static_cast<int>(job_type.size()));
+    appendStringInfoChar(&text, '-');
+    for (int i = length - 1; i >= 0; --i)
+        appendStringInfoChar(&text, digits[static_cast<int>(number >> (5 * i)) & 31]);
+    return cstring_to_text_with_len(text.data, text.len);
+}
+
+bool set_field(NewJob &job, const pg::JsonMember &member)
+{
+    for (const NewJobField &field : new_job_fields) {
+        if (member.key != field.name)
+            continue;
+        job.*field.member =
+            member.value.type == jbvNull ? pg::Nullable{} : pg::sql_value(member.value, field.type, field.name);
+        return true;
+    }
+    return false;
+}
+
+void require_may_insert(const store::Jobs &jobs)
+{
+    if (store::direct(jobs.tables(), store::Operation::insert, 0))
+        call::require_insert(jobs.tables().jobs);
+}
+
+Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
+{
+    check(wanted);
+    auto type_name = DatumGetTextPP(wanted.job_type.value);
+    const store::Type type =
+        store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    check_retries(jobs, wanted, type);
+    call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
+    store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
+    const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
+
+    Row row = {};
+    row.null.fill(true);
+    row.set(Column::id, UUIDPGetDatum(id));
+    row.set(Column::job_type, wanted.job_type);
+    row.set(Column::job_id, or_else(wanted.job_id, PointerGetDatum(make_job_id(type.name, id))));
+    row.set(Column::job_category,
+            or_else(wanted.job_category,
+                    type.has_category ? pg::Nullable(CStringGetTextDatum(type.category)) : pg::Nullable{}));
+    row.set(Column::input_payload, or_else(wanted.input_payload, empty_object()));
+    row.set(Column::metadata, or_else(wanted.metadata, empty_object()));
+    row.set(Column::priority, or_else(wanted.priority, Int32GetDatum(0)));
+    row.set_number(Column::retries, 0);
+    row.set_number(Column::attempt, 0);
+    row.set(Column::max_retries, or_else(wanted.max_retries, Int32GetDatum(type.max_retries)));
+    row.set(Column::retry_delay_ms, or_else(wanted.retry_delay_ms, Int32GetDatum(type.retry_delay_ms)));
+    row.set_time(Column::created_at, now);
+    row.set_time(Column::updated_at, now);
+    row.set(Column::organisation_id,
+            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(jwt_claim("org_id")), nil));
+    row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
+    row.set(Column::restaurant_id, wanted.restaurant_id);
+    row.set(Column::parent_job_id, wanted.parent_job_id);
+    row.set(Column::expires_at, wanted.expires_at);
+    moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
+
+    const TimestampTz starts_at = *row.time(Column::run_at);
+    if (wanted.expires_at && DatumGetTimestampTz(wanted.expires_at.value) <= std::max(now, starts_at))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("expires_at is before the job could start: %s",
+                               timestamptz_to_str(DatumGetTimestampTz(wanted.expires_at.value)))));
+    check_parent(jobs, row);
+    call::check_row_size(row);
+    return row;
+}
+
+} // namespace job

@@ -1,0 +1,123 @@
+#include "job/refusal.hpp"
+
+#include "call/arguments.hpp"
+#include "pg/excerpt.hpp"
+#include "pg/plan.hpp"
+
+namespace job {
+
+namespace {
+
+using store::Column;
+using store::Row;
+
+const char *detail(const char *reason, const Row *job)
+{
+    StringInfoData json;
+    initStringInfo(&json);
+    appendStringInfo(&json, "{\"reason\": \"%s\"", reason);
+    if (job != nullptr) {
+        const std::string_view status = job->text(Column::status);
+        appendStringInfo(&json, ", \"status\": \"%s\", \"attempt\": %d, \"worker\": ", pg::excerpt(status),
+                         job->number(Column::attempt));
+        if (job->has(Column::worker))
+            escape_json(&json, pg::excerpt(job->text(Column::worker), call::longest_worker));
+        else
+            appendStringInfoString(&json, "null");
+    }
+    appendStringInfoChar(&json, '}');
+    return json.data;
+}
+
+// Where the archive is missing or can't be used, it holds nothing: whoever asked learns that there is no such job.
+enum class Archived { no, yes, unknown };
+
+// Unknown: the archive can't be used as it is. That is no error here, since in a list it concerns one element.
+Archived look_in_archive(const char *statement, pg::Parameter parameter)
+{
+    if (!store::find_table(store::ApiTable::jobs_archive))
+        return Archived::no;
+    const pg::OpenRelation archive = store::open_if_usable(store::ApiTable::jobs_archive, AccessShareLock);
+    if (!archive)
+        return Archived::unknown;
+    if (pg_class_aclcheck(RelationGetRelid(archive), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+        return Archived::no;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {parameter};
+    return pg::run(statement, parameters, 1) > 0 ? Archived::yes : Archived::no;
+}
+
+// 42804: it may be there.
+call::Refusal cannot_say(const char *which)
+{
+    return {ERRCODE_DATATYPE_MISMATCH,
+            psprintf("job %s is not in jobs, and table \"jobs_archive\" was altered so that it cannot be used", which),
+            nullptr, "job_get() says what is wrong with the table."};
+}
+
+call::Refusal not_in_jobs(const char *which, Archived archive)
+{
+    switch (archive) {
+    case Archived::no:
+        break;
+    case Archived::yes:
+        return archived(which);
+    case Archived::unknown:
+        return cannot_say(which);
+    }
+    return no_such_job(which);
+}
+
+} // namespace
+
+call::Refusal no_such_job(const char *which)
+{
+    return {sqlstate::not_found, psprintf("no such job: %s", which), nullptr,
+            "It was never there, was deleted, or is not yours to see."};
+}
+
+call::Refusal lost_lease(const Row &job)
+{
+    const char *id = store::to_text(job.id());
+    return {sqlstate::conflict, psprintf("the lease of job %s is lost", id), detail("lease_lost", &job),
+            "Drop the work: the job ended, or was given to another worker."};
+}
+
+call::Refusal illegal_transition(const Row &job, logic::Status to, const char *hint)
+{
+    const std::string_view from = job.text(Column::status);
+    return {sqlstate::conflict,
+            psprintf("job %s is %s and cannot become %s", store::to_text(job.id()), pg::excerpt(from),
+                     logic::name(to).data()),
+            detail("illegal_transition", &job), hint};
+}
+
+call::Refusal archived(const char *which)
+{
+    return {sqlstate::conflict, psprintf("job %s has ended and is archived", which), detail("archived", nullptr),
+            "An archived job does not change any more; job_get shows it."};
+}
+
+call::Refusal key_taken(const char *job_id)
+{
+    return {sqlstate::conflict, psprintf("the job_id \"%s\" is taken", job_id), detail("key_taken", nullptr),
+            "A job_id names one job of one type and organisation."};
+}
+
+call::Refusal missing(const pg_uuid_t *id)
+{
+    return not_in_jobs(store::to_text(id),
+                       look_in_archive("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1 limit 1",
+                                       {UUIDOID, UUIDPGetDatum(id)}));
+}
+
+call::Refusal missing_key(const text *job_id)
+{
+    const Datum key = PointerGetDatum(job_id);
+    return not_in_jobs(
+        pg::text_excerpt(key),
+        look_in_archive("select 1 from public.jobs_archive where job_id operator(pg_catalog.=) $1 limit 1",
+                        {VARCHAROID, key}));
+}
+
+} // namespace job

@@ -1,0 +1,43 @@
+// A schedule: what to enqueue at each of its runs. All of it stands in pg_cron's table, as a command that anybody can
+// read; nothing of it is kept elsewhere.
+#pragma once
+
+#include "job/new_job.hpp"
+#include "store/types.hpp"
+
+namespace schedules {
+
+// Its parts as they are given and as they are shown.
+struct Definition {
+    pg::Nullable name, job_type, input_payload, priority, options;
+};
+
+struct Recurring {
+    Datum name;
+    job::NewJob job;
+    std::optional<store::Microseconds> expires_in;
+    bool pile_up = false;
+};
+
+// 22023 for a name or options that cannot be; what concerns the job alone is seen when one is made.
+Recurring recurring(const Definition &given);
+
+// The job of a run that takes place now.
+store::Row make_run(store::Jobs &jobs, const Recurring &schedule);
+
+// The name that the schedule has in cron.job.
+Datum cron_name(Datum name);
+
+// The command that runs it.
+Datum cron_command(const Definition &definition);
+// What the command was made of; nothing, if it is not ours or was altered so that it cannot be read.
+std::optional<Definition> read_cron_command(Datum command);
+// 22023 for what is no definition, 22P02 for what is no JSON.
+Definition parse_definition(const char *json);
+Definition read_definition(Jsonb *definition);
+
+// Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of ours: see
+// 45_scheduling.sql.
+inline constexpr char cron_command_begin[] = "do language jobs_ext $jobs_ext$";
+
+} // namespace schedules

@@ -1,0 +1,98 @@
+// What the view jobs_schedules stands on: pg_cron's table as the caller may see it, and what the runs remember.
+#include "pg/plan.hpp"
+#include "schedules/definition.hpp"
+#include "schedules/memory.hpp"
+#include "schedules/pg_cron.hpp"
+#include "settings.hpp"
+
+namespace schedules {
+
+namespace {
+
+enum Found { schedule, command, active, database, username, last_run_at, last_status, last_message, found_columns };
+
+constexpr Oid found_types[] = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
+static_assert(std::size(found_types) == found_columns);
+
+// pg_cron writes a row of cron.job_run_details for each run, unless cron.log_run is off.
+constexpr char statement[] =
+    "select j.schedule, j.command, j.active, j.database, j.username, r.at, r.status, r.return_message"
+    " from cron.job j left join lateral ("
+    "select coalesce(d.start_time, d.end_time) as at, d.status, d.return_message from cron.job_run_details d"
+    " where d.jobid operator(pg_catalog.=) j.jobid order by d.runid desc limit 1) r on true"
+    " where pg_catalog.starts_with(j.command, $1) order by j.jobid";
+
+pg::Nullable next_run(const pg::Nullable *found, pg::Nullable last_run)
+{
+    const TimestampTz now = settings::now();
+    const logic::ParsedCron parsed = logic::parse_cron(TextDatumGetCString(found[schedule].value));
+    if (!DatumGetBool(found[active].value) || parsed.problem)
+        return {};
+    if (parsed.cron.kind == logic::Cron::Kind::interval) {
+        const TimestampTz before = last_run ? DatumGetTimestampTz(last_run.value) : now;
+        return TimestampTzGetDatum(std::max(now, before + parsed.cron.seconds * USECS_PER_SEC));
+    }
+    const std::optional<TimestampTz> next = schedules::pg_cron::next_run(parsed.cron, now);
+    return next ? pg::Nullable(TimestampTzGetDatum(*next)) : pg::Nullable{};
+}
+
+void put_row(pg::RowSink &sink, schedules::Schedules &memory, const pg::Nullable *found)
+{
+    const Definition given = read_cron_command(found[command].value).value_or(Definition{});
+    const Oid role = get_role_oid(TextDatumGetCString(found[username].value), true);
+    const bool remembered = given.name && OidIsValid(role) && memory.find(role, given.name.value);
+    const pg::Nullable last_run = found[last_run_at] || !remembered ? found[last_run_at] : memory.last_run();
+    const pg::Nullable row[] = {
+        given.name,
+        found[schedule],
+        given.job_type,
+        given.input_payload,
+        given.priority,
+        given.options,
+        found[active],
+        found[database],
+        found[username],
+        last_run,
+        found[last_status],
+        found[last_message],
+        remembered ? memory.last_job() : pg::Nullable{},
+        Int64GetDatum(remembered ? memory.skipped() : 0),
+        next_run(found, last_run),
+    };
+    Datum values[std::size(row)];
+    bool nulls[std::size(row)];
+    for (std::size_t i = 0; i < std::size(row); ++i) {
+        values[i] = row[i].value;
+        nulls[i] = row[i].null;
+    }
+    sink.put(values, nulls);
+}
+
+} // namespace
+
+JOBS_FUNCTION(scheduled_jobs)
+{
+    static constexpr Oid gives[] = {TEXTOID,  TEXTOID, TEXTOID, JSONBOID, INT4OID,
+                                    JSONBOID, BOOLOID, TEXTOID, TEXTOID,  TIMESTAMPTZOID,
+                                    TEXTOID,  TEXTOID, UUIDOID, INT8OID,  TIMESTAMPTZOID};
+    PreventCommandIfParallelMode("jobs_ext.scheduled_jobs()");
+    pg::RowSink sink(fcinfo, gives);
+    if (!schedules::pg_cron::installed())
+        return Datum{0};
+    schedules::Schedules memory(store::tables().schedules, AccessShareLock);
+    pg::RowMemory memory_of_row;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{TEXTOID, CStringGetTextDatum(cron_command_begin)}};
+    const pg::Rows rows = pg::query(statement, parameters, found_types, 0, true);
+    for (std::uint64_t i = 0; i < rows.count(); ++i) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory_of_row);
+        pg::Nullable found[found_columns];
+        for (int column = 0; column < found_columns; ++column)
+            found[column] = rows.get(i, column);
+        put_row(sink, memory, found);
+    }
+    return Datum{0};
+}
+
+} // namespace schedules

@@ -1,0 +1,112 @@
+#include "schedules/memory.hpp"
+
+namespace schedules {
+
+bool Schedules::find(Oid role_oid, Datum schedule_name)
+{
+    static constexpr RegProcedure equal[] = {F_OIDEQ, F_TEXTEQ};
+    const Datum key[] = {ObjectIdGetDatum(role_oid), schedule_name};
+    lookup_.end(); // another snapshot may be active than at the last search
+    if (!lookup_.find(key, equal, slot_))
+        return false;
+    slot_getallattrs(slot_);
+    return true;
+}
+
+// Somebody else wrote the row since the snapshot was taken.
+void Schedules::look_again()
+{
+    if (IsolationUsesXactSnapshot())
+        ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                        errmsg("could not serialize access due to a concurrent run of the schedule")));
+    lookup_.end();
+    pg::renew_snapshot();
+}
+
+void Schedules::lock(Oid role_oid, Datum schedule_name)
+{
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        if (!find(role_oid, schedule_name)) {
+            start(role_oid, schedule_name);
+            static constexpr AttrNumber by_name[] = {role + 1, name + 1};
+            if (!pg::TableWriter(table_).insert_unless_taken(out_, by_name))
+                look_again();
+            else
+                pg::renew_snapshot();
+            continue;
+        }
+        ItemPointerData tid = slot_->tts_tid;
+        TM_FailureData failure;
+        const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true),
+                                                  LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
+        if (result == TM_Ok)
+            return;
+        look_again();
+    }
+}
+
+// Nobody else can have been here: only a trigger on jobs that ran the very store::same schedule.
+void Schedules::require_unchanged(Oid role_oid, Datum schedule_name)
+{
+    ItemPointerData locked = slot_->tts_tid;
+    if (!find(role_oid, schedule_name) || !ItemPointerEquals(&locked, &slot_->tts_tid))
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                        errmsg("a trigger on jobs ran or removed the schedule that it was fired by")));
+}
+
+void Schedules::remove(Oid role_oid, Datum schedule_name)
+{
+    while (find(role_oid, schedule_name)) {
+        CHECK_FOR_INTERRUPTS();
+        ItemPointerData tid = slot_->tts_tid;
+        if (pg::TableWriter(table_).remove(&tid) == TM_Ok)
+            return;
+        look_again();
+    }
+}
+
+void Schedules::set_job(const pg_uuid_t *id, TimestampTz now)
+{
+    put(job, UUIDPGetDatum(id));
+    put(enqueued_at, TimestampTzGetDatum(now));
+    write();
+}
+
+void Schedules::count_skipped()
+{
+    put(skipped_runs, Int64GetDatum(skipped() + 1));
+    write();
+}
+
+void Schedules::put(Place place, Datum value)
+{
+    slot_->tts_values[place] = value;
+    slot_->tts_isnull[place] = false;
+}
+
+void Schedules::start(Oid role_oid, Datum schedule_name)
+{
+    pg::start_row(out_);
+    const Datum values[] = {ObjectIdGetDatum(role_oid), schedule_name, 0, 0, Int64GetDatum(0)};
+    for (int i = 0; i < columns; ++i) {
+        out_->tts_values[i] = values[i];
+        out_->tts_isnull[i] = i == job || i == enqueued_at;
+    }
+    ExecStoreVirtualTuple(out_);
+}
+
+void Schedules::write()
+{
+    ItemPointerData tid = slot_->tts_tid;
+    pg::start_row(out_);
+    for (int i = 0; i < columns; ++i) {
+        out_->tts_values[i] = slot_->tts_values[i];
+        out_->tts_isnull[i] = slot_->tts_isnull[i];
+    }
+    ExecStoreVirtualTuple(out_);
+    if (pg::TableWriter(table_).update(&tid, out_) != TM_Ok)
+        elog(ERROR, "a locked row of jobs_ext.schedules was changed");
+}
+
+} // namespace schedules

@@ -1,0 +1,163 @@
+// job_schedule, job_unschedule, and the run of a schedule that pg_cron calls.
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "pg/excerpt.hpp"
+#include "pg/sqlstate.hpp"
+#include "schedules/definition.hpp"
+#include "schedules/memory.hpp"
+#include "schedules/pg_cron.hpp"
+#include "settings.hpp"
+
+namespace schedules {
+
+namespace {
+
+using schedules::Schedules;
+using store::Column;
+using store::Jobs;
+using store::Row;
+
+[[noreturn]] void malformed(const char *schedule, const logic::CronProblem &problem)
+{
+    StringInfoData why;
+    initStringInfo(&why);
+    auto append = [&](std::string_view text) {
+        appendBinaryStringInfo(&why, text.data(), static_cast<int>(text.size()));
+    };
+    append(problem.field);
+    if (!problem.part.empty()) {
+        append(problem.field.empty() ? "\"" : " \"");
+        appendStringInfoString(&why, pg::excerpt(problem.part));
+        append("\"");
+    }
+    append(why.len == 0 ? "" : " ");
+    append(problem.what);
+    ereport(ERROR,
+            (errcode(sqlstate::bad_argument), errmsg("malformed schedule \"%s\": %s", pg::excerpt(schedule), why.data),
+             errhint("Five fields: minute, hour, day of the month, month, day of the week, as in"
+                     " \"*/5 8-18 * * mon-fri\"; or \"10 seconds\", @hourly, @daily, @weekly, @monthly, @yearly,"
+                     " @reboot.")));
+}
+
+logic::Cron checked_schedule(pg::Nullable schedule)
+{
+    call::require(schedule, "schedule");
+    const char *given = TextDatumGetCString(schedule.value);
+    const logic::ParsedCron parsed = logic::parse_cron(given);
+    if (parsed.problem)
+        malformed(given, *parsed.problem);
+    return parsed.cron;
+}
+
+// What a job takes from the request that enqueues it, it takes from the one that made the schedule: a run has none.
+void keep_request(Definition &definition, const Recurring &schedule, const Row &row)
+{
+    StringInfoData json;
+    initStringInfo(&json);
+    auto keep = [&](Column column, pg::Nullable given) {
+        static constexpr pg_uuid_t nil = {};
+        if (!given && row.has(column) && !store::same(DatumGetUUIDP(row[column]), &nil))
+            appendStringInfo(&json, "%s\"%s\": \"%s\"", json.len == 0 ? "{" : ", ",
+                             store::columns[store::index(column)].name, store::to_text(DatumGetUUIDP(row[column])));
+    };
+    keep(Column::organisation_id, schedule.job.organisation_id);
+    keep(Column::created_by, schedule.job.created_by);
+    if (json.len == 0)
+        return;
+    appendStringInfoChar(&json, '}');
+    const Datum kept = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+    definition.options = definition.options ? DirectFunctionCall2(jsonb_concat, definition.options.value, kept) : kept;
+}
+
+bool still_waits(Jobs &jobs, pg::Nullable id)
+{
+    if (!id)
+        return false;
+    const std::optional<Row> job = jobs.find(DatumGetUUIDP(id.value));
+    return job && (logic::waiting(job->status()) || job->status() == logic::Status::paused);
+}
+
+} // namespace
+
+JOBS_FUNCTION(job_schedule)
+{
+    auto given = [&](int i) { return pg::argument(fcinfo, i); };
+    Definition definition = {given(0), given(2), given(3), given(4), given(5)};
+
+    pg::StatementScope scope("job_schedule()");
+    const Recurring schedule = recurring(definition);
+    const logic::Cron cron = checked_schedule(given(1));
+    Jobs jobs = Jobs::open(call::require_insert);
+    // All that an enqueue would refuse is refused now.
+    const Row row = make_run(jobs, schedule);
+    keep_request(definition, schedule, row);
+
+    const char *when = TextDatumGetCString(given(1).value);
+    schedules::pg_cron::require_usable();
+    schedules::pg_cron::require_runnable();
+    schedules::pg_cron::require_known(cron, when);
+    const std::string_view plain = logic::plain_cron(when);
+    const Datum plain_text = PointerGetDatum(cstring_to_text_with_len(plain.data(), static_cast<int>(plain.size())));
+    return Int64GetDatum(schedules::pg_cron::schedule(cron_name(schedule.name), plain_text, cron_command(definition),
+                                                      CStringGetTextDatum(cron_command_begin)));
+}
+
+JOBS_FUNCTION(job_unschedule)
+{
+    pg::StatementScope scope("job_unschedule()");
+    const Datum name = call::require(pg::argument(fcinfo, 0), "name");
+    schedules::pg_cron::require_usable();
+    const bool there = schedules::pg_cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
+    Schedules(store::tables().schedules, RowExclusiveLock).remove(GetUserId(), name);
+    return BoolGetDatum(there);
+}
+
+namespace {
+
+// The job's id; null when the run was left out.
+pg::Nullable run(const Definition &definition)
+{
+    pg::StatementScope scope("jobs_ext.run_schedule()");
+    const Recurring schedule = recurring(definition);
+    Jobs jobs = Jobs::open(call::require_any_insert);
+    job::require_may_insert(jobs);
+    Schedules memory(jobs.tables().schedules, RowExclusiveLock);
+    memory.lock(GetUserId(), schedule.name);
+    jobs.renew_snapshot();
+    if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {
+        memory.count_skipped();
+        return {};
+    }
+    Row row = make_run(jobs, schedule);
+    jobs.insert(row, false);
+    jobs.renew_snapshot();
+    memory.require_unchanged(GetUserId(), schedule.name);
+    memory.set_job(row.id(), *row.time(Column::created_at));
+    return UUIDPGetDatum(row.id());
+}
+
+} // namespace
+
+JOBS_FUNCTION(run_schedule)
+{
+    const Datum given = call::require(pg::argument(fcinfo, 0), "definition");
+    const pg::Nullable job = run(read_definition(DatumGetJsonbP(given)));
+    fcinfo->isnull = job.null;
+    return job.value;
+}
+
+// DO LANGUAGE jobs_ext: what pg_cron runs.
+JOBS_FUNCTION(run_inline)
+{
+    auto block = reinterpret_cast<InlineCodeBlock *>(PG_GETARG_POINTER(0));
+    run(parse_definition(block->source_text));
+    return Datum{0};
+}
+
+JOBS_FUNCTION(language_handler)
+{
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("there are no functions in the language jobs_ext"),
+                    errdetail("It is for DO, by which pg_cron runs what job_schedule() has scheduled.")));
+}
+
+} // namespace schedules

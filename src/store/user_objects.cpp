@@ -1,0 +1,212 @@
+// What of the user's on `jobs` a direct write would skip: triggers, rules, constraints, foreign keys, columns that are computed.
+#include <algorithm>
+
+#include "store/rebuild.hpp"
+#include "store/tables.hpp"
+
+namespace store {
+
+namespace {
+
+bool fires_on(const Trigger &trigger, Operation operation)
+{
+    switch (operation) {
+    case Operation::insert:
+        return TRIGGER_FOR_INSERT(trigger.tgtype);
+    case Operation::update:
+        return TRIGGER_FOR_UPDATE(trigger.tgtype);
+    case Operation::remove:
+        return TRIGGER_FOR_DELETE(trigger.tgtype);
+    }
+    return true;
+}
+
+} // namespace
+
+bool trigger_of_theirs(Relation table, Operation operation)
+{
+    if (table->trigdesc == nullptr)
+        return false;
+    for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
+        const Trigger &trigger = table->trigdesc->triggers[i];
+        if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
+            !queue_state::is_ours(trigger.tgname, trigger.tgfoid, trigger.tgtype,
+                                  trigger.tgnattr == 0 && trigger.tgqual == nullptr))
+            return true;
+    }
+    return false;
+}
+
+bool has_late_index(Relation table)
+{
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
+    }
+    list_free(indexes);
+    return found;
+}
+
+bool has_computed_index(Relation table)
+{
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
+        found = found || !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+                !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    }
+    list_free(indexes);
+    return found;
+}
+
+namespace {
+
+// Whether a column of ours asks more than when it was made: NOT NULL, or another length.
+bool stricter(Form_pg_attribute attribute, const ColumnDefinition &definition)
+{
+    const int length = attribute->atttypmod < 0 ? definition.longest : attribute->atttypmod - VARHDRSZ;
+    return (attribute->attnotnull && !definition.not_null) || length != definition.longest;
+}
+
+// Columns whose value only the executor computes or checks.
+bool needs_executor(Relation table, const Tables &result, bool on_insert)
+{
+    TupleDesc descriptor = table->rd_att;
+    for (int number = 1; number <= descriptor->natts; ++number) {
+        Form_pg_attribute attribute = pg::attribute(descriptor, number);
+        if (attribute->attisdropped)
+            continue;
+        if (attribute->attgenerated != '\0')
+            return true;
+        const auto ours = std::find(result.number.begin(), result.number.end(), number);
+        if (ours != result.number.end()) {
+            if (stricter(attribute, columns[ours - result.number.begin()]))
+                return true;
+        } else if (on_insert && (attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0' ||
+                                 getBaseType(attribute->atttypid) != attribute->atttypid))
+            return true;
+    }
+    return false;
+}
+
+// Every verb keeps them by construction.
+constexpr Check checks_of_ours[] = {
+    {"check_status", "((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
+                     "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))"},
+    {"check_priority", "((priority >= '-10'::integer) AND (priority <= 10))"},
+    {"check_retries", "((retries >= 0) AND (retries <= max_retries))"},
+    {"check_retry_delay_ms", "(retry_delay_ms >= 0)"},
+    {"check_attempt", "(attempt >= 0)"},
+    {"check_started_timestamp",
+     "\nCASE\n    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS "
+     "NULL)\n"
+     "    WHEN ((status)::text = ANY (ARRAY['in_progress'::text, 'completed'::text])) THEN (started_at IS NOT NULL)\n"
+     "    ELSE true\nEND"},
+    {"check_completed_timestamp", "(((status)::text = 'completed'::text) = (completed_at IS NOT NULL))"},
+    {"check_finished_timestamp", "(((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, "
+                                 "'cancelled'::text])) = (finished_at IS NOT NULL))"},
+    {"check_lease", "(((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
+                    "(lease_expires_at IS NOT NULL)))"},
+};
+
+// From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which does not
+// see a check that ALTER TABLE has made anew since.
+bool is_among(std::span<const Check> ours, Relation table, const ConstrCheck &check)
+{
+    const auto found =
+        std::find_if(ours.begin(), ours.end(), [&](const Check &known) { return known.name == check.ccname; });
+    if (found == ours.end())
+        return false;
+    const Datum expression =
+        DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(check.ccbin), ObjectIdGetDatum(RelationGetRelid(table)));
+    return found->expression == TextDatumGetCString(expression);
+}
+
+} // namespace
+
+bool has_check_of_theirs(Relation table, std::span<const Check> ours)
+{
+    const TupleConstr *constraints = table->rd_att->constr;
+    for (int i = 0; constraints != nullptr && i < constraints->num_check; ++i)
+        if (!is_among(ours, table, constraints->check[i]))
+            return true;
+    return false;
+}
+
+namespace {
+
+bool constraint_of_theirs(Relation table)
+{
+    return has_check_of_theirs(table, checks_of_ours) || has_late_index(table);
+}
+
+// A unique or an exclusion constraint that is not on `id` or `job_id` alone, or that is not checked at once.
+bool has_key_of_theirs(Relation table, const Tables &known)
+{
+    const AttrNumber ours[] = {known.number[index(Column::id)], known.number[index(Column::job_id)]};
+    bool found = false;
+    List *indexes = RelationGetIndexList(table);
+    ListCell *cell;
+    foreach (cell, indexes) {
+        pg::OpenRelation opened = pg::open_briefly(lfirst_oid(cell));
+        Form_pg_index form = opened->rd_index;
+        const bool is_ours = form->indisunique && form->indimmediate && !form->indisexclusion &&
+                             form->indnkeyatts == 1 &&
+                             std::find(std::begin(ours), std::end(ours), form->indkey.values[0]) != std::end(ours);
+        found = found || ((form->indisunique || form->indisexclusion) && !is_ours);
+    }
+    list_free(indexes);
+    return found;
+}
+
+ColumnSet to_column_set(const Tables &result, AttrNumber number)
+{
+    for (int i = 0; i < column_count; ++i)
+        if (result.number[i] == number)
+            return bit(static_cast<Column>(i));
+    return 0;
+}
+
+void find_foreign_keys(Relation table, Tables &result)
+{
+    ListCell *cell;
+    foreach (cell, RelationGetFKeyList(table)) {
+        auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
+        for (int i = 0; i < key->nkeys; ++i)
+            result.referencing |= to_column_set(result, key->conkey[i]);
+        result.insert_in_the_way = true;
+    }
+
+    bool is_referenced = false;
+    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+        is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;
+    if (!is_referenced)
+        return;
+    result.remove_in_the_way = true;
+    Bitmapset *keys = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_KEY);
+    for (int i = 0; i < column_count; ++i)
+        if (bms_is_member(result.number[i] - FirstLowInvalidHeapAttributeNumber, keys))
+            result.referenced |= bit(static_cast<Column>(i));
+}
+
+} // namespace
+
+void find_in_the_way(Relation jobs, Tables &result)
+{
+    const bool rules = jobs->rd_rules != nullptr;
+    const bool constraints = constraint_of_theirs(jobs);
+    result.remove_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
+    result.insert_in_the_way =
+        rules || constraints || needs_executor(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
+    result.update_in_the_way =
+        rules || constraints || needs_executor(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
+    result.has_key_of_theirs = has_key_of_theirs(jobs, result);
+    find_foreign_keys(jobs, result);
+}
+
+} // namespace store

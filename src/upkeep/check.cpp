@@ -1,0 +1,82 @@
+// jobs_ext.check()
+#include "upkeep/check.hpp"
+
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "pg/subtransaction.hpp"
+#include "store/rebuild.hpp"
+
+namespace upkeep {
+
+using store::audit::Comparison;
+using store::audit::Fault;
+using store::audit::Mended;
+
+Mended try_to_mend(const Fault &fault)
+{
+    Mended result = Mended::gone;
+    ErrorData *error = pg::in_subtransaction([&] { result = store::audit::mend(fault); });
+    if (error == nullptr)
+        return result;
+    ereport(WARNING,
+            (errcode(error->sqlerrcode),
+             errmsg("what is derived from job %s could not be mended: %s", store::to_text(fault.job), error->message),
+             error->detail != nullptr ? errdetail_internal("%s", error->detail) : 0));
+    FreeErrorData(error);
+    return Mended::busy;
+}
+
+namespace {
+
+void require_may_check(bool mends)
+{
+    const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs);
+    if (!jobs)
+        return; // who opens it raises what is to be raised
+    call::require_all_rows(*jobs, "check them");
+    if (mends)
+        call::require_update(*jobs);
+}
+
+// Builds the derived tables first, where nobody has done it yet.
+void prepare_to_mend()
+{
+    if (IsolationUsesXactSnapshot())
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("jobs_ext.check() can mend in a READ COMMITTED transaction only"),
+                        errdetail("Another one's snapshot may be older than what is to be mended.")));
+    pg::StatementScope scope("jobs_ext.check(mend => true)");
+    store::queue_state::ensure_built();
+}
+
+} // namespace
+
+JOBS_FUNCTION(jobs_check)
+{
+    PreventCommandIfParallelMode("jobs_ext.check()");
+    const bool mends = DatumGetBool(call::require(pg::argument(fcinfo, 0), "mend"));
+    static constexpr Oid gives[] = {UUIDOID, TEXTOID, BOOLOID};
+    pg::RowSink sink(fcinfo, gives);
+    require_may_check(mends);
+    if (mends)
+        prepare_to_mend();
+    Comparison comparison;
+    if (!comparison.is_built()) {
+        ereport(NOTICE, (errmsg("the private tables of jobs_ext are not built yet"),
+                         errdetail("Triggers on jobs were made or switched on, or columns given other values, a moment "
+                                   "ago. The next call that writes to jobs "
+                                   "builds them; until then there is nothing to compare.")));
+        return Datum{0};
+    }
+    for (int part = 0; part < store::audit::part_count; ++part)
+        comparison.walk(part, 0, MaxBlockNumber, [&](const Fault &fault) {
+            const char *text = comparison.describe(fault);
+            const Datum values[] = {UUIDPGetDatum(fault.job), CStringGetTextDatum(text),
+                                    BoolGetDatum(mends && try_to_mend(fault) == Mended::yes)};
+            const bool nulls[] = {false, false, false};
+            sink.put(values, nulls);
+        });
+    return Datum{0};
+}
+
+} // namespace upkeep

@@ -1,0 +1,105 @@
+// Jobs at which maintenance met an error that looks like the server's.
+#include "upkeep/suspects.hpp"
+
+#include "pg/time.hpp"
+
+namespace upkeep::suspects {
+
+namespace {
+
+constexpr long most = 10000; // then it begins afresh
+constexpr long lapse_ms = 3600000;
+constexpr int most_raised = 3;
+
+struct Suspect {
+    pg_uuid_t job; // the key
+    Task task;
+    std::int64_t passed;  // jobs of the task, until it failed first
+    int raised;           // so often it ended the call
+    int canceled;         // so many calls were canceled at it
+    pg::Moment failed_at; // last
+};
+HTAB *table = nullptr;
+
+bool has_lapsed(const Suspect &suspect) { return pg::is_over(suspect.failed_at, lapse_ms); }
+
+Suspect *find(const pg_uuid_t *job)
+{
+    if (table == nullptr)
+        return nullptr;
+    auto found = static_cast<Suspect *>(hash_search(table, job, HASH_FIND, nullptr));
+    return found != nullptr && !has_lapsed(*found) ? found : nullptr;
+}
+
+// Null: it is not suspected in this task.
+Suspect *find_of(const pg_uuid_t *job, Task task)
+{
+    Suspect *known = find(job);
+    return known != nullptr && known->task == task ? known : nullptr;
+}
+
+void remove_lapsed()
+{
+    HASH_SEQ_STATUS status;
+    hash_seq_init(&status, table);
+    while (auto suspect = static_cast<Suspect *>(hash_seq_search(&status)))
+        if (has_lapsed(*suspect))
+            hash_search(table, &suspect->job, HASH_REMOVE, nullptr);
+}
+
+void make_room()
+{
+    if (table != nullptr && hash_get_num_entries(table) >= most)
+        remove_lapsed();
+    if (table != nullptr && hash_get_num_entries(table) >= most) {
+        hash_destroy(table);
+        table = nullptr;
+    }
+    if (table != nullptr)
+        return;
+    HASHCTL control = {};
+    control.keysize = sizeof(pg_uuid_t);
+    control.entrysize = sizeof(Suspect);
+    control.hcxt = TopMemoryContext;
+    table = hash_create("jobs_ext suspects", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+// It failed again, or for the first time.
+Suspect *note(const pg_uuid_t *job, Task task, std::int64_t passed)
+{
+    Suspect *known = find_of(job, task);
+    if (known == nullptr) {
+        make_room();
+        known = static_cast<Suspect *>(hash_search(table, job, HASH_ENTER, nullptr));
+        *known = {*job, task, passed, 0, 0, {}};
+    }
+    known->failed_at = pg::moment();
+    return known;
+}
+
+} // namespace
+
+bool is_one(const pg_uuid_t *job) { return find(job) != nullptr; }
+
+bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller)
+{
+    Suspect *suspect = note(job, task, passed);
+    suspect->raised += is_for_the_caller ? 1 : 0;
+    return passed > suspect->passed || suspect->raised >= most_raised;
+}
+
+void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed) { ++note(job, task, passed)->canceled; }
+
+bool is_too_slow(const pg_uuid_t *job, Task task)
+{
+    const Suspect *known = find_of(job, task);
+    return known != nullptr && known->canceled >= most_raised;
+}
+
+void acquit(const pg_uuid_t *job)
+{
+    if (table != nullptr)
+        hash_search(table, job, HASH_REMOVE, nullptr);
+}
+
+} // namespace upkeep::suspects

@@ -1,0 +1,381 @@
+// job_get, job_list, and what the views jobs_active, jobs_running and jobs_failed stand on. Whatever they show comes
+// from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
+// which ids to ask for.
+#include "verbs/list.hpp"
+#include "call/arguments.hpp"
+#include "call/privileges.hpp"
+#include "job/refusal.hpp"
+#include "pg/excerpt.hpp"
+#include "pg/plan.hpp"
+#include "pg/sqlstate.hpp"
+#include "store/queue_scan.hpp"
+#include "store/rebuild.hpp"
+
+namespace verbs {
+
+namespace {
+
+using store::Tables;
+
+const char *column_list()
+{
+    StringInfoData list;
+    initStringInfo(&list);
+    for (const store::ColumnDefinition &column : store::columns)
+        appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ", ", column.name);
+    return list.data;
+}
+
+// Locks a table before it is looked at. An ALTER that rewrites a table leaves it empty for whoever looks with an older snapshot,
+// and the statement in which we are took its snapshot before: so who had to wait for the lock looks with a newer one. What the
+// caller may not read is not locked.
+class FreshLook {
+public:
+    explicit FreshLook(store::ApiTable which)
+    {
+        call::require_on_any_column(which, ACL_SELECT);
+        const std::optional<store::TableId> table = store::find_table(which);
+        if (!table || ConditionalLockRelationOid(table->in_catalogs(), AccessShareLock))
+            return;
+        (void)store::lock_table(which, AccessShareLock);
+        PushActiveSnapshot(GetTransactionSnapshot());
+        has_waited_ = true;
+    }
+    ~FreshLook()
+    {
+        if (has_waited_)
+            PopActiveSnapshot();
+    }
+    FreshLook(const FreshLook &) = delete;
+    FreshLook &operator=(const FreshLook &) = delete;
+
+private:
+    bool has_waited_ = false;
+};
+
+// A statement that grows by conditions and their parameters, over a table that stays open as it was looked at.
+class Select {
+public:
+    explicit Select(store::ApiTable table) : look_(table), table_(store::open_table(table, AccessShareLock))
+    {
+        initStringInfo(&text_);
+        appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name(table));
+    }
+
+    // `condition` has one %d for the parameter's number.
+    void where(const char *condition, Oid type, pg::Nullable value)
+    {
+        if (!value)
+            return;
+        parameters_[count_++] = {type, value};
+        appendStringInfoString(&text_, " and ");
+        appendStringInfo(&text_, condition, count_);
+    }
+
+    void newest_first() { appendStringInfoString(&text_, " order by created_at desc, id desc"); }
+
+    void page(std::int32_t rows, std::int32_t skip)
+    {
+        parameters_[count_++] = {INT4OID, Int32GetDatum(rows)};
+        parameters_[count_++] = {INT4OID, Int32GetDatum(skip)};
+        appendStringInfo(&text_, " limit $%d offset $%d", count_ - 1, count_);
+    }
+
+    // Calls `each(values, nulls)` for every row; false ends it. Returns how many rows there were.
+    template <class Each>
+    std::uint64_t run(Each each)
+    {
+        pg::SpiScope spi;
+        const pg::Rows rows = pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
+        for (std::uint64_t i = 0; i < rows.count(); ++i) {
+            Datum values[store::column_count];
+            bool nulls[store::column_count];
+            rows.get(i, values, nulls);
+            if (!each(values, nulls))
+                break;
+        }
+        return rows.count();
+    }
+
+    std::uint64_t run(pg::RowSink &sink)
+    {
+        return run([&](Datum *values, bool *nulls) {
+            sink.put(values, nulls);
+            return true;
+        });
+    }
+
+private:
+    FreshLook look_;
+    pg::OpenRelation table_;
+    StringInfoData text_;
+    pg::Parameter parameters_[16];
+    int count_ = 0;
+};
+
+// Ids, as an array for a statement.
+class Ids {
+public:
+    static constexpr int chunk = 1000;
+
+    void add(const pg_uuid_t *id)
+    {
+        auto copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
+        *copy = *id;
+        if (count_ == capacity_) {
+            capacity_ = std::max(capacity_ * 2, chunk);
+            list_ = static_cast<Datum *>(list_ == nullptr ? palloc(sizeof(Datum) * capacity_)
+                                                          : repalloc_huge(list_, sizeof(Datum) * capacity_));
+        }
+        list_[count_++] = UUIDPGetDatum(copy);
+    }
+    bool full() const { return count_ >= chunk; }
+    bool empty() const { return count_ == 0; }
+    Datum array() const
+    {
+        return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+    }
+
+private:
+    Datum *list_ = nullptr;
+    int count_ = 0;
+    int capacity_ = 0;
+};
+
+constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
+constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
+
+// A derived table that is read from one end to the other.
+enum class Walk { waiting_and_running, running, failed };
+
+class Walker {
+public:
+    Walker(const Tables &tables, Walk walk, pg::Nullable before)
+        : table_(walk == Walk::failed ? tables.failed : tables.queue, AccessShareLock), slot_(table_.table()),
+          job_column_(walk == Walk::failed ? 2 : 4),
+          direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
+    {
+        table_.unlock_when_closed();
+        ScanKeyData key = {};
+        AttrNumber keys = 0;
+        if (walk == Walk::running)
+            ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
+        if (walk == Walk::failed && before)
+            ScanKeyInit(&key, ++keys, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, before.value);
+        scan_ = pg::begin_index_scan(table_.table(), table_.index(), GetActiveSnapshot(), keys);
+        index_rescan(scan_, &key, keys, nullptr, 0);
+    }
+    ~Walker() { index_endscan(scan_); }
+    Walker(const Walker &) = delete;
+    Walker &operator=(const Walker &) = delete;
+
+    // The next ids, at most a chunk unless all are wanted at once.
+    Ids next(bool all)
+    {
+        Ids ids;
+        while ((all || !ids.full()) && advance()) {
+            CHECK_FOR_INTERRUPTS();
+            bool null;
+            ids.add(DatumGetUUIDP(slot_getattr(slot_, job_column_, &null)));
+        }
+        return ids;
+    }
+
+private:
+    bool advance()
+    {
+        pg::InMemory long_lived(memory_); // an index scan keeps what it allocates on the way
+        // A scan that is asked again after its end begins anew.
+        ended_ = ended_ || !index_getnext_slot(scan_, direction_, slot_);
+        return !ended_;
+    }
+
+    store::KeyTable table_;
+    pg::Slot slot_;
+    int job_column_;
+    ScanDirection direction_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    IndexScanDesc scan_;
+    bool ended_ = false;
+};
+
+Datum text_array(std::span<const char *const> texts)
+{
+    Datum list[8];
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        list[i] = CStringGetTextDatum(texts[i]);
+    return PointerGetDatum(construct_array(list, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+// All jobs that a derived table names; while it is not built, all of those states.
+Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<const char *const> states)
+{
+    PreventCommandIfParallelMode(function);
+    pg::RowSink sink(fcinfo, store::row_type());
+    const FreshLook look(store::ApiTable::jobs);
+    const Tables tables = store::tables();
+    if (!store::queue_state::is_readable(tables)) {
+        Select select(store::ApiTable::jobs);
+        select.where(of_status, TEXTARRAYOID, text_array(states));
+        select.run(sink);
+        return Datum{0};
+    }
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
+    Walker walker(tables, walk, {});
+    pg::RowMemory memory;
+    for (;;) {
+        pg::RowMemory::Use use(memory);
+        const Ids ids = walker.next(false);
+        if (ids.empty())
+            return Datum{0};
+        Select select(store::ApiTable::jobs);
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+        select.where(of_status, TEXTARRAYOID, text_array(states));
+        select.newest_first();
+        select.run(sink);
+    }
+}
+
+struct Filter {
+    pg::Nullable status, job_type, organisation_id, restaurant_id, before;
+    std::int32_t max_rows, skip_rows;
+
+    void apply(Select &select) const
+    {
+        select.where("status::pg_catalog.text operator(pg_catalog.=) $%d", TEXTOID, status);
+        select.where("job_type::pg_catalog.text operator(pg_catalog.=) $%d", TEXTOID, job_type);
+        select.where("organisation_id operator(pg_catalog.=) $%d", UUIDOID, organisation_id);
+        select.where("restaurant_id operator(pg_catalog.=) $%d", UUIDOID, restaurant_id);
+        select.where("created_at operator(pg_catalog.<) $%d", TIMESTAMPTZOID, before);
+        select.newest_first();
+    }
+};
+
+// The failed jobs stand by time of creation: chunk after chunk, until the page is full.
+void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
+{
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
+    Walker walker(tables, Walk::failed, filter.before);
+    pg::RowMemory memory;
+    std::int64_t to_skip = filter.skip_rows;
+    std::int64_t wanted = filter.max_rows;
+    while (wanted > 0) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory);
+        const Ids ids = walker.next(false);
+        if (ids.empty())
+            return;
+        Select select(store::ApiTable::jobs);
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+        filter.apply(select);
+        select.run([&](Datum *values, bool *nulls) {
+            if (to_skip > 0) {
+                --to_skip;
+                return true;
+            }
+            sink.put(values, nulls);
+            return --wanted > 0;
+        });
+    }
+}
+
+void list(const Filter &filter, pg::RowSink &sink)
+{
+    const FreshLook look(store::ApiTable::jobs);
+    const Tables tables = store::tables();
+    const std::optional<logic::Status> status =
+        filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
+    if (status == logic::Status::failed && store::queue_state::is_readable(tables)) {
+        list_failed(tables, filter, sink);
+        return;
+    }
+    Select select(store::ApiTable::jobs);
+    if (status == logic::Status::in_progress && store::queue_state::is_readable(tables)) {
+        Walker walker(tables, Walk::running, {});
+        const Ids ids = walker.next(true);
+        if (ids.empty())
+            return;
+        select.where(among_ids, UUIDARRAYOID, ids.array());
+    }
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    select.run(sink);
+}
+
+// From a table that has the columns of a job; null if it is not there.
+HeapTuple find_in(store::ApiTable table, pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+{
+    HeapTuple found = nullptr;
+    MemoryContext caller = CurrentMemoryContext;
+    Select select(table);
+    select.where("id operator(pg_catalog.=) $%d", UUIDOID, id);
+    select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, job_id);
+    select.newest_first();
+    select.page(1, 0);
+    select.run([&](Datum *values, bool *nulls) {
+        pg::InMemory long_lived(caller);
+        found = sink.form(values, nulls);
+        return true;
+    });
+    return found;
+}
+
+} // namespace
+
+HeapTuple find_job(pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+{
+    HeapTuple found = find_in(store::ApiTable::jobs, id, job_id, sink);
+    return found != nullptr ? found : find_in(store::ApiTable::jobs_archive, id, job_id, sink);
+}
+
+JOBS_FUNCTION(job_get)
+{
+    PreventCommandIfParallelMode("job_get()");
+    const pg::Nullable id = pg::argument(fcinfo, 0);
+    const pg::Nullable job_id = pg::argument(fcinfo, 1);
+    call::require_one(id, job_id);
+    pg::RowSink sink(fcinfo, store::row_type());
+    if (HeapTuple job = find_job(id, job_id, sink))
+        sink.put(job);
+    return Datum{0};
+}
+
+JOBS_FUNCTION(job_list)
+{
+    PreventCommandIfParallelMode("job_list()");
+    Filter filter;
+    filter.status = pg::argument(fcinfo, 0);
+    filter.job_type = pg::argument(fcinfo, 1);
+    filter.organisation_id = pg::argument(fcinfo, 2);
+    filter.restaurant_id = pg::argument(fcinfo, 3);
+    call::check_range(call::require(pg::argument(fcinfo, 4), "max_rows"), 0, 10000, "max_rows");
+    call::check_range(call::require(pg::argument(fcinfo, 5), "skip_rows"), 0, PG_INT32_MAX, "skip_rows");
+    filter.max_rows = PG_GETARG_INT32(4);
+    filter.skip_rows = PG_GETARG_INT32(5);
+    filter.before = pg::argument(fcinfo, 6);
+    if (filter.status)
+        call::status_argument(TextDatumGetCString(filter.status.value));
+    pg::RowSink sink(fcinfo, store::row_type());
+    list(filter, sink);
+    return Datum{0};
+}
+
+JOBS_FUNCTION(active_jobs)
+{
+    static constexpr const char *states[] = {"pending", "queued", "in_progress"};
+    return show(fcinfo, "jobs_ext.active_jobs()", Walk::waiting_and_running, states);
+}
+
+JOBS_FUNCTION(running_jobs)
+{
+    static constexpr const char *states[] = {"in_progress"};
+    return show(fcinfo, "jobs_ext.running_jobs()", Walk::running, states);
+}
+
+JOBS_FUNCTION(failed_jobs)
+{
+    static constexpr const char *states[] = {"failed"};
+    return show(fcinfo, "jobs_ext.failed_jobs()", Walk::failed, states);
+}
+
+} // namespace verbs

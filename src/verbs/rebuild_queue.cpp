@@ -1,0 +1,21 @@
+// The functions of the schema jobs_ext.
+#include "call/privileges.hpp"
+#include "pg/function.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "store/rebuild.hpp"
+#include "store/tables.hpp"
+
+namespace verbs {
+
+JOBS_FUNCTION(uuid_v7) { return UUIDPGetDatum(pg::time_ordered_uuid(settings::now())); }
+
+JOBS_FUNCTION(rebuild_queue)
+{
+    pg::StatementScope scope("jobs_ext.rebuild_queue()");
+    if (const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs))
+        call::require_update(*jobs);
+    return Int64GetDatum(store::queue_state::rebuild());
+}
+
+} // namespace verbs
