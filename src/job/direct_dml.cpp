@@ -394,7 +394,7 @@ std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t 
     pg::IndexLookup by_id(jobs, index);
     if (!by_id.find(keys, equal_uuid, slot))
         return std::nullopt;
-    return store::read_row(tables, slot);
+    return store::read_row(tables.number, slot);
 }
 
 void keep_in_step(Relation jobs, const Row *before, const Row *after)
@@ -462,7 +462,7 @@ JOBS_FUNCTION(jobs_after_truncate)
     context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & when_bits) == after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
-    store::queue_state::forget_rows(tables);
+    store::empty_derived(tables);
     return PointerGetDatum(nullptr);
 }
 

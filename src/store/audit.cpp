@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "store/rebuild.hpp"
+#include "store/built_under.hpp"
 #include "store/types.hpp"
 
 namespace store::audit {
@@ -62,7 +62,7 @@ Comparison::Comparison()
     by_id_.emplace(jobs_, by_id_index_);
     job_.emplace(jobs_);
     PushActiveSnapshot(GetLatestSnapshot());
-    is_built_ = queue_state::built_under(jobs_, tables_, GetActiveSnapshot()) != Built::no;
+    is_built_ = compare_with_build(jobs_, tables_.number, tables_.state, GetActiveSnapshot()) != Built::no;
 }
 
 Comparison::~Comparison()
@@ -95,7 +95,7 @@ void Comparison::walk(int part, BlockNumber first, BlockNumber count, FoundIt fo
 
 void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument)
 {
-    const std::optional<Row> row = read_complete_row(tables_, slot);
+    const std::optional<Row> row = read_complete_row(tables_.number, slot);
     if (!row)
         return;
     const Keys keys = keys_to_compare(*row);
@@ -114,7 +114,7 @@ void Comparison::look_at_key(DerivedTable table, TupleTableSlot *slot, FoundIt f
         found(argument, fault);
         return;
     }
-    const std::optional<Row> row = read_complete_row(tables_, *job_);
+    const std::optional<Row> row = read_complete_row(tables_.number, *job_);
     if (!row)
         return;
     const std::optional<Key> right = keys_to_compare(*row)[table];

@@ -7,7 +7,7 @@
 //
 //  - Triggers of ours that were off while somebody wrote to `jobs`. The tables then count as not built, until the next
 //    writer builds them. The question is asked after the snapshot was taken, and answered by the build that the snapshot
-//    sees: if the triggers are still those of that build, none of them was off in between (queue_state::built_under).
+//    sees: if the triggers are still those of that build, none of them was off in between (compare_with_build).
 //  - TRUNCATE, which empties tables under every snapshot at once. All tables are locked before the snapshot is taken, which
 //    keeps it out until the end.
 //  - REPEATABLE READ, whose snapshot may be older than a build in the same transaction. The audit always takes the newest.

@@ -2,7 +2,7 @@
 
 #include "shared/at_commit.hpp"
 #include "shared/sleepers.hpp"
-#include "store/rebuild.hpp"
+#include "store/built.hpp"
 #include "store/types.hpp"
 
 namespace store {
@@ -181,7 +181,7 @@ KeyTable &Derived::open(std::optional<KeyTable> &table, const PrivateTable &whic
 {
     if (table)
         return *table;
-    if (queue_state::built_since_snapshot(tables_))
+    if (derived_were_built_since_snapshot(tables_))
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent rebuild of the queue")));
     pg::InMemory long_lived(memory_);

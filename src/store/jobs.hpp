@@ -6,20 +6,6 @@
 
 namespace store {
 
-// 23502 when a column that every job has is null: the owner dropped the constraint.
-Row read_row(const Tables &tables, TupleTableSlot *slot);
-// The same, but nothing where such a column is null or where the status is none that we know.
-std::optional<Row> read_complete_row(const Tables &tables, TupleTableSlot *slot);
-void require_complete(const Row &row);
-// A column of those that is null.
-std::optional<Column> null_in(const Row &row);
-
-enum class Written {
-    yes,
-    changed_meanwhile, // another transaction was first: look again
-    suppressed,        // a trigger or rule of the user's, or a policy, kept the statement from writing
-};
-
 class Jobs {
 public:
     // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope. `require`

@@ -3,7 +3,7 @@
 //
 // The jobs row is the mutex: whoever changes a job's key has just changed, or holds locked, the newest version of its
 // jobs row, and saw that version through the active snapshot. So the key's row under the same snapshot is the newest
-// as well, and nobody else can be changing it. The one exception builds all keys anew (queue_state.cpp), under a lock
+// as well, and nobody else can be changing it. The one exception builds all keys anew (rebuild.cpp), under a lock
 // on `jobs` that no writer holds meanwhile; whoever waited for it takes a new snapshot, or has to keep an older one and
 // gets 40001 (derived.hpp).
 //

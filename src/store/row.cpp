@@ -87,4 +87,72 @@ Row copy(const Row &row)
     return result;
 }
 
+namespace {
+
+Row read_columns(const ColumnNumbers &numbers, TupleTableSlot *slot)
+{
+    Row row;
+    slot_getallattrs(slot);
+    for (int i = 0; i < column_count; ++i) {
+        const int position = numbers[i] - 1;
+        row.value[i] = slot->tts_values[position];
+        row.null[i] = slot->tts_isnull[position];
+    }
+    row.tid = slot->tts_tid;
+    return row;
+}
+
+} // namespace
+
+Row read_row(const ColumnNumbers &numbers, TupleTableSlot *slot)
+{
+    Row row = read_columns(numbers, slot);
+    require_complete(row);
+    return row;
+}
+
+// Nothing copes with a job that has no name, state or time.
+std::optional<Column> null_in(const Row &row)
+{
+    for (Column column : {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries,
+                          Column::max_retries, Column::retry_delay_ms, Column::created_at, Column::organisation_id,
+                          Column::priority, Column::run_at, Column::attempt})
+        if (!row.has(column))
+            return column;
+    return std::nullopt;
+}
+
+namespace {
+
+// A job that runs has a lease, and began.
+std::optional<Column> null_in_run(const Row &row)
+{
+    if (row.text(Column::status) == logic::name(logic::Status::in_progress))
+        for (Column column : {Column::started_at, Column::lease_id, Column::lease_expires_at})
+            if (!row.has(column))
+                return column;
+    return std::nullopt;
+}
+
+} // namespace
+
+std::optional<Row> read_complete_row(const ColumnNumbers &numbers, TupleTableSlot *slot)
+{
+    Row row = read_columns(numbers, slot);
+    if (null_in(row) || !logic::parse_status(row.text(Column::status)) || null_in_run(row))
+        return std::nullopt;
+    return row;
+}
+
+void require_complete(const Row &row)
+{
+    std::optional<Column> column = null_in(row);
+    if (!column)
+        column = null_in_run(row);
+    if (column)
+        ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                        errmsg("column \"%s\" of table \"jobs\" is null", columns[index(*column)].name),
+                        errhint("The constraint that keeps it from being null was dropped.")));
+}
+
 } // namespace store

@@ -104,4 +104,22 @@ char *to_text(const pg_uuid_t *uuid);
 // A copy that outlives the tuple that the row was read from.
 Row copy(const Row &row);
 
+// The number that each column has in the table as it is.
+using ColumnNumbers = std::array<AttrNumber, column_count>;
+
+// 23502 when a column that every job has is null: the owner dropped the constraint.
+Row read_row(const ColumnNumbers &numbers, TupleTableSlot *slot);
+// The same, but nothing where such a column is null or where the status is none that we know.
+std::optional<Row> read_complete_row(const ColumnNumbers &numbers, TupleTableSlot *slot);
+void require_complete(const Row &row);
+// A column of those that is null.
+std::optional<Column> null_in(const Row &row);
+
+// What became of a write to `jobs`.
+enum class Written {
+    yes,
+    changed_meanwhile, // another transaction was first: look again
+    suppressed,        // a trigger or rule of the user's, or a policy, kept the statement from writing
+};
+
 } // namespace store

@@ -51,8 +51,8 @@ const char *wrong_kind(Relation table)
     // The flag stays when the last child has gone, until an ANALYZE.
     const bool has_children =
         table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL;
-    const bool ordinary = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
-                          !has_children;
+    const bool ordinary =
+        table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID && !has_children;
     return ordinary ? nullptr : "It is not an ordinary table.";
 }
 

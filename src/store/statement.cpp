@@ -149,7 +149,7 @@ namespace {
 const char *unless_taken(const Tables &tables)
 {
     const bool is_secured = check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
-    return tables.has_key_of_theirs || is_secured ? " on conflict (job_id) do nothing" : " on conflict do nothing";
+    return tables.theirs.has_key || is_secured ? " on conflict (job_id) do nothing" : " on conflict do nothing";
 }
 
 } // namespace

@@ -7,7 +7,7 @@
 // was really written. An error clears every intent of the (sub)transaction that it ends.
 #pragma once
 
-#include "store/jobs.hpp"
+#include "store/tables.hpp"
 
 namespace store::statement {
 

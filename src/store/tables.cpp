@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "settings.hpp"
-#include "store/rebuild.hpp"
+#include "store/built_under.hpp"
 #include "version.hpp"
 
 namespace store {
@@ -102,9 +102,9 @@ void describe_jobs(Tables &result)
         if (!pg::has_unique_index(jobs, key))
             key_missing(column);
     }
-    find_in_the_way(jobs, result);
+    result.theirs = find_user_objects(jobs, result.number);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    result.built = queue_state::built_under(jobs, result, snapshot);
+    result.built = compare_with_build(jobs, result.number, result.state, snapshot);
     UnregisterSnapshot(snapshot);
 }
 
@@ -184,11 +184,11 @@ bool direct(const Tables &tables, Operation operation, ColumnSet written)
         return false;
     switch (operation) {
     case Operation::insert:
-        return !tables.insert_in_the_way;
+        return !tables.theirs.on_insert;
     case Operation::update:
-        return !tables.update_in_the_way && ((tables.referencing | tables.referenced) & written) == 0;
+        return !tables.theirs.on_update && ((tables.theirs.referencing | tables.theirs.referenced) & written) == 0;
     case Operation::remove:
-        return !tables.remove_in_the_way;
+        return !tables.theirs.on_remove;
     }
     return false;
 }

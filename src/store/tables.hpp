@@ -4,8 +4,8 @@
 
 #include "pg/heap.hpp"
 #include "store/api_tables.hpp"
-#include "store/rebuild.hpp"
-#include "store/row.hpp"
+#include "store/built_under.hpp"
+#include "store/user_objects.hpp"
 
 namespace store {
 
@@ -18,15 +18,9 @@ struct PrivateTable {
 
 struct Tables {
     TableId jobs;
-    std::array<AttrNumber, column_count> number;
+    ColumnNumbers number;
 
-    // What a direct write would skip.
-    bool insert_in_the_way;
-    bool update_in_the_way;
-    bool remove_in_the_way;
-    bool has_key_of_theirs; // one that a new job may run into, beside `id` and `job_id`
-    ColumnSet referencing;  // columns of foreign keys of theirs
-    ColumnSet referenced;   // columns that a foreign key of theirs may point at
+    UserObjects theirs;
 
     PrivateTable queue, failed, expiring, ended;
     PrivateTable set_aside, schedules; // not derived
@@ -54,27 +48,6 @@ pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock);
 
 // The index on `id` or on `job_id` of `jobs`, which is open, so locked. 42804 when it is missing.
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock);
-
-// Whether a trigger of the user's fires on it, apart from ours on `jobs` and those of foreign keys.
-enum class Operation { insert, update, remove };
-bool trigger_of_theirs(Relation table, Operation operation);
-
-// A CHECK that install() makes, and whether the table has one of the user's: any that is not among ours. One that was altered
-// is the user's.
-struct Check {
-    std::string_view name;
-    std::string_view expression; // as Postgres prints it
-};
-bool has_check_of_theirs(Relation table, std::span<const Check> ours);
-
-// An exclusion constraint, or a unique one that is checked later by a trigger.
-bool has_late_index(Relation table);
-
-// An expression or predicate, which Postgres runs where the table is written, as whoever writes.
-bool has_computed_index(Relation table);
-
-// What of the user's stands on `jobs`, whose columns are known: fills in the members `…in_the_way`, referencing, referenced.
-void find_in_the_way(Relation jobs, Tables &result);
 
 // Whether this caller's write of these columns goes straight to the tables, or by SQL statements that meet everything
 // of the user's: row security, triggers, rules, constraints, foreign keys.

@@ -1,8 +1,8 @@
-// What of the user's on `jobs` a direct write would skip: triggers, rules, constraints, foreign keys, columns that are computed.
+#include "store/user_objects.hpp"
+
 #include <algorithm>
 
-#include "store/rebuild.hpp"
-#include "store/tables.hpp"
+#include "store/our_triggers.hpp"
 
 namespace store {
 
@@ -30,8 +30,8 @@ bool trigger_of_theirs(Relation table, Operation operation)
     for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
         const Trigger &trigger = table->trigdesc->triggers[i];
         if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
-            !queue_state::is_ours(trigger.tgname, trigger.tgfoid, trigger.tgtype,
-                                  trigger.tgnattr == 0 && trigger.tgqual == nullptr))
+            !is_our_trigger(trigger.tgname, trigger.tgfoid, trigger.tgtype,
+                            trigger.tgnattr == 0 && trigger.tgqual == nullptr))
             return true;
     }
     return false;
@@ -74,7 +74,7 @@ bool stricter(Form_pg_attribute attribute, const ColumnDefinition &definition)
 }
 
 // Columns whose value only the executor computes or checks.
-bool needs_executor(Relation table, const Tables &result, bool on_insert)
+bool needs_executor(Relation table, const ColumnNumbers &numbers, bool on_insert)
 {
     TupleDesc descriptor = table->rd_att;
     for (int number = 1; number <= descriptor->natts; ++number) {
@@ -83,9 +83,9 @@ bool needs_executor(Relation table, const Tables &result, bool on_insert)
             continue;
         if (attribute->attgenerated != '\0')
             return true;
-        const auto ours = std::find(result.number.begin(), result.number.end(), number);
-        if (ours != result.number.end()) {
-            if (stricter(attribute, columns[ours - result.number.begin()]))
+        const auto ours = std::find(numbers.begin(), numbers.end(), number);
+        if (ours != numbers.end()) {
+            if (stricter(attribute, columns[ours - numbers.begin()]))
                 return true;
         } else if (on_insert && (attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0' ||
                                  getBaseType(attribute->atttypid) != attribute->atttypid))
@@ -146,9 +146,9 @@ bool constraint_of_theirs(Relation table)
 }
 
 // A unique or an exclusion constraint that is not on `id` or `job_id` alone, or that is not checked at once.
-bool has_key_of_theirs(Relation table, const Tables &known)
+bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
 {
-    const AttrNumber ours[] = {known.number[index(Column::id)], known.number[index(Column::job_id)]};
+    const AttrNumber ours[] = {numbers[index(Column::id)], numbers[index(Column::job_id)]};
     bool found = false;
     List *indexes = RelationGetIndexList(table);
     ListCell *cell;
@@ -164,22 +164,22 @@ bool has_key_of_theirs(Relation table, const Tables &known)
     return found;
 }
 
-ColumnSet to_column_set(const Tables &result, AttrNumber number)
+ColumnSet to_column_set(const ColumnNumbers &numbers, AttrNumber number)
 {
     for (int i = 0; i < column_count; ++i)
-        if (result.number[i] == number)
+        if (numbers[i] == number)
             return bit(static_cast<Column>(i));
     return 0;
 }
 
-void find_foreign_keys(Relation table, Tables &result)
+void find_foreign_keys(Relation table, const ColumnNumbers &numbers, UserObjects &result)
 {
     ListCell *cell;
     foreach (cell, RelationGetFKeyList(table)) {
         auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
         for (int i = 0; i < key->nkeys; ++i)
-            result.referencing |= to_column_set(result, key->conkey[i]);
-        result.insert_in_the_way = true;
+            result.referencing |= to_column_set(numbers, key->conkey[i]);
+        result.on_insert = true;
     }
 
     bool is_referenced = false;
@@ -187,26 +187,28 @@ void find_foreign_keys(Relation table, Tables &result)
         is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;
     if (!is_referenced)
         return;
-    result.remove_in_the_way = true;
+    result.on_remove = true;
     Bitmapset *keys = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_KEY);
     for (int i = 0; i < column_count; ++i)
-        if (bms_is_member(result.number[i] - FirstLowInvalidHeapAttributeNumber, keys))
+        if (bms_is_member(numbers[i] - FirstLowInvalidHeapAttributeNumber, keys))
             result.referenced |= bit(static_cast<Column>(i));
 }
 
 } // namespace
 
-void find_in_the_way(Relation jobs, Tables &result)
+UserObjects find_user_objects(Relation jobs, const ColumnNumbers &numbers)
 {
+    UserObjects result = {};
     const bool rules = jobs->rd_rules != nullptr;
     const bool constraints = constraint_of_theirs(jobs);
-    result.remove_in_the_way = rules || trigger_of_theirs(jobs, Operation::remove);
-    result.insert_in_the_way =
-        rules || constraints || needs_executor(jobs, result, true) || trigger_of_theirs(jobs, Operation::insert);
-    result.update_in_the_way =
-        rules || constraints || needs_executor(jobs, result, false) || trigger_of_theirs(jobs, Operation::update);
-    result.has_key_of_theirs = has_key_of_theirs(jobs, result);
-    find_foreign_keys(jobs, result);
+    result.on_remove = rules || trigger_of_theirs(jobs, Operation::remove);
+    result.on_insert =
+        rules || constraints || needs_executor(jobs, numbers, true) || trigger_of_theirs(jobs, Operation::insert);
+    result.on_update =
+        rules || constraints || needs_executor(jobs, numbers, false) || trigger_of_theirs(jobs, Operation::update);
+    result.has_key = has_key_of_theirs(jobs, numbers);
+    find_foreign_keys(jobs, numbers, result);
+    return result;
 }
 
 } // namespace store

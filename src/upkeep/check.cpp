@@ -46,7 +46,7 @@ void prepare_to_mend()
                         errmsg("jobs_ext.check() can mend in a READ COMMITTED transaction only"),
                         errdetail("Another one's snapshot may be older than what is to be mended.")));
     pg::StatementScope scope("jobs_ext.check(mend => true)");
-    store::queue_state::ensure_built();
+    store::ensure_derived_built();
 }
 
 } // namespace

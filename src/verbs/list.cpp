@@ -9,7 +9,7 @@
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/queue_scan.hpp"
-#include "store/rebuild.hpp"
+#include "store/built.hpp"
 
 namespace verbs {
 
@@ -214,7 +214,7 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
     pg::RowSink sink(fcinfo, store::row_type());
     const FreshLook look(store::ApiTable::jobs);
     const Tables tables = store::tables();
-    if (!store::queue_state::is_readable(tables)) {
+    if (!store::derived_are_readable(tables)) {
         Select select(store::ApiTable::jobs);
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.run(sink);
@@ -285,12 +285,12 @@ void list(const Filter &filter, pg::RowSink &sink)
     const Tables tables = store::tables();
     const std::optional<logic::Status> status =
         filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
-    if (status == logic::Status::failed && store::queue_state::is_readable(tables)) {
+    if (status == logic::Status::failed && store::derived_are_readable(tables)) {
         list_failed(tables, filter, sink);
         return;
     }
     Select select(store::ApiTable::jobs);
-    if (status == logic::Status::in_progress && store::queue_state::is_readable(tables)) {
+    if (status == logic::Status::in_progress && store::derived_are_readable(tables)) {
         Walker walker(tables, Walk::running, {});
         const Ids ids = walker.next(true);
         if (ids.empty())

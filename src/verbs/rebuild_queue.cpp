@@ -15,7 +15,7 @@ JOBS_FUNCTION(rebuild_queue)
     pg::StatementScope scope("jobs_ext.rebuild_queue()");
     if (const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs))
         call::require_update(*jobs);
-    return Int64GetDatum(store::queue_state::rebuild());
+    return Int64GetDatum(store::rebuild_derived());
 }
 
 } // namespace verbs

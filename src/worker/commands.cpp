@@ -111,7 +111,7 @@ bool is_queue_built()
 // once: else all writers that have waited for it get their locks together, and each then wants the table to itself.
 void build_after_alter()
 {
-    try_with_queue([] { store::queue_state::ensure_built(); });
+    try_with_queue([] { store::ensure_derived_built(); });
 }
 
 void utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,

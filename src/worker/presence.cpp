@@ -35,8 +35,8 @@ Presence look_for_extension()
         return Presence::no_tables;
     store::AsOwnerOfJobs owner;
     PushActiveSnapshot(GetTransactionSnapshot());
-    store::queue_state::ensure_built();
-    store::queue_state::renew_marks();
+    store::ensure_derived_built();
+    store::renew_marks();
     PopActiveSnapshot();
     return Presence::ready;
 }

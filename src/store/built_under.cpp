@@ -1,0 +1,59 @@
+#include "store/built_under.hpp"
+
+#include "pg/heap.hpp"
+
+namespace store {
+
+namespace {
+
+Mark columns_mark_of(Oid jobs, const ColumnNumbers &numbers)
+{
+    Mark mark = {};
+    for (const AttrNumber number : numbers) {
+        HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(jobs), Int16GetDatum(number));
+        if (!HeapTupleIsValid(tuple))
+            continue; // dropped, which tables() refuses
+        mark.number = hash_combine(mark.number, static_cast<uint32>(number));
+        mark.version = hash_combine64(mark.version, version_of(tuple));
+        ReleaseSysCache(tuple);
+    }
+    return mark;
+}
+
+} // namespace
+
+BuiltUnder look_at_jobs(Relation jobs, const ColumnNumbers &numbers)
+{
+    const Oid oid = RelationGetRelid(jobs);
+    return {trigger_marks_of(oid), columns_mark_of(oid, numbers), {jobs->rd_rel->relfilenode, 0}};
+}
+
+Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Oid state, Snapshot snapshot)
+{
+    BuiltUnder built = {};
+    pg::OpenRelation table = pg::open_briefly(state);
+    pg::Slot slot(table);
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        bool null;
+        const char *found = TextDatumGetCString(slot_getattr(slot, 1, &null));
+        each_mark(built, [&](const char *name, Mark &mark) {
+            if (std::strcmp(name, found) == 0)
+                mark = {DatumGetObjectId(slot_getattr(slot, 2, &null)),
+                        static_cast<std::uint64_t>(DatumGetInt64(slot_getattr(slot, 3, &null)))};
+        });
+    }
+    table_endscan(scan);
+    const BuiltUnder now = look_at_jobs(jobs, numbers);
+    if (!are_triggers_enabled(now.triggers) || now.triggers != built.triggers || !now.has_same_values(built))
+        return Built::no;
+    return now == built ? Built::yes : Built::under_other_marks;
+}
+
+bool is_of_trigger(TupleTableSlot *slot)
+{
+    bool null;
+    return position_of_trigger(TextDatumGetCString(slot_getattr(slot, 1, &null))) >= 0;
+}
+
+} // namespace store
