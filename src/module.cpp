@@ -3,7 +3,10 @@
 
 #include "settings.hpp"
 #include "shared/at_commit.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
+#include "shared/dismissals.hpp"
+#include "shared/launcher.hpp"
+#include "shared/sleepers.hpp"
 #include "store/async_commit.hpp"
 #include "store/statement.hpp"
 #include "store/tables.hpp"
@@ -28,7 +31,10 @@ void _PG_init(void)
     settings::define();
     shared::notes::watch();
     if (settings::preloaded && !IsBinaryUpgrade) {
-        shared::request_board();
+        shared::databases::request_segment();
+        shared::dismissals::request_segment();
+        shared::launcher::request_segment();
+        shared::sleepers::request_segment();
         worker::watch_commands();
         worker::register_launcher();
     }

@@ -6,7 +6,8 @@
 #include "pg/client.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
+#include "shared/dismissals.hpp"
 #include "store/types.hpp"
 
 namespace call {
@@ -92,13 +93,13 @@ std::uint64_t hash_of(pg::Nullable worker)
     if (!worker)
         return 0;
     const text *name = DatumGetTextPP(worker.value);
-    return shared::sleepers::hash_of_worker({VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+    return shared::dismissals::hash_of_worker({VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
 }
 
 } // namespace
 
 Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::sleepers::dismissals()), until_(pg::moment())
+    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::dismissals::count()), until_(pg::moment())
 {
     const std::int64_t asked = asked_wait(wait);
     if (asked == 0)
@@ -108,7 +109,7 @@ Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker
         return;
     until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
     place_.emplace(purpose_, worker_);
-    if (!*place_ && shared::board() != nullptr)
+    if (!*place_ && shared::is_there())
         shared::databases::count_polled_wait();
 }
 

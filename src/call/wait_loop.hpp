@@ -4,6 +4,7 @@
 
 #include "pg/function.hpp"
 #include "pg/time.hpp"
+#include "shared/dismissals.hpp"
 #include "shared/sleepers.hpp"
 
 namespace call {
@@ -26,12 +27,12 @@ public:
     bool sleep();
 
 private:
-    bool is_dismissed() const { return shared::sleepers::is_dismissed(worker_, dismissals_); }
+    bool is_dismissed() const { return shared::dismissals::has_since(worker_, dismissals_); }
     void poll(long milliseconds, std::uint32_t wait_event);
 
     shared::Purpose purpose_;
-    std::uint64_t worker_;     // shared::sleepers::hash_of_worker(), or 0
-    std::uint32_t dismissals_; // before the call
+    std::uint64_t worker_;     // shared::dismissals::hash_of_worker(), or 0
+    std::uint32_t dismissals_; // shared::dismissals::count() before the call
     pg::Moment until_;
     std::optional<Reason> refused_;
     std::optional<shared::Place> place_;

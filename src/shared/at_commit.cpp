@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
+#include "shared/launcher.hpp"
+#include "shared/segment.hpp"
+#include "shared/sleepers.hpp"
 
 namespace shared::notes {
 
@@ -102,7 +105,7 @@ void tell_commit()
     if (new_extension)
         databases::extension_changed();
     if (new_databases)
-        note_databases_changed();
+        launcher::note_databases_changed();
 }
 
 // What was taken at this level or below is back.
@@ -212,7 +215,7 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
 
 void job_waits(std::int32_t lane, TimestampTz due_at)
 {
-    if (board() == nullptr)
+    if (!is_there())
         return;
     LaneNote &note = note_of(lane);
     if (due_at <= settings::now())
@@ -223,7 +226,7 @@ void job_waits(std::int32_t lane, TimestampTz due_at)
 
 void job_taken(std::int32_t lane)
 {
-    if (board() != nullptr)
+    if (is_there())
         ++note_of(lane).taken;
 }
 
@@ -236,25 +239,25 @@ bool took(std::int32_t lane)
 
 void due(TimestampTz instant)
 {
-    if (board() != nullptr)
+    if (is_there())
         due_first = std::min(due_first, instant);
 }
 
 void job_ended(const pg_uuid_t *job)
 {
     constexpr int most = 64; // of more, everybody who waits for an end looks for himself
-    if (board() == nullptr || many_ended)
+    if (!is_there() || many_ended)
         return;
     many_ended = ends.count == most;
     if (!many_ended)
         ends.add() = {GetCurrentTransactionNestLevel(), *job};
 }
 
-void anything_changed() { all_new = board() != nullptr; }
+void anything_changed() { all_new = is_there(); }
 
-void extension_changed() { new_extension = board() != nullptr; }
+void extension_changed() { new_extension = is_there(); }
 
-void databases_changed() { new_databases = board() != nullptr; }
+void databases_changed() { new_databases = is_there(); }
 
 void watch()
 {

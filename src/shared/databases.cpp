@@ -3,11 +3,43 @@
 #include <algorithm>
 #include <utility>
 
-#include "shared/board.hpp"
+#include "shared/launcher.hpp"
+#include "shared/process.hpp"
+#include "shared/sleepers.hpp"
 
 namespace shared::databases {
 
 namespace {
+
+struct Area {
+    // Another number after each change of which database has which entry.
+    pg_atomic_uint32 entries;
+    Database list[max_databases];
+};
+
+void initialise(Database &database)
+{
+    database.process = no_process;
+    ConditionVariableInit(&database.changed);
+    pg_atomic_init_u64(&database.planned, 0);
+    pg_atomic_init_u32(&database.look_again, 0);
+    pg_atomic_init_u32(&database.to_notify, 0);
+    pg_atomic_init_u32(&database.serving, 0);
+    pg_atomic_init_u64(&database.overstays_at, 0);
+    pg_atomic_init_u64(&database.waits_refused, 0);
+    pg_atomic_init_u64(&database.waits_polled, 0);
+}
+
+void initialise_area(void *memory)
+{
+    auto &databases = *static_cast<Area *>(memory);
+    pg_atomic_init_u32(&databases.entries, 1);
+    for (Database &database : databases.list)
+        initialise(database);
+}
+
+constinit Segment<Area>
+    area({.name = "JobsDatabases", .locks = 1, .size = [] { return sizeof(Area); }, .initialise = initialise_area});
 
 bool keeping_away = false;
 // By entry: at which level of the transaction this session began to keep workers away; 0: it does not.
@@ -18,7 +50,7 @@ Leaving leaving = Leaving::failed;
 
 Database *find(Oid oid)
 {
-    for (Database &database : board()->databases)
+    for (Database &database : area->list)
         if (database.oid == oid)
             return &database;
     return nullptr;
@@ -30,7 +62,7 @@ bool has_worker(const Database &database) { return database.pid != 0 || database
 // The worker is asked to end, or there is none. Called again until there is none: it may have been on its way.
 bool dismiss(Oid oid)
 {
-    BoardLock lock(Lock::databases);
+    Lock lock;
     Database *database = find(oid);
     if (database == nullptr || !has_worker(*database))
         return true;
@@ -72,20 +104,28 @@ void leave(int, Datum)
 {
     const Oid oid = attached->oid;
     {
-        BoardLock lock(Lock::databases);
+        Lock lock;
         leave_locked(*attached);
     }
     sleepers::wake_all(oid); // they have to look by themselves from now on
-    note_databases_changed();
+    launcher::note_databases_changed();
 }
 
 } // namespace
 
+void request_segment() { area.request(); }
+
+std::span<Database> all() { return area ? std::span<Database>(area->list) : std::span<Database>(); }
+
+Database &at(int entry) { return area->list[entry]; }
+
+Lock::Lock(LWLockMode mode) : HeldLock(area.lock(), mode) {}
+
 Database *attach(int entry, std::uint32_t generation)
 {
-    Database &database = board()->databases[entry];
+    Database &database = area->list[entry];
     {
-        BoardLock lock(Lock::databases);
+        Lock lock;
         if (database.generation != generation || database.pid != 0)
             return nullptr;
         if (database.holders != 0 || database.to_leave || !OidIsValid(database.oid)) {
@@ -148,13 +188,13 @@ AtWork unfinished()
 {
     if (attached == nullptr)
         return {};
-    BoardLock lock(Lock::databases, LW_SHARED);
+    Lock lock(LW_SHARED);
     return attached->unfinished;
 }
 
 void forget_unfinished()
 {
-    BoardLock lock(Lock::databases);
+    Lock lock;
     attached->unfinished = {};
 }
 
@@ -188,7 +228,7 @@ Database *enter(Oid oid)
         return known;
     // One without the extension makes room, and is looked at again when there is some.
     Database *free = nullptr;
-    for (Database &database : board()->databases) {
+    for (Database &database : area->list) {
         if (database.holders != 0 || database.pid != 0)
             continue;
         if (!OidIsValid(database.oid)) {
@@ -203,7 +243,7 @@ Database *enter(Oid oid)
     forget(*free);
     free->oid = oid;
     free->service = Service::unlisted;
-    pg_atomic_fetch_add_u32(&board()->entries, 1); // once more: sessions look for theirs when it changes
+    pg_atomic_fetch_add_u32(&area->entries, 1); // once more: sessions look for theirs when it changes
     return free;
 }
 
@@ -224,7 +264,7 @@ void forget(Database &database)
     database.audit = {};
     database.to_leave = false;
     database.doing[0] = '\0';
-    pg_atomic_fetch_add_u32(&board()->entries, 1); // a full barrier: who sees the number sees the entry as it is now
+    pg_atomic_fetch_add_u32(&area->entries, 1); // a full barrier: who sees the number sees the entry as it is now
 }
 
 void fail(Database &database)
@@ -241,26 +281,13 @@ void fail(Database &database)
     ConditionVariableBroadcast(&database.changed);
 }
 
-void initialise(Database &database)
-{
-    database.process = no_process;
-    ConditionVariableInit(&database.changed);
-    pg_atomic_init_u64(&database.planned, 0);
-    pg_atomic_init_u32(&database.look_again, 0);
-    pg_atomic_init_u32(&database.to_notify, 0);
-    pg_atomic_init_u32(&database.serving, 0);
-    pg_atomic_init_u64(&database.overstays_at, 0);
-    pg_atomic_init_u64(&database.waits_refused, 0);
-    pg_atomic_init_u64(&database.waits_polled, 0);
-}
-
 Database *mine()
 {
     static Database *known = nullptr;
     static std::uint32_t seen = 0;
-    if (board() == nullptr || !OidIsValid(MyDatabaseId))
+    if (!area || !OidIsValid(MyDatabaseId))
         return nullptr;
-    const std::uint32_t entries = pg_atomic_read_u32(&board()->entries);
+    const std::uint32_t entries = pg_atomic_read_u32(&area->entries);
     if (entries != seen) {
         // The number is read before the entries, because who changes an entry counts up afterwards: a session that read an
         // entry as it was sees the number change once more. Without the barrier a processor may do it the other way round.
@@ -321,11 +348,10 @@ void count_polled_wait()
 
 void extension_changed()
 {
-    Board *shared = board();
-    if (shared == nullptr)
+    if (!area)
         return;
     {
-        BoardLock lock(Lock::databases);
+        Lock lock;
         if (Database *database = find(MyDatabaseId)) {
             if (database->service == Service::absent || database->service == Service::failing)
                 database->service = Service::wanted;
@@ -333,7 +359,7 @@ void extension_changed()
             wake_process(database->process);
         }
     }
-    note_databases_changed();
+    launcher::note_databases_changed();
 }
 
 bool has_no_extension()
@@ -344,18 +370,18 @@ bool has_no_extension()
 
 void keep_away(Oid oid)
 {
-    if (board() == nullptr)
+    if (!area)
         return;
     Database *database;
     {
-        BoardLock lock(Lock::databases);
+        Lock lock;
         // Also of one that the launcher has not met yet.
         database = enter(oid);
         if (database == nullptr)
             return;
         keeping_away = true;
         // Several sessions may: two that copy the same database.
-        if (int &level = kept[database - board()->databases]; level == 0) {
+        if (int &level = kept[database - area->list]; level == 0) {
             level = GetCurrentTransactionNestLevel();
             ++database->holders;
         }
@@ -372,16 +398,16 @@ void let_come(int level)
         return;
     keeping_away = false;
     {
-        BoardLock lock(Lock::databases);
+        Lock lock;
         for (int i = 0; i < max_databases; ++i) {
             if (kept[i] >= level && kept[i] != 0) {
                 kept[i] = 0;
-                --board()->databases[i].holders;
+                --area->list[i].holders;
             }
             keeping_away = keeping_away || kept[i] != 0;
         }
     }
-    note_databases_changed();
+    launcher::note_databases_changed();
 }
 
 void keep_away_above(int level)

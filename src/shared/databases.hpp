@@ -5,6 +5,7 @@
 #pragma once
 
 #include "pg/time.hpp"
+#include "shared/segment.hpp"
 
 namespace shared {
 
@@ -19,7 +20,10 @@ enum class Service : std::uint8_t {
     unlisted, // known to who keeps its worker away; the launcher has not found that it may be served
 };
 
-constexpr const char *service_names[] = {"waiting for a worker", "starting", "working", "no extension", "failing"};
+// By Service; the last is shown to nobody.
+constexpr const char *service_names[] = {"waiting for a worker", "starting", "working",
+                                         "no extension",         "failing",  "not to be served"};
+static_assert(std::size(service_names) == static_cast<std::size_t>(Service::unlisted) + 1);
 
 // What a worker has done since the server started.
 struct Tally {
@@ -96,7 +100,18 @@ struct Database {
 
 namespace databases {
 
-void initialise(Database &database);
+// To be called from _PG_init while libraries are preloaded.
+void request_segment();
+
+// All entries, the free ones too; none where nothing is shared.
+std::span<Database> all();
+Database &at(int entry);
+
+// Of the entries. Held for moments: nothing that may raise an error is called under it.
+class Lock : public HeldLock {
+public:
+    explicit Lock(LWLockMode mode = LW_EXCLUSIVE);
+};
 
 // To be called under the lock. The entry of a database, made where there is none, unlisted; null: all are taken.
 Database *enter(Oid oid);

@@ -1,192 +1,233 @@
 #include "shared/sleepers.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <iterator>
+#include <optional>
 
 #include "pg/client.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
-#include "shared/at_commit.hpp"
-#include "shared/board.hpp"
+#include "shared/dismissals.hpp"
+#include "shared/process.hpp"
+#include "shared/segment.hpp"
 
 namespace shared {
 
 namespace {
 
-Sleeper *mine = nullptr;
-int my_level = 0; // of the (sub)transaction that took it
+using logic::wakes::JobId;
+using logic::wakes::List;
+using logic::wakes::Lists;
+using logic::wakes::none;
+using logic::wakes::Number;
+using logic::wakes::Room;
+using logic::wakes::Sleeper;
 
-// The macros of ilist.h are C alone.
-Sleeper *sleeper_of(dlist_node *node)
+// A room for each database that has sleepers; no more of them than databases that are served.
+constexpr int room_count = 256;
+
+struct Area {
+    // Sessions with a place. Written under the lock of the places.
+    pg_atomic_uint32 asleep_for_job;
+    pg_atomic_uint32 asleep_for_end;
+    // The database of a room, kept when it is empty until another one needs it. Written under the locks of the places
+    // and of the room.
+    pg_atomic_uint32 owners[room_count];
+    // Under the lock of the places.
+    int sleepers_in[room_count];
+    std::uint64_t tickets;
+    List free;
+    List by_role[64]; // a hash
+    // Each under its own lock, and the sleepers in it as well.
+    Room rooms[room_count];
+    Sleeper places[FLEXIBLE_ARRAY_MEMBER]; // settings::max_waiters of them
+};
+
+std::size_t area_size()
 {
-    static_assert(offsetof(Sleeper, links) == 0);
-    return reinterpret_cast<Sleeper *>(node);
+    return add_size(offsetof(Area, places), mul_size(sizeof(Sleeper), static_cast<std::size_t>(settings::max_waiters)));
 }
 
-// The longest asleep first.
-template <class Each>
-void each(Each each)
+void initialise_area(void *memory)
 {
-    dlist_node *const end = &board()->sleepers.head;
-    for (dlist_node *node = end->next; node != end; node = node->next)
-        each(*sleeper_of(node));
+    auto &sleepers = *static_cast<Area *>(memory);
+    pg_atomic_init_u32(&sleepers.asleep_for_job, 0);
+    pg_atomic_init_u32(&sleepers.asleep_for_end, 0);
+    for (pg_atomic_uint32 &owner : sleepers.owners)
+        pg_atomic_init_u32(&owner, InvalidOid);
+    std::fill(std::begin(sleepers.rooms), std::end(sleepers.rooms), Room{});
+    std::fill(std::begin(sleepers.by_role), std::end(sleepers.by_role), List{});
+    sleepers.free = {};
+    const Lists lists(sleepers.places);
+    for (Number who = 0; who < settings::max_waiters; ++who)
+        lists.push_last(sleepers.free, logic::wakes::node_of(who, logic::wakes::node_of_all));
 }
 
-bool unwoken(Sleeper &sleeper, Oid database, Purpose purpose)
+constinit Segment<Area>
+    area({.name = "JobsSleepers", .locks = 1 + room_count, .size = area_size, .initialise = initialise_area});
+
+LWLock &lock_of_places() { return area.lock(0); }
+LWLock &lock_of_room(int room) { return area.lock(1 + room); }
+
+struct SetLatchOf {
+    void operator()(const Sleeper &sleeper) const { wake_process(sleeper.process); }
+};
+using Wakes = logic::wakes::Wakes<SetLatchOf>;
+
+// This session's place.
+Number mine = none;
+int my_room;
+int my_level; // of the (sub)transaction that took it
+
+Sleeper &me() { return area->places[mine]; }
+
+Wakes wakes_in(int room) { return Wakes(area->rooms[room], area->places, {}); }
+
+// This session's room, locked.
+class MyRoom : public HeldLock, public Wakes {
+public:
+    MyRoom() : HeldLock(lock_of_room(my_room)), Wakes(wakes_in(my_room)) {}
+};
+
+Oid owner_of(int room) { return pg_atomic_read_u32(&area->owners[room]); }
+
+std::optional<int> room_of(Oid database)
 {
-    return sleeper.database == database && sleeper.purpose == purpose && pg_atomic_read_u32(&sleeper.woken) == 0;
+    static int last = 0; // nearly always the same database is asked for
+    if (owner_of(last) == database)
+        return last;
+    for (int room = 0; room < room_count; ++room)
+        if (owner_of(room) == database)
+            return last = room;
+    return std::nullopt;
 }
 
-bool includes(const Wish &wish, std::int32_t lane)
+// Does something with the room of a database, under its lock. None: nobody sleeps there.
+//
+// The room is found without a lock. A session that comes into it after we looked for it arms its place after that, and
+// sees by itself what we would wake it for. And the room that we found may be another database's by the time at which
+// we have its lock: then all that slept in it are gone, so nobody is there whom we could have woken.
+template <class Do>
+void with_room(Oid database, LWLockMode mode, Do what)
 {
-    const std::int32_t *end = wish.lanes + wish.lane_count;
-    return wish.any || wish.vague || std::find(wish.lanes, end, lane) != end;
+    const std::optional<int> room = room_of(database);
+    if (!room)
+        return;
+    HeldLock lock(lock_of_room(*room), mode);
+    if (owner_of(*room) == database) {
+        Wakes wakes = wakes_in(*room);
+        what(wakes);
+    }
 }
 
-bool wants(Sleeper &sleeper, Oid database, std::int32_t lane)
+// The room of this database, which is given one where it has none. To be called under the lock of the places.
+std::optional<int> enter_room()
 {
-    return unwoken(sleeper, database, Purpose::claim) && includes(sleeper.wish, lane);
+    std::optional<int> room = room_of(MyDatabaseId);
+    for (int i = 0; i < room_count && !room; ++i) {
+        if (area->sleepers_in[i] > 0)
+            continue;
+        HeldLock lock(lock_of_room(i));
+        pg_atomic_write_u32(&area->owners[i], MyDatabaseId);
+        room = i;
+    }
+    if (room)
+        ++area->sleepers_in[*room];
+    return room;
 }
 
-bool is_looking(const Sleeper &sleeper) { return sleeper.woken_for != no_lane; }
-
-void wake_one(Sleeper &sleeper, std::int32_t lane)
+pg_atomic_uint32 &counter(Purpose purpose)
 {
-    sleeper.woken_for = lane;
-    pg_atomic_write_u32(&sleeper.woken, 1);
-    wake_process(sleeper.process);
+    return purpose == Purpose::end ? area->asleep_for_end : area->asleep_for_job;
 }
 
-// Its snapshot may be older than what came.
-void look_again(Sleeper &sleeper)
-{
-    sleeper.again = true;
-    pg_atomic_write_u32(&sleeper.woken, 1);
-}
+bool any(Purpose purpose) { return area && pg_atomic_read_u32(&counter(purpose)) > 0; }
 
-int wake_locked(Oid database, std::int32_t lane, int count)
-{
-    int woken = 0;
-    if (count <= 0)
-        return woken;
-    each([&](Sleeper &sleeper) {
-        if (!wants(sleeper, database, lane) || is_looking(sleeper) || (count <= 0 && !sleeper.wish.vague))
-            return;
-        wake_one(sleeper, lane);
-        count -= !sleeper.wish.vague;
-        ++woken;
-    });
-    // All of those: any of them may take what it was woken for, and leave.
-    if (count > 0)
-        each([&](Sleeper &sleeper) {
-            if (wants(sleeper, database, lane) && is_looking(sleeper))
-                look_again(sleeper);
-        });
-    return woken;
-}
-
-// A wake of which nothing came goes to another sleeper: this one found another job, or was cancelled.
-void hand_on(Sleeper &sleeper)
-{
-    const std::int32_t lane = std::exchange(sleeper.woken_for, no_lane);
-    if (lane != no_lane && !sleeper.wish.vague)
-        wake_locked(sleeper.database, lane, 1);
-}
-
-pg_atomic_uint32 *counter(Purpose purpose)
-{
-    return purpose == Purpose::end ? &board()->asleep_for_end : &board()->asleep_for_job;
-}
-
-bool any(Purpose purpose) { return board() != nullptr && pg_atomic_read_u32(counter(purpose)) > 0; }
-
-} // namespace
-
-void Wish::add(std::int32_t lane)
-{
-    if (lane_count == max_wanted_lanes)
-        vague = true;
-    else
-        lanes[lane_count++] = lane;
-}
-
-namespace {
+List &sleepers_of_role(Oid role) { return area->by_role[role % std::size(area->by_role)]; }
 
 bool role_has_a_place(Oid role)
 {
     bool has = false;
-    each([&](const Sleeper &sleeper) { has = has || sleeper.role == role; });
+    Lists(area->places).for_each(sleepers_of_role(role), [&](Number who) {
+        has = has || area->places[who].role == role;
+    });
     return has;
 }
 
-// To be asked under the lock.
+// To be called under the lock of the places.
 bool may_have_a_place(Purpose purpose, Oid role)
 {
-    if (dlist_is_empty(&board()->free_places))
+    return logic::wakes::may_have_a_place(purpose, static_cast<int>(pg_atomic_read_u32(&area->asleep_for_job)),
+                                          static_cast<int>(pg_atomic_read_u32(&area->asleep_for_end)),
+                                          settings::max_waiters, [&] { return role_has_a_place(role); });
+}
+
+// Returns whether there was one.
+bool take_place(Purpose purpose, std::uint64_t worker)
+{
+    using namespace logic::wakes;
+    const Oid role = GetUserId();
+    HeldLock lock(lock_of_places());
+    if (!may_have_a_place(purpose, role))
         return false;
-    const int for_end = static_cast<int>(pg_atomic_read_u32(counter(Purpose::end)));
-    const int asleep = for_end + static_cast<int>(pg_atomic_read_u32(counter(Purpose::claim)));
-    if (purpose == Purpose::end && for_end >= (settings::max_waiters + 1) / 2)
+    const std::optional<int> room = enter_room();
+    if (!room)
         return false;
-    const int kept = settings::max_waiters / 10;
-    return settings::max_waiters - asleep > kept || !role_has_a_place(role);
+    const Lists lists(area->places);
+    const Number node = area->free.first;
+    lists.remove(area->free, node);
+    mine = owner(node);
+    my_room = *room;
+    my_level = GetCurrentTransactionNestLevel();
+    me().process = pg::my_process_number();
+    me().purpose = purpose;
+    me().worker = worker;
+    me().role = role;
+    me().ticket = ++area->tickets;
+    lists.push_last(sleepers_of_role(role), node_of(mine, node_of_role));
+    pg_atomic_fetch_add_u32(&counter(purpose), 1);
+    return true;
+}
+
+void free_place()
+{
+    using namespace logic::wakes;
+    HeldLock lock(lock_of_places());
+    const Lists lists(area->places);
+    lists.remove(sleepers_of_role(me().role), node_of(mine, node_of_role));
+    lists.push_first(area->free, node_of(mine, node_of_all));
+    pg_atomic_fetch_sub_u32(&counter(me().purpose), 1);
+    --area->sleepers_in[my_room];
+    mine = none;
+}
+
+JobId id_of(const pg_uuid_t &job)
+{
+    JobId id;
+    std::copy(std::begin(job.data), std::end(job.data), id.begin());
+    return id;
 }
 
 } // namespace
 
-// A place is armed for nothing until the first look.
 Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
 {
-    Board *shared = board();
-    if (shared == nullptr || mine != nullptr)
+    if (!area || mine != none || !take_place(purpose, worker))
         return;
-    const Oid role = GetUserId();
-    BoardLock lock(Lock::sleepers);
-    if (!may_have_a_place(purpose, role))
-        return;
-    mine = sleeper_of(dlist_pop_head_node(&shared->free_places));
-    mine->database = MyDatabaseId;
-    mine->process = pg::my_process_number();
-    mine->purpose = purpose;
-    mine->wish = {};
-    mine->job = {};
-    mine->woken_for = no_lane;
-    mine->again = false;
-    mine->role = role;
-    mine->worker = worker;
-    my_level = GetCurrentTransactionNestLevel();
-    pg_atomic_write_u32(&mine->woken, 0);
-    dlist_push_tail(&shared->sleepers, &mine->links);
-    pg_atomic_fetch_add_u32(counter(purpose), 1);
+    MyRoom().enter(mine);
     has_place_ = true;
 }
 
 Place::~Place() { leave(); }
 
-void Place::arm(const Wish &wish)
-{
-    BoardLock lock(Lock::sleepers);
-    mine->wish = wish;
-    pg_atomic_write_u32(&mine->woken, 0);
-}
-
-void Place::arm(const pg_uuid_t &job)
-{
-    BoardLock lock(Lock::sleepers);
-    mine->job = job;
-    pg_atomic_write_u32(&mine->woken, 0);
-}
+void Place::arm(const Wish &wish) { MyRoom().arm(mine, wish); }
+void Place::arm(const pg_uuid_t &job) { MyRoom().arm(mine, id_of(job)); }
 
 void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
     const pg::Moment end = pg::in_milliseconds(milliseconds);
-    {
-        BoardLock lock(Lock::sleepers);
-        if (pg_atomic_read_u32(&mine->woken) == 0 || mine->again)
-            mine->woken_for = no_lane; // what it was woken for, it did not find
-        mine->again = false;
-    }
-    while (pg_atomic_read_u32(&mine->woken) == 0) {
+    MyRoom().falls_asleep(mine);
+    while (!me().woken) {
         const long remaining = pg::milliseconds_until(end);
         if (remaining <= 0)
             break;
@@ -203,149 +244,64 @@ void Place::leave()
     has_place_ = false;
 }
 
-// Who was woken for what it took instead, and is looking for it, may find the other: so nobody is woken when two that
-// want either take each other's.
-void Place::took_jobs()
-{
-    BoardLock lock(Lock::sleepers);
-    const std::int32_t lane = std::exchange(mine->woken_for, no_lane);
-    if (lane == no_lane || mine->wish.vague || notes::took(lane))
-        return;
-    Sleeper *looking = nullptr;
-    each([&](Sleeper &other) {
-        if (other.database == mine->database && other.woken_for != no_lane && !other.wish.vague &&
-            notes::took(other.woken_for) && includes(other.wish, lane))
-            looking = &other;
-    });
-    if (looking != nullptr) {
-        looking->woken_for = lane;
-        looking->again = false;
-        pg_atomic_write_u32(&looking->woken, 1);
-    } else
-        wake_locked(mine->database, lane, 1);
-}
+void Place::took_jobs(bool (*took)(std::int32_t lane)) { MyRoom().took_jobs(mine, took); }
 
 namespace sleepers {
+
+void request_segment() { area.request(); }
 
 bool any() { return shared::any(Purpose::claim); }
 bool any_for_end() { return shared::any(Purpose::end); }
 
 int wake(Oid database, std::int32_t lane, int count)
 {
-    if (!any())
-        return 0;
-    BoardLock lock(Lock::sleepers);
-    return wake_locked(database, lane, count);
+    int woken = 0;
+    if (any())
+        with_room(database, LW_EXCLUSIVE, [&](Wakes &wakes) { woken = wakes.wake(lane, count); });
+    return woken;
 }
 
-std::uint64_t hash_of_worker(std::string_view name)
-{
-    const Datum hash = hash_any_extended(reinterpret_cast<const unsigned char *>(name.data()),
-                                         static_cast<int>(name.size()), MyDatabaseId);
-    return std::max<std::uint64_t>(DatumGetUInt64(hash), 1);
-}
-
-// Noted before anybody is woken, so that whoever wakes for it sees that it is over. Who was woken for a job keeps that wake:
-// on its way out it hands it to somebody else.
+// Noted before anybody is woken, so that whoever wakes for it sees that it is over.
 void dismiss(std::uint64_t worker)
 {
-    if (board() == nullptr)
-        return;
-    BoardLock lock(Lock::sleepers);
-    const std::uint32_t before = pg_atomic_read_u32(&board()->dismissals);
-    board()->dismissed[before % std::size(board()->dismissed)] = worker;
-    pg_atomic_write_u32(&board()->dismissals, before + 1);
-    each([&](Sleeper &sleeper) {
-        if (sleeper.database == MyDatabaseId && sleeper.purpose == Purpose::claim && sleeper.worker == worker)
-            wake_one(sleeper, sleeper.woken_for);
-    });
-}
-
-std::uint32_t dismissals() { return board() == nullptr ? 0 : pg_atomic_read_u32(&board()->dismissals); }
-
-// Among those that are remembered: who sleeps is woken by his own dismissal and looks at once, who has no place looks ten
-// times a second, so it is among the last.
-bool is_dismissed(std::uint64_t worker, std::uint32_t since)
-{
-    if (worker == 0 || dismissals() == since)
-        return false;
-    BoardLock lock(Lock::sleepers, LW_SHARED);
-    const std::uint32_t count = std::min<std::uint32_t>(dismissals() - since, std::size(board()->dismissed));
-    for (std::uint32_t i = 1; i <= count; ++i)
-        if (board()->dismissed[(dismissals() - i) % std::size(board()->dismissed)] == worker)
-            return true;
-    return false;
+    dismissals::add(worker);
+    if (any())
+        with_room(MyDatabaseId, LW_EXCLUSIVE, [&](Wakes &wakes) { wakes.dismiss(worker); });
 }
 
 void wake_for_end(Oid database, const pg_uuid_t &job)
 {
-    BoardLock lock(Lock::sleepers);
-    each([&](Sleeper &sleeper) {
-        if (unwoken(sleeper, database, Purpose::end) && std::memcmp(&job, &sleeper.job, UUID_LEN) == 0)
-            wake_one(sleeper, no_lane);
-    });
+    if (any_for_end())
+        with_room(database, LW_EXCLUSIVE, [&](Wakes &wakes) { wakes.wake_for_end(id_of(job)); });
 }
 
 void wake_for_any_end(Oid database)
 {
-    if (!any_for_end())
-        return;
-    BoardLock lock(Lock::sleepers);
-    each([&](Sleeper &sleeper) {
-        if (unwoken(sleeper, database, Purpose::end))
-            wake_one(sleeper, no_lane);
-    });
+    if (any_for_end())
+        with_room(database, LW_EXCLUSIVE, [](Wakes &wakes) { wakes.wake_for_any_end(); });
 }
 
 void wake_all(Oid database)
 {
-    if (!any() && !any_for_end())
-        return;
-    BoardLock lock(Lock::sleepers);
-    each([&](Sleeper &sleeper) {
-        if (sleeper.database == database)
-            wake_one(sleeper, sleeper.woken_for); // a wake for a job that it has not looked for yet stays one
-    });
-}
-
-void Wanted::add(std::int32_t lane)
-{
-    if (std::find(lanes, lanes + lane_count, lane) != lanes + lane_count)
-        return;
-    if (lane_count == static_cast<int>(std::size(lanes)))
-        all_lanes = true;
-    else
-        lanes[lane_count++] = lane;
+    if (any() || any_for_end())
+        with_room(database, LW_EXCLUSIVE, [](Wakes &wakes) { wakes.wake_all(); });
 }
 
 Wanted wanted(Oid database)
 {
     Wanted result;
-    if (!any())
-        return result;
-    BoardLock lock(Lock::sleepers, LW_SHARED);
-    each([&](Sleeper &sleeper) {
-        if (!unwoken(sleeper, database, Purpose::claim))
-            return;
-        ++result.sleepers;
-        result.all_lanes = result.all_lanes || sleeper.wish.any || sleeper.wish.vague;
-        for (int i = 0; i < sleeper.wish.lane_count; ++i)
-            result.add(sleeper.wish.lanes[i]);
-    });
+    if (any())
+        with_room(database, LW_SHARED, [&](const Wakes &wakes) { result = wakes.wanted(); });
     return result;
 }
 
+// The place stays counted, and the room ours, until it has left the room.
 void forget(int level)
 {
-    if (mine == nullptr || my_level < level)
+    if (mine == none || my_level < level)
         return;
-    Board *shared = board();
-    BoardLock lock(Lock::sleepers);
-    dlist_delete(&mine->links);
-    dlist_push_head(&shared->free_places, &mine->links);
-    pg_atomic_fetch_sub_u32(counter(mine->purpose), 1);
-    hand_on(*mine);
-    mine = nullptr;
+    MyRoom().leave(mine);
+    free_place();
 }
 
 } // namespace sleepers

@@ -1,57 +1,72 @@
 // Sessions that sleep in a call: job_claim until a job can be claimed, job_wait until one has ended.
 //
-// The order that loses no wake: a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps;
-// who has something for it makes it visible (its commit), then looks at the places. One of the two sees the other.
-// As many sleepers are woken as there are new jobs, the longest asleep first. One that is woken and no longer wants it,
-// since it found another job or was cancelled, hands the wake on. One that was woken and is looking is not counted as woken
-// a second time; it looks once more where nobody else is left.
+// Each has a place in the room of its database. Whom to wake is chosen in logic/wakes.hpp; here are memory, locks and
+// processes. The states of a place:
+//
+//              Place()             arm()              sleep(): its look found nothing
+//       free ──────────▶ unarmed ────────▶ armed ─────────────────────────────────────▶ asleep
+//                                          ▲   │                                        │   ▲
+//                 arm(), woken for no lane │   │ wake(), wake_all() …  wake(), …        │   │
+//                                          │   ▼                                        │   │
+//                                          woken ◀──────────────────────────────────────┘   │
+//                                          ▲   │                                            │
+//            more came, or another one has │   │ arm(), woken for a lane                    │
+//            left it a job in exchange     │   ▼                                            │
+//                                         looking ──────────────────────────────────────────┘
+//                                                     sleep(): its look found nothing
+//
+// From every state leave() ends in free: the session has a job, was cancelled, its time is over, its client is gone.
+//
+// | from → to        | who                                  | lock | what it does                                    |
+// |------------------|--------------------------------------|------|-------------------------------------------------|
+// | free → unarmed   | the session                          | P, R | takes a ticket; nobody wakes it yet             |
+// | unarmed → armed  | the session                          | R    | lists itself as asleep, by what it wants        |
+// | armed → asleep   | the session                          | R    | nothing that others see: waits on its latch     |
+// | armed, asleep →  | a session that commits or gives back | R    | takes it out of the list; if it is for a lane,  |
+// | woken            | jobs or hands a wake on; the worker; |      | notes that and lists it as called; sets its     |
+// |                  | a session that releases a worker     |      | flag and then its latch                         |
+// | woken → armed    | the session                          | R    | clears its flag, lists itself as asleep         |
+// | woken → looking  | the session                          | R    | clears its flag, stays listed as called         |
+// | looking → asleep | the session                          | R    | drops its wake, lists itself as asleep          |
+// | looking → woken  | a session that has a job more than   | R    | sets its flag, since its snapshot may be too    |
+// |                  | there are sleepers for it            |      | old: at sleep() it drops its wake, looks anew   |
+// | looking, woken → | a session that took what this one    | R    | notes the lane for which it was woken itself,   |
+// | woken            | was woken for (took_jobs())          |      | and sets its flag                               |
+// | any → free       | the session, or the end of its       | R, P | takes it out of all lists; hands its wake on if |
+// |                  | transaction or savepoint             |      | it was for a lane and it took nothing of that   |
+//
+// R is the lock of the database's room. P is that of the places, and of which database has which room. Where both are
+// held (a room changes hands), P is taken first. Nothing else is taken, and nothing waited for, under either.
+//
+// No wake is lost, because
+// - a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps, and who has something for it
+//   makes it visible (its commit), then looks at the places. One of the two sees the other: both pass the lock of the
+//   room between. Who has something and finds without a lock that nobody is there has passed a barrier instead
+//   (at_commit.cpp), and a place is counted, and has its room, before it is armed;
+// - as many sleepers are woken as there are new jobs, the longest asleep first, and a sleeper is woken for one job at a
+//   time. That wake ends in one of three ways: the sleeper takes a job of that lane; its look, which began after the
+//   wake, finds none (sleep() drops it); or the wake goes to another one (took_jobs(), leave());
+// - who is looking is not counted as woken a second time, because it takes one job only. Where nobody else is left for
+//   a job that came meanwhile, it looks once more;
+// - a vague sleeper, which cannot name its lanes, is woken by each job and counts for none.
+//
+// None of this walks over sleepers that are not to be woken (Wakes.cost_nothing_of_others in test/unit/wakes_test.cpp).
 #pragma once
 
+#include "logic/wakes.hpp"
 #include "prelude.hpp"
 
 namespace shared {
 
-// Lanes that a sleeper can name; with more it is woken for any.
-constexpr int max_wanted_lanes = 256;
-
-struct Wish {
-    bool any = false; // any lane
-    // Wants lanes that it cannot name: too many, or not there yet. Woken as well as those that are counted.
-    bool vague = false;
-    int lane_count = 0;
-    std::int32_t lanes[max_wanted_lanes];
-
-    void add(std::int32_t lane);
-};
-
-enum class Purpose : std::uint8_t {
-    claim, // a job to claim: what the wish says
-    end,   // the end of one job
-};
-
-struct Sleeper {
-    dlist_node links;
-    Oid database;
-    std::uint32_t process;
-    pg_atomic_uint32 woken;
-    std::int32_t woken_for; // lane, or no_lane; until it sleeps again
-    bool again;             // while it looked for that, more came: it is to look once more
-    Purpose purpose;
-    Oid role;             // as whom it waits
-    std::uint64_t worker; // hash_of_worker() of the name that it claims under; 0: none
-    Wish wish;
-    pg_uuid_t job;
-};
-
-constexpr std::int32_t no_lane = -1;
+using logic::wakes::Purpose;
+using logic::wakes::Wish;
 
 // This session's place, from before it looks until its call returns. The end of the transaction frees it, if an error
 // skips the destructor.
 class Place {
 public:
-    // No place: the board is not there, or max_waiters are asleep. Those that wait for an end may have half of the places:
-    // they may be anybody, and must not keep workers from sleeping. The last tenth is kept for roles that have none: one
-    // role's sleepers must not keep all others from sleeping. `worker`: hash_of_worker() of who claims, or 0.
+    // No place: nothing is shared, max_waiters are asleep, or logic::wakes::may_have_a_place() keeps the rest for
+    // others. `worker`: dismissals::hash_of_worker() of who claims, or 0.
     explicit Place(Purpose purpose, std::uint64_t worker = 0);
     ~Place();
     Place(const Place &) = delete;
@@ -67,10 +82,11 @@ public:
     // connection.
     void sleep(long milliseconds, std::uint32_t wait_event);
 
-    // This transaction took jobs. If none is of the lane for which it was woken, that wake is for somebody else.
-    void took_jobs();
+    // This transaction took jobs; `took`: whether one of a lane. If none is of the lane for which this place was woken,
+    // that wake is for somebody else. `took` is asked under a lock, and raises nothing.
+    void took_jobs(bool (*took)(std::int32_t lane));
 
-    // It got what it wanted: a wake that comes from now on, or came since it was armed, is for somebody else.
+    // It got what it wanted: a wake that came since it was armed and was not used is for somebody else.
     void leave();
 
 private:
@@ -79,16 +95,14 @@ private:
 
 namespace sleepers {
 
-// What is kept of a worker's name, and of this database: the same name is another worker in another one.
-std::uint64_t hash_of_worker(std::string_view name);
+using logic::wakes::Wanted;
 
-// Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back without a
-// job, but for one that is taking a job at this moment.
+// To be called from _PG_init while libraries are preloaded.
+void request_segment();
+
+// Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back
+// without a job, but for one that is taking a job at this moment.
 void dismiss(std::uint64_t worker);
-
-// How many were dismissed so far, whoever they are; and whether the worker is among those since then.
-std::uint32_t dismissals();
-bool is_dismissed(std::uint64_t worker, std::uint32_t since);
 
 // Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
 int wake(Oid database, std::int32_t lane, int count);
@@ -106,15 +120,7 @@ void wake_all(Oid database);
 bool any();
 bool any_for_end();
 
-// The lanes that sleepers of a database want and were not woken for, and how many there are.
-struct Wanted {
-    int sleepers = 0;
-    bool all_lanes = false;
-    int lane_count = 0;
-    std::int32_t lanes[256];
-
-    void add(std::int32_t lane);
-};
+// What sleepers of a database want and were not woken for.
 Wanted wanted(Oid database);
 
 // Frees this session's place, if it has one that it took at this level of subtransactions or below.

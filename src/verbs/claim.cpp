@@ -8,6 +8,7 @@
 #include "job/moves.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
+#include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "store/async_commit.hpp"
 #include "store/queue_scan.hpp"
@@ -229,8 +230,7 @@ TimestampTz next_due(Jobs &jobs, const shared::Wish &wish)
     auto look = [&](std::int32_t lane) {
         first = std::min(first, store::next_due(queue, GetActiveSnapshot(), lane, now));
     };
-    for (int i = 0; i < wish.lane_count; ++i)
-        look(wish.lanes[i]);
+    std::for_each(wish.lanes.begin(), wish.lanes.begin() + wish.lane_count, look);
     if (wish.any || wish.vague)
         for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
             look(*lane);
@@ -252,7 +252,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     if (place != nullptr && taken == 0)
         shared::databases::due(next_due(jobs, wish));
     if (place != nullptr && taken > 0)
-        place->took_jobs();
+        place->took_jobs(shared::notes::took);
     if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
         jobs.unlock_when_closed();
     return taken;

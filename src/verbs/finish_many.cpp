@@ -5,6 +5,7 @@
 #include "pg/excerpt.hpp"
 #include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
+#include "shared/dismissals.hpp"
 #include "shared/sleepers.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/finish.hpp"
@@ -212,7 +213,7 @@ JOBS_FUNCTION(job_release_worker)
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open(call::require_update);
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
-    shared::sleepers::dismiss(shared::sleepers::hash_of_worker(name_of(worker)));
+    shared::sleepers::dismiss(shared::dismissals::hash_of_worker(name_of(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {

@@ -4,7 +4,7 @@
 
 #include "pg/time.hpp"
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
 #include "store/owner.hpp"
 #include "upkeep/check.hpp"
 
@@ -129,7 +129,7 @@ void Auditing::look(Slice &slice)
 
 void Auditing::publish(const AuditPlace &place, int faults)
 {
-    shared::BoardLock lock(shared::Lock::databases);
+    shared::databases::Lock lock;
     database_.audit = place;
     database_.tally.audit_faults += faults;
     if (is_over(place))

@@ -2,7 +2,7 @@
 
 #include "pg/subtransaction.hpp"
 #include "shared/at_commit.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
 

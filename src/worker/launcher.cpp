@@ -5,7 +5,9 @@
 #include "pg/scope.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
+#include "shared/launcher.hpp"
+#include "shared/process.hpp"
 #include "worker/loop.hpp"
 
 extern "C" PGDLLEXPORT void jobs_ext_launcher_main(Datum);
@@ -14,8 +16,6 @@ namespace worker {
 
 namespace {
 
-using shared::Board;
-using shared::BoardLock;
 using shared::Database;
 using shared::Service;
 
@@ -67,9 +67,9 @@ List *list_databases()
 }
 
 // Entries of databases that are gone, or not to be served any more, become free.
-void drop_entries(Board &board, List *oids)
+void drop_entries(List *oids)
 {
-    for (Database &database : board.databases) {
+    for (Database &database : shared::databases::all()) {
         if (!OidIsValid(database.oid) || database.holders != 0 || list_member_oid(oids, database.oid))
             continue;
         if (database.pid == 0) {
@@ -95,14 +95,14 @@ bool add_entries(List *oids)
     return true;
 }
 
-void read_databases(Board &board)
+void read_databases()
 {
     static bool warned = false;
     List *oids = list_databases();
     bool all;
     {
-        BoardLock lock(shared::Lock::databases);
-        drop_entries(board, oids);
+        shared::databases::Lock lock;
+        drop_entries(oids);
         all = add_entries(oids);
     }
     if (!all && !std::exchange(warned, true))
@@ -137,30 +137,30 @@ bool start(int entry, Oid oid, std::uint32_t generation)
 }
 
 // A worker that ended before it came is started again later.
-void notice_lost(Board &board, int entry)
+void notice_lost(int entry)
 {
     pid_t pid;
     if (started[entry] == nullptr || GetBackgroundWorkerPid(started[entry], &pid) != BGWH_STOPPED)
         return;
     forget_started(entry);
-    BoardLock lock(shared::Lock::databases);
-    Database &database = board.databases[entry];
+    shared::databases::Lock lock;
+    Database &database = shared::databases::at(entry);
     if (database.service == Service::starting)
         shared::databases::fail(database);
 }
 
 // Those that are to have a worker now, the one longest not served first.
-List *who_waits(Board &board)
+List *who_waits()
 {
     List *entries = NIL;
     const pg::Moment now = pg::moment();
     for (int i = 0; i < shared::max_databases; ++i) {
-        notice_lost(board, i);
-        const Database &database = board.databases[i];
+        notice_lost(i);
+        const Database &database = shared::databases::at(i);
         const bool is_time =
             database.service == Service::wanted || (database.service == Service::failing && database.retry_at <= now);
         if (OidIsValid(database.oid) && database.holders == 0 && database.pid == 0 && !database.to_leave && is_time)
-            entries = lappend(entries, &board.databases[i]);
+            entries = lappend(entries, &shared::databases::at(i));
     }
     list_sort(entries, [](const ListCell *a, const ListCell *b) {
         const pg::Moment left = static_cast<Database *>(lfirst(a))->served_at;
@@ -170,13 +170,13 @@ List *who_waits(Board &board)
     return entries;
 }
 
-bool start_for(Board &board, Database &database)
+bool start_for(Database &database)
 {
-    const int entry = static_cast<int>(&database - board.databases);
+    const int entry = static_cast<int>(&database - shared::databases::all().data());
     Oid oid;
     std::uint32_t generation;
     {
-        BoardLock lock(shared::Lock::databases);
+        shared::databases::Lock lock;
         if (database.holders != 0 || database.pid != 0 || !OidIsValid(database.oid))
             return true;
         database.service = Service::starting;
@@ -187,7 +187,7 @@ bool start_for(Board &board, Database &database)
     }
     if (start(entry, oid, generation))
         return true;
-    BoardLock lock(shared::Lock::databases);
+    shared::databases::Lock lock;
     if (database.service == Service::starting && database.generation == generation)
         database.service = Service::wanted;
     ConditionVariableBroadcast(&database.changed);
@@ -195,29 +195,29 @@ bool start_for(Board &board, Database &database)
 }
 
 // Those that had their turn leave; they may be asleep for an hour.
-void wake_workers(Board &board)
+void wake_workers()
 {
-    BoardLock lock(shared::Lock::databases, LW_SHARED);
-    for (const Database &database : board.databases)
+    shared::databases::Lock lock(LW_SHARED);
+    for (const Database &database : shared::databases::all())
         if (database.pid != 0)
             shared::wake_process(database.process);
 }
 
 // Returns how many wait in vain, since no process is free.
-int start_workers(Board &board)
+int start_workers()
 {
     static bool warned = false;
-    List *entries = who_waits(board);
+    List *entries = who_waits();
     int left = list_length(entries);
     ListCell *cell;
     foreach (cell, entries) {
-        if (!start_for(board, *static_cast<Database *>(lfirst(cell))))
+        if (!start_for(*static_cast<Database *>(lfirst(cell))))
             break;
         --left;
     }
-    pg_atomic_write_u32(&board.waiting_for_worker, static_cast<uint32>(left));
+    shared::launcher::say_waiting(left);
     if (left > 0)
-        wake_workers(board);
+        wake_workers();
     if (left > 0 && !std::exchange(warned, true))
         ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
                           errmsg("no process is free for the jobs of %d databases: they are served in turn", left),
@@ -227,16 +227,16 @@ int start_workers(Board &board)
 
 // Ends workers that are in a piece of work for too long: code of a user's that catches each cancel would keep its worker for
 // ever, and with it a process that other databases need.
-void end_overstaying(Board &board)
+void end_overstaying()
 {
     using shared::databases::Overstay;
-    for (Database &database : board.databases) {
+    for (Database &database : shared::databases::all()) {
         if (!shared::databases::overstays(database))
             continue;
         Overstay overstay;
         Database copy;
         {
-            BoardLock lock(shared::Lock::databases);
+            shared::databases::Lock lock;
             overstay = shared::databases::end_if_overstaying(database);
             std::memcpy(static_cast<void *>(&copy), &database, sizeof(copy));
         }
@@ -266,11 +266,11 @@ void end_overstaying(Board &board)
 }
 
 // Workers come to a piece at any time: so that none is overlooked, at least once in the time that one may last.
-long until_next_overstay(Board &board)
+long until_next_overstay()
 {
     long wait = look_at_databases_ms;
     const pg::Moment now = pg::moment();
-    for (Database &database : board.databases) {
+    for (Database &database : shared::databases::all()) {
         if (database.pid == 0)
             continue;
         wait = std::min<long>(wait, settings::longest_piece);
@@ -281,28 +281,22 @@ long until_next_overstay(Board &board)
     return std::max(wait, 10L);
 }
 
-long until_next_start(const Board &board)
+long until_next_start()
 {
     long wait = look_at_databases_ms;
-    for (const Database &database : board.databases)
+    for (const Database &database : shared::databases::all())
         if (OidIsValid(database.oid) && database.service == Service::failing && database.holders == 0)
             wait = std::min(wait, pg::milliseconds_until(database.retry_at));
     return std::max(wait, 10L);
 }
 
-void left(int, Datum)
-{
-    if (Board *board = shared::board()) {
-        pg_atomic_write_u32(&board->launcher, shared::no_process);
-        pg_atomic_write_u32(&board->waiting_for_worker, 0); // nobody would come instead
-    }
-}
+void left(int, Datum) { shared::launcher::end(); }
 
 // What an earlier launcher started and nobody watches any more.
-void take_over(Board &board)
+void take_over()
 {
-    BoardLock lock(shared::Lock::databases);
-    for (Database &database : board.databases)
+    shared::databases::Lock lock;
+    for (Database &database : shared::databases::all())
         if (database.service == Service::starting) {
             database.service = Service::wanted;
             ++database.generation;
@@ -310,22 +304,22 @@ void take_over(Board &board)
         }
 }
 
-[[noreturn]] void run(Board &board)
+[[noreturn]] void run()
 {
     MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext launcher", ALLOCSET_DEFAULT_SIZES);
     MemoryContextSwitchTo(memory);
     pg::Moment read_at = pg::long_ago;
     for (;;) {
-        const bool changed = pg_atomic_exchange_u32(&board.databases_changed, 0) != 0;
+        const bool changed = shared::launcher::take_databases_changed();
         if (changed || pg::is_over(read_at, look_at_databases_ms)) {
-            read_databases(board);
+            read_databases();
             read_at = pg::moment();
         }
-        end_overstaying(board);
-        const int waiting = start_workers(board);
+        end_overstaying();
+        const int waiting = start_workers();
         MemoryContextReset(memory);
-        const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start(board);
-        if (sleep(std::min(until_start, until_next_overstay(board)), "JobsLauncher"))
+        const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start();
+        if (sleep(std::min(until_start, until_next_overstay()), "JobsLauncher"))
             read_at = pg::long_ago; // other databases may be excluded
     }
 }
@@ -351,11 +345,10 @@ void jobs_ext_launcher_main(Datum)
 {
     using namespace worker;
     handle_signals(1); // the postmaster starts it again
-    shared::Board &board = *shared::board();
     before_shmem_exit(left, Datum{0});
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     SetConfigOption("application_name", "jobs_ext launcher", PGC_USERSET, PGC_S_OVERRIDE);
-    pg_atomic_write_u32(&board.launcher, pg::my_process_number());
-    take_over(board);
-    run(board);
+    shared::launcher::begin();
+    take_over();
+    run();
 }

@@ -2,14 +2,12 @@
 
 #include "pg/excerpt.hpp"
 #include "pg/time.hpp"
-#include "shared/board.hpp"
 
 namespace worker {
 
 namespace {
 
-using shared::BoardLock;
-using shared::Lock;
+using shared::databases::Lock;
 using upkeep::Counts;
 
 constexpr long log_every_ms = 10000;
@@ -37,7 +35,7 @@ void Report::say(BackendState state, const char *what)
         return;
     said_ = what;
     pgstat_report_activity(state, what);
-    BoardLock lock(Lock::databases);
+    Lock lock;
     strlcpy(database_.doing, what, sizeof(database_.doing));
 }
 
@@ -48,7 +46,7 @@ void Report::idle() { say(STATE_IDLE, "asleep until something is due"); }
 void Report::count(const Counts &counts)
 {
     unlogged_ += counts;
-    BoardLock lock(Lock::databases);
+    Lock lock;
     shared::Tally &tally = database_.tally;
     tally.reaped += counts.leases + counts.timeouts;
     tally.retried += counts.retried;
@@ -65,19 +63,19 @@ void Report::count_woken(int sleepers)
 {
     if (sleepers == 0)
         return;
-    BoardLock lock(Lock::databases);
+    Lock lock;
     database_.tally.woken += sleepers;
 }
 
 void Report::count_notified()
 {
-    BoardLock lock(Lock::databases);
+    Lock lock;
     ++database_.tally.notified;
 }
 
 void Report::round_ended()
 {
-    BoardLock lock(Lock::databases);
+    Lock lock;
     ++database_.tally.rounds;
     database_.round_at = GetCurrentTimestamp();
     database_.served_at = pg::moment();
@@ -94,7 +92,7 @@ bool Report::is_news(const char *message)
 
 void Report::note_failure(int sqlstate, const char *message)
 {
-    BoardLock lock(Lock::databases);
+    Lock lock;
     database_.failure.at = GetCurrentTimestamp();
     database_.failure.sqlstate = sqlstate;
     strlcpy(database_.failure.message, message, sizeof(database_.failure.message));

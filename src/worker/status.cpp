@@ -1,6 +1,6 @@
 // What the view jobs_ext.maintenance stands on.
 #include "pg/function.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
 
 namespace worker {
 
@@ -104,8 +104,8 @@ constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, 
 JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
 {
     pg::RowSink sink(fcinfo, line_types);
-    shared::Board *board = shared::board();
-    if (board == nullptr) {
+    const std::span<Database> databases = shared::databases::all();
+    if (databases.empty()) {
         Line line;
         line.put_name(get_database_name(MyDatabaseId));
         line.put({});
@@ -113,10 +113,10 @@ JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
         line.send(sink);
         return Datum{0};
     }
-    auto copy = static_cast<Database *>(palloc(sizeof(board->databases)));
+    auto copy = static_cast<Database *>(palloc(databases.size_bytes()));
     {
-        shared::BoardLock lock(shared::Lock::databases, LW_SHARED);
-        std::memcpy(static_cast<void *>(copy), board->databases, sizeof(board->databases));
+        shared::databases::Lock lock(LW_SHARED);
+        std::memcpy(static_cast<void *>(copy), databases.data(), databases.size_bytes());
     }
     for (int i = 0; i < shared::max_databases; ++i)
         if (OidIsValid(copy[i].oid) && copy[i].service != Service::unlisted)

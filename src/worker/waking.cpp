@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/sleepers.hpp"
 #include "store/queue_scan.hpp"
 #include "store/types.hpp"
 
@@ -52,7 +52,7 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
             for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
                 look(*lane);
         else
-            std::for_each(wanted.lanes, wanted.lanes + wanted.lane_count, look);
+            std::for_each(wanted.lanes.begin(), wanted.lanes.begin() + wanted.lane_count, look);
     }
     PopActiveSnapshot();
     return result;

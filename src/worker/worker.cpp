@@ -10,7 +10,9 @@
 #include "logic/stall.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
-#include "shared/board.hpp"
+#include "shared/databases.hpp"
+#include "shared/launcher.hpp"
+#include "shared/sleepers.hpp"
 #include "store/owner.hpp"
 #include "store/types.hpp"
 #include "worker/auditing.hpp"
@@ -349,7 +351,7 @@ long Worker::until_next() const
 
 void Worker::leave_if_others_wait()
 {
-    if (pg_atomic_read_u32(&shared::board()->waiting_for_worker) == 0 || !pg::is_over(began_, turn_ms))
+    if (!shared::launcher::others_wait() || !pg::is_over(began_, turn_ms))
         return;
     leave(Leaving::in_turn);
 }

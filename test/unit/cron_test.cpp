@@ -1,4 +1,4 @@
-#include "logic/cron.hpp"
+#include "logic/cron_schedule.hpp"
 
 #include <ctime>
 #include <random>
