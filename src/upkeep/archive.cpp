@@ -237,7 +237,7 @@ bool prepare_archive(Candidates &candidates, bool may_alter, Counts &counts)
         if (!month || preparation.is_ready(*month)) {
             candidates.all()[kept++] = candidate;
         } else {
-            note_held(&candidate.job);
+            note_contended(&candidate.job);
             ++counts.left;
         }
     }

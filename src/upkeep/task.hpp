@@ -1,4 +1,4 @@
-// What time does to jobs, in pieces: job_maintain() calls them, and so does the background worker.
+// What time does to jobs: the tasks of maintenance, and what each piece of one counts.
 #pragma once
 
 #include "prelude.hpp"
@@ -47,23 +47,7 @@ struct Pace {
     bool in_doubt = false;      // whether the last piece was raised for what it met at jobs
 };
 
-// One bounded piece of a task, inside the caller's transaction, whose constraints it sets immediate. Whatever of the
-// user's it fires runs as the owner of `jobs`, confined. A job that makes it fail is set aside, the others go on. What looks
-// like no job's fault (pg::is_out_of_order, or a table that can't be used) is raised where nothing passed: the transaction
-// is to be undone, the task to be tried again later; other tasks may go on. Where something passed, that stays done.
-Counts run(Task task, Pace &pace, TimestampTz now);
-
-// Sets a job aside at which an earlier process of ours did not end, as that one named it in shared memory. False: somebody
-// else is writing; it is to be tried again.
-bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz now);
-
 // What keeps months of the archive from being made or dropped, if that is news: of each such error once, until all goes well.
 bool take_trouble_with_months(int &sqlstate, const char *&message);
-
-// When there is something to do next, for each task; DT_NOEND for never, in the past only when a piece could do something
-// now. Months have no such time: they are looked after once in a while. Reads a few index tuples, locks no table against
-// anybody's writing.
-using Dues = std::array<TimestampTz, all_tasks.size()>;
-Dues next_due(TimestampTz now);
 
 } // namespace upkeep

@@ -4,6 +4,7 @@
 #include "store/archive.hpp"
 #include "store/queue_scan.hpp"
 #include "store/types.hpp"
+#include "upkeep/contended.hpp"
 #include "upkeep/set_aside.hpp"
 #include "upkeep/suspects.hpp"
 #include "upkeep/task.hpp"
@@ -16,17 +17,11 @@ public:
     Skip(const store::Tables &tables, TimestampTz now) : set_aside(tables), now_(now) {}
     bool operator()(const pg_uuid_t *job) const;
 
-    const upkeep::SetAside set_aside;
+    const SetAside set_aside;
 
 private:
     TimestampTz now_;
 };
-
-// Somebody holds the job: it is looked at again in a moment. A hint of this backend's.
-void note_held(const pg_uuid_t *job);
-void forget_held();
-// For how long it is left alone yet; 0: it may be looked at.
-store::Microseconds held_for(const pg_uuid_t *job);
 
 // What a piece has to do, read before anything is done: so many jobs, and some suspects, however many of them are in front.
 class Candidates {
@@ -37,8 +32,8 @@ public:
 
     void add(const store::Candidate &candidate, const Skip &skip)
     {
-        if (held_for(&candidate.job) > 0) {
-            ++held_;
+        if (contended_for(&candidate.job) > 0) {
+            ++contended_;
             return;
         }
         if (skip(&candidate.job))
@@ -55,14 +50,14 @@ public:
     std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
     void truncate(int count) { count_ = count; }
     // With those that are left alone since somebody held them a moment ago.
-    int due() const { return count_ + held_; }
+    int due() const { return count_ + contended_; }
 
 private:
     store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * most));
     int count_ = 0;
     int suspects_ = 0;          // of these
     bool has_left_out_ = false; // further ones
-    int held_ = 0;
+    int contended_ = 0;
 };
 
 // The jobs that are worked on in one (sub)transaction.

@@ -15,6 +15,8 @@
 #include "shared/sleepers.hpp"
 #include "store/owner.hpp"
 #include "store/types.hpp"
+#include "upkeep/next_due.hpp"
+#include "upkeep/piece.hpp"
 #include "worker/auditing.hpp"
 #include "worker/chore.hpp"
 #include "worker/loop.hpp"
@@ -247,7 +249,8 @@ void Worker::do_piece(TaskStep &task, TimestampTz now)
     const pg::Moment began = pg::moment();
     const double used = processor_ms();
     task.more = true; // if it fails
-    const bool done = task.step.run([&] { counts = upkeep::run(task.task, task.pace, now); });
+    const bool done =
+        task.step.run([&] { counts = upkeep::run_piece(task.task, task.pace, now, upkeep::Months::may_change); });
     note_progress(task, done, counts);
     if (!done)
         return;
