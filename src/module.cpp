@@ -1,6 +1,7 @@
 // The library's entry.
 #include "prelude.hpp"
 
+#include "pg/version.hpp"
 #include "settings.hpp"
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
@@ -11,7 +12,6 @@
 #include "store/statement.hpp"
 #include "store/tables.hpp"
 #include "store/types.hpp"
-#include "version.hpp"
 #include "worker/commands.hpp"
 #include "worker/launcher.hpp"
 

@@ -64,14 +64,8 @@ bool check_now(char **value, void **extra, GucSource source)
     TimestampTz instant;
     if (ParseDateTime(*value, work, sizeof(work), fields, types, MAXDATEFIELDS, &count) != 0)
         return false;
-#if PG_VERSION_NUM >= 160000
-    DateTimeErrorExtra details;
-    if (DecodeDateTime(fields, types, count, &kind, &broken_down, &fraction, &zone, &details) != 0)
+    if (pg::decode_datetime(fields, types, count, &kind, &broken_down, &fraction, &zone) != 0)
         return false;
-#else
-    if (DecodeDateTime(fields, types, count, &kind, &broken_down, &fraction, &zone) != 0)
-        return false;
-#endif
     if (kind != DTK_DATE || tm2timestamp(&broken_down, fraction, &zone, &instant) != 0) {
         GUC_check_errdetail("\"%s\" takes a timestamp with time zone, or nothing.", now_name);
         return false;

@@ -35,10 +35,9 @@ long until_timeout(TimeoutId timeout)
 
 long until_timeout()
 {
-    long until = until_timeout(STATEMENT_TIMEOUT);
-#if PG_VERSION_NUM >= 170000
-    until = std::min(until, until_timeout(TRANSACTION_TIMEOUT));
-#endif
+    long until = INT_MAX;
+    for (const TimeoutId timeout : pg::timeouts_of_a_call)
+        until = std::min(until, until_timeout(timeout));
     return until;
 }
 

@@ -1,4 +1,4 @@
-// Everything that differs between PostgreSQL 15, 17 and 18, in this one file. Included by prelude.hpp alone.
+// Everything that differs between PostgreSQL 15, 17 and 18, in this one file, but for a header that prelude.hpp includes. Included by prelude.hpp alone.
 #pragma once
 
 namespace pg {
@@ -46,6 +46,29 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
     return index_beginscan(table, index, snapshot, keys, 0);
 #endif
 }
+
+// 16: an input that can't be read may say why (soft errors).
+inline int decode_datetime(char **fields, int *types, int count, int *kind, pg_tm *time, fsec_t *fraction, int *zone)
+{
+#if PG_VERSION_NUM >= 160000
+    DateTimeErrorExtra details;
+    return DecodeDateTime(fields, types, count, kind, time, fraction, zone, &details);
+#else
+    return DecodeDateTime(fields, types, count, kind, time, fraction, zone);
+#endif
+}
+
+// 17: transaction_timeout (commit 51efe38cb9).
+inline constexpr TimeoutId timeouts_of_a_call[] = {STATEMENT_TIMEOUT,
+#if PG_VERSION_NUM >= 170000
+                                                   TRANSACTION_TIMEOUT
+#endif
+};
+inline constexpr const char *timeout_settings[] = {"statement_timeout", "idle_in_transaction_session_timeout",
+#if PG_VERSION_NUM >= 170000
+                                                   "transaction_timeout"
+#endif
+};
 
 // 16: one ownership check for all catalogs (commit afbfc02983).
 inline bool owns_table(Oid table, Oid role)

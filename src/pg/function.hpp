@@ -2,8 +2,8 @@
 #pragma once
 
 #include "pg/types.hpp"
+#include "pg/version.hpp"
 #include "prelude.hpp"
-#include "version.hpp"
 
 // Declares a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
 #define JOBS_EXPORT(name)                                                                                              \

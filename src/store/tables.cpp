@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "pg/version.hpp"
 #include "settings.hpp"
 #include "store/built_under.hpp"
-#include "version.hpp"
 
 namespace store {
 

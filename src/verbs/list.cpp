@@ -8,8 +8,8 @@
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
-#include "store/queue_scan.hpp"
 #include "store/built.hpp"
+#include "store/queue_scan.hpp"
 
 namespace verbs {
 

@@ -1,8 +1,8 @@
 #include "worker/presence.hpp"
 
+#include "pg/version.hpp"
 #include "store/owner.hpp"
 #include "store/rebuild.hpp"
-#include "version.hpp"
 
 namespace worker {
 

@@ -432,19 +432,16 @@ void set_own_settings()
         {"search_path", "pg_catalog, pg_temp"},
         {"lock_timeout", "300ms"},     // of what is fired there: a row, a table of the user's
         {"synchronous_commit", "off"}, // what is lost in a crash is done again
-        {"statement_timeout", "0"},
-        {"idle_in_transaction_session_timeout", "0"},
         {"default_transaction_isolation", "read committed"},
         {"default_transaction_read_only", "off"},
         {"default_transaction_deferrable", "off"},
         {"session_replication_role", "origin"},
         {"row_security", "on"},
-#if PG_VERSION_NUM >= 170000
-        {"transaction_timeout", "0"},
-#endif
     };
     for (const auto &[name, value] : own)
         SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+    for (const char *name : pg::timeout_settings)
+        SetConfigOption(name, "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-#include "version.hpp"
+#include "pg/version.hpp"
 
 #include <algorithm>
 
