@@ -17,7 +17,7 @@ INSTALL_SQL = build/$(EXTENSION)--$(EXTVERSION).sql
 MODULE_big = $(EXTENSION)
 SOURCES    = $(sort $(wildcard $(tree)/src/*.cpp $(tree)/src/*/*.cpp))
 OBJS       = $(SOURCES:$(tree)/src/%.cpp=build/%.o)
-SQL_PARTS  = $(sort $(wildcard $(tree)/sql/install/*.sql))
+SQL_PARTS  = $(sort $(wildcard $(tree)/sql/parts/*.sql))
 DATA       = $(patsubst $(tree)/%,%,$(wildcard $(tree)/sql/upgrade/$(EXTENSION)--*--*.sql))
 DATA_built = $(INSTALL_SQL)
 EXTRA_CLEAN = build
@@ -60,7 +60,7 @@ build/settings: FORCE | build
 
 # A directory is newer than what was made of it when a file of it has gone.
 $(shlib): $(sort $(dir $(SOURCES)))
-$(INSTALL_SQL): $(tree)/sql/install $(SQL_PARTS) $(tree)/$(EXTENSION).control | build
+$(INSTALL_SQL): $(tree)/sql/parts $(SQL_PARTS) $(tree)/$(EXTENSION).control | build
 	cat $(SQL_PARTS) > $@
 
 build build/regress build/isolation:

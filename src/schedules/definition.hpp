@@ -37,7 +37,7 @@ Definition parse_definition(const char *json);
 Definition read_definition(Jsonb *definition);
 
 // Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of ours: see
-// 45_scheduling.sql.
+// 46_scheduling.sql.
 inline constexpr char cron_command_begin[] = "do language jobs_ext $jobs_ext$";
 
 } // namespace schedules
