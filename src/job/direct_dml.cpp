@@ -374,14 +374,16 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
 // Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
 void record_attempt(const Row &before, const Row &after)
 {
-    using store::attempts::Outcome;
+    using Outcome = store::AttemptOutcome;
     const Status to = after.status();
     if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
         return;
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
-    store::attempts::record(before, outcome, *after.time(Column::updated_at),
-                            outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {});
+    store::attempts::record(before, {outcome,
+                                     *after.time(Column::updated_at),
+                                     outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
+                                     {}});
 }
 
 // Finds the job as it is now, which may be newer than the version that fired the trigger: a trigger of the user's may

@@ -101,6 +101,7 @@ void wait(Row &row, TimestampTz now, TimestampTz run_at)
 
 void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure)
 {
+    row.ended = {failure.outcome, now, failure.message, failure.details};
     if (row.has(Column::cancel_requested_at)) {
         cancel(row, now, row.has(Column::error_message) ? pg::Nullable{} : failure.message);
         return;
@@ -121,6 +122,7 @@ void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &fai
 
 void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
 {
+    row.ended = {store::AttemptOutcome::released, now, {}, {}};
     if (row.has(Column::cancel_requested_at)) {
         cancel(row, now, {});
         return;
@@ -139,6 +141,8 @@ void give_up(Row &row, TimestampTz now, pg::Nullable message)
 
 void cancel(Row &row, TimestampTz now, pg::Nullable reason)
 {
+    if (row.status() == Status::in_progress && !row.ended)
+        row.ended = {store::AttemptOutcome::cancelled, now, reason, {}};
     finish(row, Status::cancelled, now);
     row.set_time(Column::cancelled_at, now);
     if (!row.has(Column::cancel_requested_at))

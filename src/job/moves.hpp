@@ -20,6 +20,8 @@ namespace job::moves {
 
 using store::Row;
 
+// A move that ends an attempt says so in `row.ended`.
+
 // What any of them may write.
 inline constexpr store::ColumnSet written =
     store::bit(store::Column::status) | store::bit(store::Column::result) | store::bit(store::Column::error_message) |
@@ -49,6 +51,8 @@ struct Failure {
     pg::Nullable message;
     std::optional<TimestampTz> run_at; // when to try again; none: by the type's backoff
     bool permanent = false;
+    store::AttemptOutcome outcome = store::AttemptOutcome::failed;
+    pg::Nullable details = {};
 };
 void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure);
 

@@ -95,19 +95,18 @@ private:
 
 } // namespace
 
-void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
-            pg::Nullable error_details)
+void record(const Row &running, const EndedAttempt &ended)
 {
-    const std::string_view name = outcome_names[static_cast<int>(outcome)];
+    const std::string_view name = outcome_names[static_cast<int>(ended.outcome)];
     const pg::Parameter row[] = {
         {UUIDOID, running.get(Column::id)},
         {INT4OID, running.get(Column::attempt)},
         {TEXTOID, running.get(Column::worker)},
         {TIMESTAMPTZOID, running.get(Column::started_at)},
-        {TIMESTAMPTZOID, TimestampTzGetDatum(ended_at)},
+        {TIMESTAMPTZOID, TimestampTzGetDatum(ended.at)},
         {TEXTOID, PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())))},
-        {TEXTOID, error_message},
-        {JSONBOID, error_details},
+        {TEXTOID, ended.error_message},
+        {JSONBOID, ended.error_details},
     };
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {

@@ -9,11 +9,11 @@
 
 namespace store::attempts {
 
-enum class Outcome { failed, lease_expired, timed_out, released, cancelled };
+using Outcome = AttemptOutcome;
 
-// `running` is the job's row while the attempt ran.
-void record(const Row &running, Outcome outcome, TimestampTz ended_at, pg::Nullable error_message,
-            pg::Nullable error_details);
+// `running` is the job's row while the attempt ran. Called where a change of the job is written, and nowhere else: by Jobs::update()
+// for what a move says, by our trigger for direct SQL.
+void record(const Row &running, const EndedAttempt &ended);
 
 // How an attempt of the job ended; nothing: it did not end, or succeeded.
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);

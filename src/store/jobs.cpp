@@ -162,6 +162,15 @@ Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer q
 Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
 {
     after.set_time(Column::updated_at, settings::now());
+    const std::optional<EndedAttempt> ended = after.ended; // a statement gives back what it wrote
+    const Written written = write(before, after, queue_row);
+    if (written == Written::yes && ended)
+        attempts::record(before, *ended);
+    return written;
+}
+
+Written Jobs::write(const Row &before, Row &after, ItemPointer queue_row)
+{
     if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
     go_by_statement();

@@ -36,7 +36,7 @@ public:
     // Writes a new row. Sets what the database made of it. False: its job_id is taken, only when `keyed`.
     bool insert(Row &row, bool keyed);
 
-    // Replaces the version that was just found. `after` is set to what was really written. `queue_row`: where the
+    // Replaces the version that was just found, and records the attempt that this ends. `after` is set to what was really written. `queue_row`: where the
     // job's row of the queue is, if that is known from a scan under the active snapshot.
     Written update(const Row &before, Row &after, ItemPointer queue_row = nullptr);
 
@@ -66,6 +66,7 @@ private:
     explicit Jobs(const Tables &known, pg::OpenRelation table);
 
     void go_by_statement();
+    Written write(const Row &before, Row &after, ItemPointer queue_row);
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;

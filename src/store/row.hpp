@@ -61,11 +61,20 @@ constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index(column); }
 
 inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
+// The end of an attempt that did not succeed, as job_attempts is to have it.
+enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled };
+struct EndedAttempt {
+    AttemptOutcome outcome;
+    TimestampTz at;
+    pg::Nullable error_message, error_details;
+};
+
 struct Row {
     std::array<Datum, column_count> value;
     std::array<bool, column_count> null;
-    ColumnSet changed = 0; // since it was read
-    ItemPointerData tid;   // of the version that was read
+    ColumnSet changed = 0;                  // since it was read
+    ItemPointerData tid;                    // of the version that was read
+    std::optional<EndedAttempt> ended = {}; // the attempt that the change ends: whoever writes the change records it
 
     bool has(Column column) const { return !null[index(column)]; }
     Datum operator[](Column column) const { return value[index(column)]; }

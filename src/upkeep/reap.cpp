@@ -14,7 +14,6 @@ using store::Candidate;
 using store::Column;
 using store::Jobs;
 using store::Row;
-namespace attempts = store::attempts;
 
 // Nothing is written that somebody else holds, and a suppressed write is the job's fault.
 bool update(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = nullptr)
@@ -61,18 +60,16 @@ bool reap(Batch &batch, const Candidate &candidate)
     }
     const auto timeout_at = before->time(Column::timeout_at);
     const bool timed_out = timeout_at && *timeout_at <= batch.now;
-    const pg::Nullable message = why(*before, timed_out);
     Row after = *before;
     after.changed = 0;
-    job::moves::fail(after, store::types::settings_of(before->text(Column::job_type)), batch.now, {message, {}, false});
+    job::moves::fail(after, store::types::settings_of(before->text(Column::job_type)), batch.now,
+                     {.message = why(*before, timed_out),
+                      .outcome = timed_out ? store::AttemptOutcome::timed_out : store::AttemptOutcome::lease_expired});
     // Nobody's call under the old lease may match any more.
     after.clear(Column::lease_id);
-    const Row running = store::copy(*before);
     ItemPointerData queue_row = candidate.tid;
     if (!update(jobs, *before, after, &queue_row))
         return false;
-    attempts::record(running, timed_out ? attempts::Outcome::timed_out : attempts::Outcome::lease_expired, batch.now,
-                     message, {});
     Counts &counts = batch.counts;
     ++(timed_out ? counts.timeouts : counts.leases);
     const Status status = after.status();

@@ -37,7 +37,10 @@ void apply(Row &row, const Outcome &outcome, TimestampTz now)
         break;
     case Ending::fail:
         job::moves::fail(row, store::types::settings_of(row.text(Column::job_type)), now,
-                         {outcome.error_message, outcome.run_at, outcome.permanent});
+                         {.message = outcome.error_message,
+                          .run_at = outcome.run_at,
+                          .permanent = outcome.permanent,
+                          .details = outcome.error_details});
         break;
     case Ending::release:
         job::moves::release(row, now, outcome.run_at);
@@ -77,7 +80,6 @@ std::optional<call::Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row
 {
     const TimestampTz now = settings::now();
     std::optional<call::Refusal> refusal;
-    Row running;
     const store::Changed changed =
         store::change(jobs, &outcome.lease.job, job::moves::written, row, [&](const Row &before, Row &after) {
             refusal.reset();
@@ -90,15 +92,10 @@ std::optional<call::Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row
             // A row that somebody else made too large can be ended all the same, with nothing to add.
             if (outcome.result || outcome.error_message)
                 refusal = call::too_large(after);
-            running = before;
             return !refusal;
         });
     if (changed == store::Changed::missing)
         return job::missing(&outcome.lease.job);
-    if (changed == store::Changed::yes && outcome.ending != Ending::complete)
-        attempts::record(running,
-                         outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released, now,
-                         outcome.error_message, outcome.error_details);
     return refusal;
 }
 

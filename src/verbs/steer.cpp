@@ -15,7 +15,6 @@ using logic::Status;
 using store::Column;
 using store::Jobs;
 using store::Row;
-namespace attempts = store::attempts;
 
 // The id of the job; PT404 for a job_id that names none.
 pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
@@ -47,16 +46,8 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
     return row;
 }
 
-struct Cancel {
-    pg::Nullable reason;
-    bool force;
-    bool ended_attempt = false;
-    Row running = {};
-};
-
-std::optional<call::Refusal> cancel(const Row &before, Row &after, Cancel &cancel, TimestampTz now)
+std::optional<call::Refusal> cancel(const Row &before, Row &after, pg::Nullable reason, bool force, TimestampTz now)
 {
-    cancel.ended_attempt = false;
     switch (before.status()) {
     case Status::completed:
     case Status::failed:
@@ -64,19 +55,17 @@ std::optional<call::Refusal> cancel(const Row &before, Row &after, Cancel &cance
     case Status::cancelled:
         return std::nullopt;
     case Status::in_progress:
-        if (!cancel.force) {
+        if (!force) {
             if (!before.has(Column::cancel_requested_at))
-                job::moves::request_cancel(after, now, cancel.reason);
+                job::moves::request_cancel(after, now, reason);
             return std::nullopt;
         }
-        job::moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, reason);
         // Nobody's call under the old lease may match any more.
         after.clear(Column::lease_id);
-        cancel.ended_attempt = true;
-        cancel.running = before;
         return std::nullopt;
     default:
-        job::moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, reason);
         return std::nullopt;
     }
 }
@@ -109,16 +98,14 @@ JOBS_FUNCTION(job_cancel)
     const pg::Nullable id = pg::argument(fcinfo, 0);
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     call::require_one(id, job_id);
-    Cancel request = {.reason = call::cut_message(pg::argument(fcinfo, 2)),
-                      .force = DatumGetBool(call::require(pg::argument(fcinfo, 3), "force"))};
+    const pg::Nullable reason = call::cut_message(pg::argument(fcinfo, 2));
+    const bool force = DatumGetBool(call::require(pg::argument(fcinfo, 3), "force"));
 
     pg::StatementScope scope("job_cancel()");
     Jobs jobs = Jobs::open(call::require_cancel);
     const TimestampTz now = settings::now();
-    Row row =
-        steer(jobs, id, job_id, [&](const Row &before, Row &after) { return cancel(before, after, request, now); });
-    if (request.ended_attempt)
-        attempts::record(request.running, attempts::Outcome::cancelled, now, request.reason, {});
+    Row row = steer(jobs, id, job_id,
+                    [&](const Row &before, Row &after) { return cancel(before, after, reason, force, now); });
     return call::answer(fcinfo, row);
 }
 
