@@ -4,6 +4,7 @@
 // another number in its entry, or another one at work, leaves. All fields but the atomic ones are written under the lock.
 #pragma once
 
+#include "logic/counts.hpp"
 #include "pg/time.hpp"
 #include "shared/segment.hpp"
 
@@ -26,10 +27,7 @@ constexpr const char *service_names[] = {"waiting for a worker", "starting", "wo
 static_assert(std::size(service_names) == static_cast<std::size_t>(Service::unlisted) + 1);
 
 // What a worker has done since the server started.
-struct Tally {
-    std::int64_t rounds, reaped, retried, failed, cancelled, expired, archived, deleted, partitions_dropped, set_aside,
-        woken, notified, audit_faults;
-};
+using Tally = logic::Sums<std::int64_t>;
 
 // How far the audit is (worker/auditing.hpp).
 struct AuditPlace {

@@ -94,7 +94,7 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
         // Locked by us: a trigger of the user's on the archive changed it. Nothing of it may stay in there.
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION), errmsg("it changed while it was archived")));
     }
-    ++(keeps ? batch.counts.archived : batch.counts.deleted);
+    ++(keeps ? batch.counts[Count::archived] : batch.counts[Count::deleted]);
     return true;
 }
 
@@ -187,7 +187,7 @@ Made make_month(TimestampTz month, Counts &counts)
         CommandCounterIncrement();
         return made ? Made::yes : Made::no;
     }
-    ++counts.left;
+    ++counts[Count::left];
     if (pg::is_refused_table(error))
         return Made::busy;
     making.note(error);
@@ -238,7 +238,7 @@ bool prepare_archive(Candidates &candidates, bool may_alter, Counts &counts)
             candidates.all()[kept++] = candidate;
         } else {
             note_contended(&candidate.job);
-            ++counts.left;
+            ++counts[Count::left];
         }
     }
     candidates.truncate(kept);
@@ -268,7 +268,7 @@ void drop_one(List *months, Counts &counts)
         const Oid partition = lfirst_oid(cell);
         ErrorData *error = pg::in_subtransaction([&] { store::archive::drop(partition); }, pg::ends_the_call);
         if (error == nullptr) {
-            counts.partitions_dropped = 1;
+            counts[Count::months_dropped] = 1;
             counts.more = list_length(months) > 1;
             return;
         }
@@ -276,7 +276,7 @@ void drop_one(List *months, Counts &counts)
     }
     if (first != nullptr)
         dropping.note(first);
-    counts.left += list_length(months);
+    counts[Count::left] += list_length(months);
 }
 
 // Nothing: for ever.

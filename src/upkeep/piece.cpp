@@ -55,7 +55,7 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
         shared::databases::works_on(name(work.task), &candidate.job);
         pg::RowMemory::Use use(memory);
         const bool acted = work.act(batch, candidate);
-        batch.counts.left += acted ? 0 : 1;
+        batch.counts[Count::left] += acted ? 0 : 1;
         if (!acted || !set_aside.forget(&candidate.job))
             note_contended(&candidate.job);
         if (acted)
@@ -109,15 +109,15 @@ public:
         const bool is_room = set_aside_.find(job) != nullptr || set_aside_.count() + told_ < most_set_aside;
         switch (is_room ? set_aside_.note(job, name(work_.task), error, now_) : SetAside::Noted::not_now) {
         case SetAside::Noted::not_now:
-            ++counts_.left;
+            ++counts_[Count::left];
             note_contended(job);
             return;
         case SetAside::Noted::again:
-            ++counts_.set_aside;
+            ++counts_[Count::set_aside];
             suspects::acquit(job);
             return;
         case SetAside::Noted::first:
-            ++counts_.set_aside;
+            ++counts_[Count::set_aside];
             suspects::acquit(job);
             if (++told_ > warnings_per_piece)
                 return;
@@ -159,7 +159,7 @@ private:
         if (failure.error == nullptr) {
             counts_ += counts;
             attempted_ += done;
-            const int passed = static_cast<int>(done) - counts.left;
+            const int passed = static_cast<int>(done) - counts[Count::left];
             pace_.passed += passed;
             doubts_ = passed > 0 ? 0 : doubts_;
             return done;
@@ -297,7 +297,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         work.find(jobs, skip, now, pace, candidates);
     }
     counts.more = candidates.full() || candidates.has_left_out();
-    counts.due = candidates.due();
+    counts[Count::due] = candidates.due();
     if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, counts)) {
         counts.more = true;
         return counts;

@@ -71,9 +71,11 @@ bool reap(Batch &batch, const Candidate &candidate)
     if (!update(jobs, *before, after, &queue_row))
         return false;
     Counts &counts = batch.counts;
-    ++(timed_out ? counts.timeouts : counts.leases);
+    ++(timed_out ? counts[Count::timeouts] : counts[Count::leases]);
     const Status status = after.status();
-    ++(status == Status::failed ? counts.failed : status == Status::cancelled ? counts.cancelled : counts.retried);
+    ++(status == Status::failed      ? counts[Count::failed]
+       : status == Status::cancelled ? counts[Count::cancelled]
+                                     : counts[Count::retried]);
     return true;
 }
 
@@ -119,7 +121,7 @@ bool expire(Batch &batch, const Candidate &candidate)
     job::moves::cancel(after, batch.now, CStringGetTextDatum("expired before it was started"));
     if (!update(jobs, *before, after))
         return false;
-    ++batch.counts.expired;
+    ++batch.counts[Count::expired];
     return true;
 }
 

@@ -61,15 +61,14 @@ void run_task(Task task, TimestampTz now, Months months, Round &round)
 
 Datum to_json(const Round &round)
 {
-    const Counts &counts = round.counts;
-    const char *text =
-        psprintf("{\"leases_reaped\": %d, \"timeouts_reaped\": %d, \"retried\": %d, \"failed\": %d, \"cancelled\": %d, "
-                 "\"expired\": %d, \"archived\": %d, \"deleted\": %d, \"partitions_dropped\": %d, \"set_aside\": %d, "
-                 "\"left\": %d, \"errors\": %d, \"more\": %s}",
-                 counts.leases, counts.timeouts, counts.retried, counts.failed, counts.cancelled, counts.expired,
-                 counts.archived, counts.deleted, counts.partitions_dropped, counts.set_aside, counts.left,
-                 round.errors, round.more ? "true" : "false");
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+    StringInfoData text;
+    initStringInfo(&text);
+    for (std::size_t i = 0; i < logic::count_count; ++i)
+        if (const char *key = logic::count_traits[i].in_answer)
+            appendStringInfo(&text, "\"%s\": %d, ", key, round.counts.number[i]);
+    const char *json =
+        psprintf("{%s\"errors\": %d, \"more\": %s}", text.data, round.errors, round.more ? "true" : "false");
+    return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
 }
 
 } // namespace

@@ -1,28 +1,31 @@
 // What time does to jobs: the tasks of maintenance, and what each piece of one counts.
 #pragma once
 
+#include "logic/counts.hpp"
 #include "prelude.hpp"
 
 namespace upkeep {
 
-struct Counts {
-    int leases = 0;             // leases that ran out
-    int timeouts = 0;           // runs longer than the type allows
-    int retried = 0;            // of those, given another try
-    int failed = 0;             // or not
-    int cancelled = 0;          // or cancelled, as was asked for
-    int expired = 0;            // never started in time
-    int archived = 0;           // moved to jobs_archive
-    int deleted = 0;            // ended, of a type that keeps nothing
-    int partitions_dropped = 0; // months of the archive
-    int set_aside = 0;          // jobs that made it fail, now or once more
-    int left = 0;               // could not be done now: locked by somebody, for example
-    int due = 0;                // found to be due, whatever became of them
-    bool more = false;          // another piece waits
+using logic::Count;
 
-    Counts &operator+=(const Counts &other);
+// What a piece has done.
+struct Counts : logic::Sums<int> {
+    bool more = false; // another piece waits
+
+    Counts &operator+=(const Counts &other)
+    {
+        add_all(other);
+        more = more || other.more;
+        return *this;
+    }
     // Whether anything was done.
-    bool any() const { return leases + timeouts + expired + archived + deleted + partitions_dropped + set_aside > 0; }
+    bool any() const
+    {
+        for (std::size_t i = 0; i < logic::count_count; ++i)
+            if (logic::count_traits[i].is_done && number[i] > 0)
+                return true;
+        return false;
+    }
 };
 
 enum class Task {

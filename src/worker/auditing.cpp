@@ -131,7 +131,7 @@ void Auditing::publish(const AuditPlace &place, int faults)
 {
     shared::databases::Lock lock;
     database_.audit = place;
-    database_.tally.audit_faults += faults;
+    database_.tally[logic::Count::audit_faults] += faults;
     if (is_over(place))
         database_.audited_at = GetCurrentTimestamp();
 }

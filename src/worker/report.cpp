@@ -47,16 +47,7 @@ void Report::count(const Counts &counts)
 {
     unlogged_ += counts;
     Lock lock;
-    shared::Tally &tally = database_.tally;
-    tally.reaped += counts.leases + counts.timeouts;
-    tally.retried += counts.retried;
-    tally.failed += counts.failed;
-    tally.cancelled += counts.cancelled;
-    tally.expired += counts.expired;
-    tally.archived += counts.archived;
-    tally.deleted += counts.deleted;
-    tally.partitions_dropped += counts.partitions_dropped;
-    tally.set_aside += counts.set_aside;
+    database_.tally.add_all(counts);
 }
 
 void Report::count_woken(int sleepers)
@@ -64,19 +55,19 @@ void Report::count_woken(int sleepers)
     if (sleepers == 0)
         return;
     Lock lock;
-    database_.tally.woken += sleepers;
+    database_.tally[logic::Count::woken] += sleepers;
 }
 
 void Report::count_notified()
 {
     Lock lock;
-    ++database_.tally.notified;
+    ++database_.tally[logic::Count::notified];
 }
 
 void Report::round_ended()
 {
     Lock lock;
-    ++database_.tally.rounds;
+    ++database_.tally[logic::Count::rounds];
     database_.round_at = GetCurrentTimestamp();
     database_.served_at = pg::moment();
 }
@@ -142,16 +133,9 @@ void Report::log()
         return;
     StringInfoData line;
     initStringInfo(&line);
-    append(&line, unlogged_.leases, "leases ran out");
-    append(&line, unlogged_.timeouts, "run-time limits ran out");
-    append(&line, unlogged_.retried, "jobs to be tried again");
-    append(&line, unlogged_.failed, "jobs failed");
-    append(&line, unlogged_.cancelled, "jobs cancelled");
-    append(&line, unlogged_.expired, "jobs expired");
-    append(&line, unlogged_.archived, "jobs archived");
-    append(&line, unlogged_.deleted, "jobs deleted");
-    append(&line, unlogged_.partitions_dropped, "months of the archive dropped");
-    append(&line, unlogged_.set_aside, "jobs set aside");
+    for (std::size_t i = 0; i < logic::count_count; ++i)
+        if (const char *what = logic::count_traits[i].in_log)
+            append(&line, unlogged_.number[i], what);
     ereport(LOG, (errmsg("jobs_ext: %s", line.data)));
     pfree(line.data);
     unlogged_ = {};

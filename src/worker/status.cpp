@@ -1,4 +1,6 @@
 // What the view jobs_ext.maintenance stands on.
+#include <algorithm>
+
 #include "pg/function.hpp"
 #include "shared/databases.hpp"
 
@@ -82,22 +84,24 @@ void send(pg::RowSink &sink, const Database &database)
     line.put_time(database.pid != 0
                       ? static_cast<TimestampTz>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&database.planned)))
                       : 0);
-    const shared::Tally &tally = database.tally;
-    for (std::int64_t count :
-         {tally.rounds, tally.reaped, tally.retried, tally.failed, tally.cancelled, tally.expired, tally.archived,
-          tally.deleted, tally.partitions_dropped, tally.set_aside, tally.audit_faults, tally.woken, tally.notified})
-        line.put_count(count);
+    logic::each_column(database.tally, [&](const char *, std::int64_t sum) { line.put_count(sum); });
     for (const pg_atomic_uint64 *count : {&database.waits_refused, &database.waits_polled})
         line.put_count(static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(count))));
     line.send(sink);
 }
 
-// What a line is made of: the counters come last.
-constexpr Oid line_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-                              TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID,
-                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
-                              INT8OID, INT8OID, INT8OID,        INT8OID,        INT8OID,        INT8OID,
-                              INT8OID, INT8OID};
+// What a line is made of: these, then the counters, and the two that sessions count.
+constexpr Oid first_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+                               TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+
+constexpr auto all_types()
+{
+    std::array<Oid, std::size(first_types) + logic::shown_counts() + 2> types = {};
+    types.fill(INT8OID);
+    std::copy(std::begin(first_types), std::end(first_types), types.begin());
+    return types;
+}
+constexpr auto line_types = all_types();
 
 } // namespace
 

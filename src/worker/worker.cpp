@@ -31,6 +31,7 @@ namespace {
 
 using shared::Database;
 using shared::databases::Leaving;
+using upkeep::Count;
 using upkeep::Counts;
 using upkeep::Task;
 
@@ -233,9 +234,9 @@ void Worker::note_progress(TaskStep &task, bool done, const Counts &counts)
 {
     using Look = logic::Stall::Look;
     if (done)
-        task.due = counts.due;
+        task.due = counts[Count::due];
     // A month that stays, or is lacking, is not due, and nothing waits for it.
-    const int undone = task.task == Task::months ? 0 : counts.due + counts.left;
+    const int undone = task.task == Task::months ? 0 : counts[Count::due] + counts[Count::left];
     const bool stands = !done || (!counts.any() && undone > 0);
     const Look look = stands ? Look::none_done : counts.any() ? Look::some_done : Look::nothing_due;
     const std::int64_t now = pg::moment().microseconds;
@@ -268,7 +269,7 @@ void Worker::note_months(TaskStep &task, const Counts &counts)
     if (upkeep::take_trouble_with_months(sqlstate, message))
         report_.has_trouble_with_months(sqlstate, message);
     // A month that can't be made, or not be dropped, is no reason to try all the time: once a minute.
-    if (task.task == Task::months && counts.left > 0)
+    if (task.task == Task::months && counts[Count::left] > 0)
         task.step.rest(settings::stalled_after / 10);
 }
 
