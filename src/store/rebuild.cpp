@@ -117,8 +117,8 @@ std::int64_t rebuild_derived()
 
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
-    for (const PrivateTable &derived : {known.queue, known.failed, known.expiring, known.ended})
-        remove_all(derived.table);
+    for (const Oid derived : written_with_jobs(known))
+        remove_all(derived);
     CommandCounterIncrement();
     types::make_lanes();
     const std::int64_t queued = fill(known, jobs);

@@ -135,7 +135,7 @@ JOBS_FUNCTION(job_enqueue)
 namespace {
 
 // An element that names its job. The others are made when their turn comes and leave nothing behind: what a call holds
-// in memory must not be a multiple of what it was given, nor grow with it where there are no names.
+// in memory must not be a multiple of what it was given. Of each element it holds its birth, and no more where there are no names.
 struct Keyed {
     std::string_view key;
     JsonbContainer *object;

@@ -78,13 +78,15 @@ void prepared_ended()
         shared::databases::extension_changed();
 }
 
+// By its owner: anybody else is refused, and is not to wait for a lock first.
 bool alters_jobs(const Node *command, ProcessUtilityContext context)
 {
     if (!IsA(command, AlterTableStmt) || context == PROCESS_UTILITY_SUBCOMMAND || creating_extension)
         return false;
     const RangeVar *table = reinterpret_cast<const AlterTableStmt *>(command)->relation;
     const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs);
-    return jobs && *jobs == RangeVarGetRelid(table, NoLock, true) && OidIsValid(get_extension_oid("jobs_ext", true));
+    return jobs && *jobs == RangeVarGetRelid(table, NoLock, true) && pg::owns_table(jobs->in_catalogs(), GetUserId()) &&
+           OidIsValid(get_extension_oid("jobs_ext", true));
 }
 
 // Does something about the queue in a subtransaction. Where `jobs` can't be used, that is not the command's business.

@@ -1,6 +1,7 @@
 #include "worker/presence.hpp"
 
 #include "pg/version.hpp"
+#include "store/our_triggers.hpp"
 #include "store/owner.hpp"
 #include "store/rebuild.hpp"
 
@@ -16,7 +17,7 @@ bool has_tables()
         if (!store::find_table(table))
             return false;
     const Oid jobs = store::find_table(ApiTable::jobs)->in_catalogs();
-    for (const char *trigger : {"jobs_ext_before_row", "jobs_ext_after_row", "jobs_ext_after_truncate"})
+    for (const char *trigger : store::our_triggers)
         if (!OidIsValid(get_trigger_oid(jobs, trigger, true)))
             return false;
     return true;

@@ -6,7 +6,7 @@ select no_plan();
 create function tests.claimed() returns text language sql as
 $$select coalesce(string_agg(job_id, ' ' order by ordinality), 'none') from job_claim(max_jobs => 100) with ordinality$$;
 create function tests.marks() returns text language sql as
-$$select string_agg(s::text, ' ' order by mark) from jobs_ext.state s where mark !~ '^\('$$;
+$$select string_agg(s.xmin || ' ' || s.mark, ' ' order by mark) from jobs_ext.state s where mark !~ '^\('$$;
 
 create function tests.no_fault(name text) returns text language sql as
 $$select is((select string_agg(fault, E'\n') from jobs_ext.check()), null, name)$$;
