@@ -29,18 +29,18 @@ void _PG_init(void)
 {
     settings::preloaded = process_shared_preload_libraries_in_progress;
     settings::define();
-    shared::notes::watch();
+    shared::notes::watch_transactions();
     if (settings::preloaded && !IsBinaryUpgrade) {
-        shared::databases::request_segment();
-        shared::dismissals::request_segment();
-        shared::launcher::request_segment();
-        shared::sleepers::request_segment();
+        shared::databases::request_databases();
+        shared::dismissals::request_dismissals();
+        shared::launcher::request_launcher();
+        shared::sleepers::request_sleepers();
         worker::watch_commands();
         worker::register_launcher();
     }
-    version::watch();
+    version::watch_version();
     store::watch_tables();
-    store::types::watch();
-    store::statement::watch();
-    store::unflushed::watch();
+    store::types::watch_types();
+    store::statement::watch_statements();
+    store::unflushed::watch_flushes();
 }

@@ -12,8 +12,8 @@ JobState state_of(const store::Row &row, pg::Nullable created)
     static_assert(std::size(shown) == job_state_columns - 1);
     JobState state;
     for (std::size_t i = 0; i < std::size(shown); ++i) {
-        state.values[i] = row.value[store::index(shown[i])];
-        state.nulls[i] = row.null[store::index(shown[i])];
+        state.values[i] = row.value[store::index_of(shown[i])];
+        state.nulls[i] = row.null[store::index_of(shown[i])];
     }
     state.values[job_state_columns - 1] = created.value;
     state.nulls[job_state_columns - 1] = created.null;

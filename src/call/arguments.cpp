@@ -16,7 +16,7 @@ Jsonb *json_of(Datum value) { return DatumGetJsonbP(value); }
 
 } // namespace
 
-Datum require(pg::Nullable value, const char *argument)
+Datum require_value(pg::Nullable value, const char *argument)
 {
     if (!value)
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must not be null", argument)));
@@ -103,7 +103,7 @@ logic::Status status_argument(std::string_view word)
 
 JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument)
 {
-    Jsonb *list = json_of(require(pg::argument(fcinfo, number), argument));
+    Jsonb *list = json_of(require_value(pg::argument(fcinfo, number), argument));
     if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a JSON array", argument)));
     if (JB_ROOT_COUNT(list) > static_cast<std::uint32_t>(settings::max_batch))

@@ -11,7 +11,7 @@ constexpr int longest_worker = 200; // characters
 using store::most_retries;
 
 // 22023 when the argument is null.
-Datum require(pg::Nullable value, const char *argument);
+Datum require_value(pg::Nullable value, const char *argument);
 
 // Exactly one of the two names of a job.
 void require_one(pg::Nullable id, pg::Nullable job_id);

@@ -4,7 +4,7 @@ namespace call {
 
 namespace {
 
-void require(store::TableId jobs, AclMode mode)
+void require_privilege(store::TableId jobs, AclMode mode)
 {
     const AclResult result = pg_class_aclcheck(jobs.in_catalogs(), GetUserId(), mode);
     if (result != ACLCHECK_OK)
@@ -20,29 +20,29 @@ void require_on_any_column(store::ApiTable which, AclMode mode)
         return;
     const AclResult result = pg_attribute_aclcheck_all(table->in_catalogs(), GetUserId(), mode, ACLMASK_ANY);
     if (result != ACLCHECK_OK)
-        aclcheck_error(result, OBJECT_TABLE, store::name(which));
+        aclcheck_error(result, OBJECT_TABLE, store::name_of_table(which));
 }
 
 void require_any_insert(store::TableId) { require_on_any_column(store::ApiTable::jobs, ACL_INSERT); }
 
-void require_insert(store::TableId jobs) { require(jobs, ACL_INSERT); }
+void require_insert(store::TableId jobs) { require_privilege(jobs, ACL_INSERT); }
 
-void require_select(store::TableId jobs) { require(jobs, ACL_SELECT); }
+void require_select(store::TableId jobs) { require_privilege(jobs, ACL_SELECT); }
 
 void require_update(store::TableId jobs)
 {
-    require(jobs, ACL_UPDATE);
-    require(jobs, ACL_SELECT);
+    require_privilege(jobs, ACL_UPDATE);
+    require_privilege(jobs, ACL_SELECT);
 }
 
 void require_cancel(store::TableId jobs)
 {
     const AttrNumber column =
-        get_attnum(jobs.in_catalogs(), store::columns[store::index(store::Column::cancel_requested_at)].name);
+        get_attnum(jobs.in_catalogs(), store::columns[store::index_of(store::Column::cancel_requested_at)].name);
     if (column == InvalidAttrNumber ||
         pg_attribute_aclcheck(jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-        require(jobs, ACL_UPDATE);
-    require(jobs, ACL_SELECT);
+        require_privilege(jobs, ACL_UPDATE);
+    require_privilege(jobs, ACL_SELECT);
 }
 
 void require_all_rows(store::TableId jobs, const char *purpose)

@@ -98,7 +98,8 @@ std::uint64_t hash_of(pg::Nullable worker)
 } // namespace
 
 Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::dismissals::count()), until_(pg::moment())
+    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::dismissals::count_dismissals()),
+      until_(pg::moment())
 {
     const std::int64_t asked = asked_wait(wait);
     if (asked == 0)

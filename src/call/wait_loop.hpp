@@ -27,12 +27,12 @@ public:
     bool sleep();
 
 private:
-    bool is_dismissed() const { return shared::dismissals::has_since(worker_, dismissals_); }
+    bool is_dismissed() const { return shared::dismissals::was_dismissed_since(worker_, dismissals_); }
     void poll(long milliseconds, std::uint32_t wait_event);
 
     shared::Purpose purpose_;
     std::uint64_t worker_;     // shared::dismissals::hash_of_worker(), or 0
-    std::uint32_t dismissals_; // shared::dismissals::count() before the call
+    std::uint32_t dismissals_; // shared::dismissals::count_dismissals() before the call
     pg::Moment until_;
     std::optional<Reason> refused_;
     std::optional<shared::Place> place_;

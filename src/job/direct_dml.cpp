@@ -33,17 +33,18 @@ TriggerData *context_of(FunctionCallInfo fcinfo, store::ApiTable table, bool fit
 {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("this function is a trigger of the table \"%s\"", name(table))));
+                        errmsg("this function is a trigger of the table \"%s\"", name_of_table(table))));
     auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
     if (store::find_table(table) != store::TableId(trigger->tg_relation) || !fits_event(trigger->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("trigger \"%s\" on \"%s\" uses a function that serves one trigger of the table \"%s\"",
-                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), name(table)),
+                               trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation),
+                               name_of_table(table)),
                         errhint("Drop the trigger; select jobs_ext.install() makes those that are needed.")));
     return trigger;
 }
 
-Row read(const Tables &tables, HeapTuple tuple, TupleDesc descriptor)
+Row read_tuple(const Tables &tables, HeapTuple tuple, TupleDesc descriptor)
 {
     auto values = static_cast<Datum *>(palloc(sizeof(Datum) * descriptor->natts));
     auto nulls = static_cast<bool *>(palloc(sizeof(bool) * descriptor->natts));
@@ -129,12 +130,13 @@ void stamp_new(const Tables &tables, Row &row, TimestampTz now)
                                          Column::progress};
     const Status status = call::status_argument(row.text(Column::status));
     if (!logic::insertable(status))
-        ereport(ERROR, (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name(status).data()),
-                        errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
-                                           logic::name(status).data()),
-                        errhint("Insert it as pending, queued or paused.")));
+        ereport(ERROR,
+                (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name_of_status(status).data()),
+                 errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
+                                    logic::name_of_status(status).data()),
+                 errhint("Insert it as pending, queued or paused.")));
     if (row.has(Column::job_type)) {
-        const store::Type type = store::types::require(row.text(Column::job_type));
+        const store::Type type = store::types::require_registered(row.text(Column::job_type));
         // The column has a default of its own, so who asks for more cannot be told from who asks for nothing.
         if (!row.has(Column::max_retries) ||
             (under_row_security(tables) && row.number(Column::max_retries) > type.max_retries))
@@ -174,16 +176,16 @@ bool equal(const Row &a, const Row &b, Column column)
         return false;
     if (!a.has(column))
         return true;
-    const Oid type = store::columns[store::index(column)].type;
+    const Oid type = store::columns[store::index_of(column)].type;
     if (type == INT4OID || type == TIMESTAMPTZOID)
         return a[column] == b[column];
     if (type == UUIDOID)
-        return store::same(DatumGetUUIDP(a[column]), DatumGetUUIDP(b[column]));
+        return store::same_id(DatumGetUUIDP(a[column]), DatumGetUUIDP(b[column]));
     return a.text(column) == b.text(column);
 }
 
 // A direct UPDATE of the status is the same move as that of a verb.
-void move(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
+void move_job(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
 {
     auto changed = [&](Column column) -> pg::Nullable {
         return equal(before, asked, column) ? pg::Nullable{} : asked.get(column);
@@ -231,7 +233,7 @@ void move(const Row &before, const Row &asked, Row &after, Status from, Status t
 }
 
 // Setting cancel_requested_at is how a client without any other privilege cancels.
-void request_cancel(Row &after, Status status, TimestampTz now)
+void ask_to_cancel(Row &after, Status status, TimestampTz now)
 {
     if (logic::waiting(status) || status == Status::paused)
         moves::cancel(after, now, {});
@@ -247,11 +249,11 @@ struct Update {
     TimestampTz now;
 };
 
-Row guard(const Update &update)
+Row keep_what_is_ours(const Update &update)
 {
     const Row &before = update.before;
     Row after = update.asked;
-    if (!store::same(before.id(), after.id()))
+    if (!store::same_id(before.id(), after.id()))
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("the id of job %s cannot be changed", store::to_text(before.id()))));
     after.set_time(Column::updated_at, update.now);
@@ -267,11 +269,11 @@ Row guard(const Update &update)
     if (to != from || !update.owner)
         keep_server_owned(before, after);
     if (to != from)
-        move(before, update.asked, after, from, to, update.now);
+        move_job(before, update.asked, after, from, to, update.now);
     else if (asks_cancel)
-        request_cancel(after, from, update.now);
+        ask_to_cancel(after, from, update.now);
     if (!equal(before, after, Column::job_type))
-        store::types::require(after.text(Column::job_type));
+        store::types::require_registered(after.text(Column::job_type));
     if (!update.owner && !(equal(before, after, Column::max_retries) && equal(before, after, Column::job_type)))
         call::check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
     if (!equal(before, after, Column::worker))
@@ -287,7 +289,7 @@ bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_RE
 {
     ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                     errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
-                           store::columns[store::index(column)].name)));
+                           store::columns[store::index_of(column)].name)));
 }
 
 // As jobs_ext.restoring() has it: row_security is off in the script of pg_dump.
@@ -299,7 +301,7 @@ void check_of_owner(const Row &row)
     if (row.has(Column::status))
         call::status_argument(row.text(Column::status));
     if (row.has(Column::job_type) && !is_restore())
-        store::types::require(row.text(Column::job_type));
+        store::types::require_registered(row.text(Column::job_type));
 }
 
 // While nothing of the row is written: who makes the lane may insert a job of the same key next, and then waits for us.
@@ -312,14 +314,14 @@ void make_lane(const Row &row)
 HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
-    Row row = read(tables, trigger->tg_trigtuple, descriptor);
+    Row row = read_tuple(tables, trigger->tg_trigtuple, descriptor);
     if (is_replica()) {
         make_lane(row);
         return trigger->tg_trigtuple;
     }
     if (row.has(Column::id))
         // The statement named every column; a trigger before ours may have changed some.
-        if (store::statement::take(tables.jobs, Operation::insert, row.id()) != nullptr)
+        if (store::statement::take_intent(tables.jobs, Operation::insert, row.id()) != nullptr)
             return trigger->tg_trigtuple;
     const TimestampTz now = settings::now();
     row.changed = 0;
@@ -341,14 +343,14 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Update update;
-    update.before = read(tables, trigger->tg_trigtuple, descriptor);
+    update.before = read_tuple(tables, trigger->tg_trigtuple, descriptor);
     update.owner = by_owner(tables);
     if (store::null_in(update.before)) {
         if (!update.owner)
             store::require_complete(update.before);
         return trigger->tg_newtuple; // the owner mends what a dropped constraint let in
     }
-    if (const Row *meant = store::statement::take(tables.jobs, Operation::update, update.before.id())) {
+    if (const Row *meant = store::statement::take_intent(tables.jobs, Operation::update, update.before.id())) {
         // What the statement named is in the tuple already; a trigger before ours may have changed it.
         Row unnamed = *meant;
         for (int i = 0; i < store::column_count; ++i)
@@ -356,19 +358,19 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
                 unnamed.changed &= ~(store::ColumnSet{1} << i);
         return with(tables, trigger->tg_newtuple, descriptor, unnamed);
     }
-    update.asked = read(tables, trigger->tg_newtuple, descriptor);
+    update.asked = read_tuple(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
     update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
     if (auto column = store::null_in(update.asked))
         refuse_null(*column);
     update.names_status = bms_is_member(
-        tables.number[store::index(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
+        tables.number[store::index_of(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
     update.now = settings::now();
     update.most_retries =
         under_row_security(tables)
             ? std::min(store::most_retries, store::types::settings_of(update.asked.text(Column::job_type)).max_retries)
             : store::most_retries;
-    return with(tables, trigger->tg_newtuple, descriptor, guard(update));
+    return with(tables, trigger->tg_newtuple, descriptor, keep_what_is_ours(update));
 }
 
 // Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
@@ -388,7 +390,7 @@ void record_attempt(const Row &before, const Row &after)
 
 // Finds the job as it is now, which may be newer than the version that fired the trigger: a trigger of the user's may
 // have changed it since.
-std::optional<Row> current(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
+std::optional<Row> newest_row(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
 {
     static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
     const Datum keys[] = {UUIDPGetDatum(id)};
@@ -404,14 +406,14 @@ void keep_in_step(Relation jobs, const Row *before, const Row *after)
     const Tables tables = store::tables(); // as they are after what recording the attempt has run
     pg::Slot slot(jobs);
     store::Derived derived(tables);
-    const std::optional<Row> now = current(tables, jobs, (before != nullptr ? before : after)->id(), slot);
+    const std::optional<Row> now = newest_row(tables, jobs, (before != nullptr ? before : after)->id(), slot);
     const Row *latest = now ? &*now : nullptr;
     derived.follow(before, latest);
     // Where the version that was written is not the latest any more, nothing of it may stay.
     if (after != nullptr)
         derived.follow(after, latest);
     if (latest == nullptr && before != nullptr)
-        store::attempts::remove(before->id());
+        store::attempts::remove_attempts(before->id());
 }
 
 } // namespace
@@ -438,14 +440,14 @@ JOBS_FUNCTION(jobs_after_row)
 
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
-    const Row first = read(tables, trigger->tg_trigtuple, descriptor);
+    const Row first = read_tuple(tables, trigger->tg_trigtuple, descriptor);
     const bool known = !store::null_in(first); // else it stands in no derived table
     if (inserted) {
         store::require_complete(first);
         store::statement::report(tables.jobs, Operation::insert, first);
         keep_in_step(trigger->tg_relation, nullptr, &first);
     } else if (updated) {
-        const Row after = read(tables, trigger->tg_newtuple, descriptor);
+        const Row after = read_tuple(tables, trigger->tg_newtuple, descriptor);
         store::require_complete(after);
         if (!store::statement::report(tables.jobs, Operation::update, after) && known && !is_replica())
             record_attempt(first, after);
@@ -489,7 +491,7 @@ void prepare_lane(const TriggerData *trigger)
     auto name = DatumGetTextPP(value);
     const std::string_view view(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
     if (view.size() < store::type_name_bytes)
-        store::lanes::prepare(view);
+        store::lanes::prepare_lane_of(view);
 }
 
 } // namespace

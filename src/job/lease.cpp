@@ -10,13 +10,13 @@ using store::Row;
 
 Lease lease_argument(FunctionCallInfo fcinfo)
 {
-    return {*DatumGetUUIDP(call::require(pg::argument(fcinfo, 0), "id")),
-            *DatumGetUUIDP(call::require(pg::argument(fcinfo, 1), "lease_id"))};
+    return {*DatumGetUUIDP(call::require_value(pg::argument(fcinfo, 0), "id")),
+            *DatumGetUUIDP(call::require_value(pg::argument(fcinfo, 1), "lease_id"))};
 }
 
 bool was_last(const Row &job, const Lease &lease)
 {
-    return job.has(Column::lease_id) && store::same(DatumGetUUIDP(job[Column::lease_id]), &lease.id);
+    return job.has(Column::lease_id) && store::same_id(DatumGetUUIDP(job[Column::lease_id]), &lease.id);
 }
 
 bool is_held(const Row &job, const Lease &lease)
@@ -49,7 +49,7 @@ void LeaseReader::unknown_key(const pg::JsonMember &member) const
 
 Lease LeaseReader::get() const
 {
-    return {*DatumGetUUIDP(call::require(job_, "id")), *DatumGetUUIDP(call::require(lease_, "lease_id"))};
+    return {*DatumGetUUIDP(call::require_value(job_, "id")), *DatumGetUUIDP(call::require_value(lease_, "lease_id"))};
 }
 
 } // namespace job

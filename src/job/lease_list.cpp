@@ -10,7 +10,7 @@ bool is_of_element(const ErrorData *error)
     return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION || error->sqlerrcode == sqlstate::too_large;
 }
 
-pg::Nullable id_of(const JsonbValue &element)
+pg::Nullable id_of_element(const JsonbValue &element)
 {
     JsonbValue id;
     if (!pg::is_object(element) ||

@@ -17,7 +17,7 @@ namespace job {
 bool is_of_element(const ErrorData *error);
 
 // The "id" of an element that could not be read as a whole, if that can be.
-pg::Nullable id_of(const JsonbValue &element);
+pg::Nullable id_of_element(const JsonbValue &element);
 
 // Tells the caller what the answer has no column for: the first ten times in a call.
 class Notices {
@@ -83,7 +83,7 @@ private:
             context_.position = 0;
             verb_.notices.tell(error->message);
             const Item &item = items_[next];
-            verb_.refuse(item.element, id_of(item.value), error, emit_to(items_[next]));
+            verb_.refuse(item.element, id_of_element(item.value), error, emit_to(items_[next]));
             FreeErrorData(error);
         }
     }
@@ -105,7 +105,7 @@ private:
             context_.position = (*item)->position;
             const pg_uuid_t *job = &(*item)->element.lease.job;
             // The same job twice: the second sees what the first did.
-            if (previous != nullptr && store::same(previous, job))
+            if (previous != nullptr && store::same_id(previous, job))
                 jobs.renew_snapshot();
             previous = job;
             pg::RowMemory::Use use(memory_);

@@ -39,7 +39,7 @@ void end_lease(Row &row)
     row.clear(Column::heartbeat_at);
 }
 
-void finish(Row &row, Status status, TimestampTz now)
+void end_job(Row &row, Status status, TimestampTz now)
 {
     const bool ran = row.status() == Status::in_progress;
     if (ran)
@@ -87,7 +87,7 @@ void claim(Row &row, const store::Type &type, TimestampTz now, pg::Nullable work
 
 void complete(Row &row, TimestampTz now, pg::Nullable result)
 {
-    finish(row, Status::completed, now);
+    end_job(row, Status::completed, now);
     row.set_time(Column::completed_at, now);
     row.set(Column::result, result);
     row.clear(Column::error_message);
@@ -109,7 +109,7 @@ void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &fai
     row.set(Column::error_message, failure.message);
     const std::int32_t retries = row.number(Column::retries);
     if (failure.permanent || retries >= row.number(Column::max_retries)) {
-        finish(row, Status::failed, now);
+        end_job(row, Status::failed, now);
         return;
     }
     const TimestampTz run_at = failure.run_at.value_or(next_try(row, type, now));
@@ -136,14 +136,14 @@ void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
 void give_up(Row &row, TimestampTz now, pg::Nullable message)
 {
     row.set(Column::error_message, message);
-    finish(row, Status::failed, now);
+    end_job(row, Status::failed, now);
 }
 
 void cancel(Row &row, TimestampTz now, pg::Nullable reason)
 {
     if (row.status() == Status::in_progress && !row.ended)
         row.ended = {store::AttemptOutcome::cancelled, now, reason, {}};
-    finish(row, Status::cancelled, now);
+    end_job(row, Status::cancelled, now);
     row.set_time(Column::cancelled_at, now);
     if (!row.has(Column::cancel_requested_at))
         row.set_time(Column::cancel_requested_at, now);

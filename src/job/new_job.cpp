@@ -26,9 +26,9 @@ Datum empty_object()
 
 pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ? value : fallback; }
 
-void check(const NewJob &wanted)
+void check_new_job(const NewJob &wanted)
 {
-    call::require(wanted.job_type, "job_type");
+    call::require_value(wanted.job_type, "job_type");
     call::check_object(wanted.input_payload, "input_payload");
     call::check_object(wanted.metadata, "metadata");
     call::check_options(wanted.options);
@@ -41,13 +41,13 @@ void check(const NewJob &wanted)
     call::check_length(wanted.job_category, 50, "job_category");
 }
 
-bool may_see(const store::Jobs &jobs, const pg_uuid_t *id)
+bool may_see_parent(const store::Jobs &jobs, const pg_uuid_t *id)
 {
     if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
         return true;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
 }
 
 // Under row security jobs are a tenant's, who shares the workers with the others.
@@ -68,10 +68,10 @@ void check_parent(store::Jobs &jobs, const Row &row)
         return;
     const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
     std::optional<Row> parent;
-    if (may_see(jobs, parent_id))
+    if (may_see_parent(jobs, parent_id))
         parent = jobs.find(parent_id);
     if (!parent ||
-        !store::same(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
+        !store::same_id(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
 }
@@ -159,10 +159,10 @@ void require_may_insert(const store::Jobs &jobs)
 
 Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
-    check(wanted);
+    check_new_job(wanted);
     auto type_name = DatumGetTextPP(wanted.job_type.value);
-    const store::Type type =
-        store::types::require({VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    const store::Type type = store::types::require_registered(
+        {VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
     check_retries(jobs, wanted, type);
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting

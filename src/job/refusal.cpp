@@ -44,7 +44,7 @@ Archived look_in_archive(const char *statement, pg::Parameter parameter)
         return Archived::no;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {parameter};
-    return pg::run(statement, parameters, 1) > 0 ? Archived::yes : Archived::no;
+    return pg::run_sql(statement, parameters, 1) > 0 ? Archived::yes : Archived::no;
 }
 
 // 42804: it may be there.
@@ -88,7 +88,7 @@ call::Refusal illegal_transition(const Row &job, logic::Status to, const char *h
     const std::string_view from = job.text(Column::status);
     return {sqlstate::conflict,
             psprintf("job %s is %s and cannot become %s", store::to_text(job.id()), pg::excerpt(from),
-                     logic::name(to).data()),
+                     logic::name_of_status(to).data()),
             detail("illegal_transition", &job), hint};
 }
 

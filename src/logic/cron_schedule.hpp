@@ -83,7 +83,7 @@ constexpr std::string_view trimmed(std::string_view text)
 
 // Takes the leading characters that are `wanted` off the text.
 template <class Wanted>
-constexpr std::string_view take(std::string_view &text, Wanted wanted)
+constexpr std::string_view take_token(std::string_view &text, Wanted wanted)
 {
     std::size_t size = 0;
     while (size < text.size() && wanted(text[size]))
@@ -95,12 +95,12 @@ constexpr std::string_view take(std::string_view &text, Wanted wanted)
 
 constexpr std::string_view take_word(std::string_view &text)
 {
-    const std::string_view word = take(text, [](char c) { return !blank(c); });
-    take(text, blank);
+    const std::string_view word = take_token(text, [](char c) { return !blank(c); });
+    take_token(text, blank);
     return word;
 }
 
-constexpr bool take(std::string_view &text, char c)
+constexpr bool take_token(std::string_view &text, char c)
 {
     if (text.empty() || text.front() != c)
         return false;
@@ -108,7 +108,7 @@ constexpr bool take(std::string_view &text, char c)
     return true;
 }
 
-constexpr bool same(std::string_view a, std::string_view lower_case)
+constexpr bool same_word(std::string_view a, std::string_view lower_case)
 {
     if (a.size() != lower_case.size())
         return false;
@@ -119,7 +119,7 @@ constexpr bool same(std::string_view a, std::string_view lower_case)
 }
 
 // A number that is too long for any field is as good as a large one.
-constexpr std::optional<int> number(std::string_view text)
+constexpr std::optional<int> read_number(std::string_view text)
 {
     if (text.empty())
         return std::nullopt;
@@ -135,9 +135,9 @@ constexpr std::optional<int> number(std::string_view text)
 constexpr std::optional<int> value_of(std::string_view text, const CronField &field)
 {
     for (std::size_t i = 0; i + 3 <= field.names.size(); i += 3)
-        if (same(text, std::string_view(field.names.data() + i, 3)))
+        if (same_word(text, std::string_view(field.names.data() + i, 3)))
             return field.lowest + static_cast<int>(i / 3);
-    return number(text);
+    return read_number(text);
 }
 
 // One field: a list of values, ranges and steps.
@@ -150,7 +150,7 @@ public:
         do
             if (auto problem = element(values))
                 return problem;
-        while (take(rest_, ','));
+        while (take_token(rest_, ','));
         if (!rest_.empty())
             return wrong(rest_, "cannot be read");
         return std::nullopt;
@@ -166,10 +166,10 @@ private:
     {
         const char *begin = rest_.data();
         int from = field_.lowest, to = field_.highest, step = 1;
-        if (!take(rest_, '*')) {
+        if (!take_token(rest_, '*')) {
             if (auto problem = value(from))
                 return problem;
-            if (!take(rest_, '-')) {
+            if (!take_token(rest_, '-')) {
                 values |= std::uint64_t{1} << from;
                 return rest_.empty() || rest_.front() != '/'
                            ? std::nullopt
@@ -180,9 +180,9 @@ private:
         }
         if (from > to)
             return wrong({begin, static_cast<std::size_t>(rest_.data() - begin)}, "runs backwards");
-        if (take(rest_, '/')) {
-            const std::string_view text = take(rest_, alphanumeric);
-            step = number(text).value_or(0);
+        if (take_token(rest_, '/')) {
+            const std::string_view text = take_token(rest_, alphanumeric);
+            step = read_number(text).value_or(0);
             if (step < 1 || step > field_.highest)
                 return wrong(text, "is not a step that fits");
         }
@@ -193,7 +193,7 @@ private:
 
     constexpr std::optional<CronProblem> value(int &result)
     {
-        const std::string_view text = take(rest_, alphanumeric);
+        const std::string_view text = take_token(rest_, alphanumeric);
         if (text.empty())
             return rest_.empty() ? wrong(rest_, "ends too early") : wrong(rest_, "cannot be read");
         const std::optional<int> value = value_of(text, field_);
@@ -210,9 +210,9 @@ private:
 // `10 seconds`: nothing, if it is no such thing.
 constexpr std::optional<int> interval(std::string_view text)
 {
-    const std::optional<int> count = number(take(text, digit));
-    take(text, blank);
-    if (!count || (!same(text, "second") && !same(text, "seconds")))
+    const std::optional<int> count = read_number(take_token(text, digit));
+    take_token(text, blank);
+    if (!count || (!same_word(text, "second") && !same_word(text, "seconds")))
         return std::nullopt;
     return count;
 }

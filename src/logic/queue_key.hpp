@@ -25,9 +25,9 @@ struct QueueKey {
 
 // A waiting job stands in the lane of its type by rank and due time; a running one in lane 0 by the moment at which it
 // must be looked at again; any other job has no row.
-constexpr std::optional<QueueKey> queue_key(Status status, std::int32_t lane_of_type, std::int32_t priority,
-                                            Instant run_at, std::optional<Instant> lease_expires_at,
-                                            std::optional<Instant> timeout_at)
+constexpr std::optional<QueueKey> make_queue_key(Status status, std::int32_t lane_of_type, std::int32_t priority,
+                                                 Instant run_at, std::optional<Instant> lease_expires_at,
+                                                 std::optional<Instant> timeout_at)
 {
     if (waiting(status))
         return QueueKey{lane_of_type, static_cast<std::int16_t>(-priority), run_at};
@@ -45,10 +45,10 @@ inline constexpr std::int16_t failed_rank = 1;
 
 // Where a job that has ended waits to leave `jobs`: in the lane of its type, those that completed apart from those that
 // failed or were cancelled, since each is kept for a time of its own.
-constexpr std::optional<QueueKey> ended_key(Status status, std::int32_t lane_of_type,
-                                            std::optional<Instant> finished_at)
+constexpr std::optional<QueueKey> make_ended_key(Status status, std::int32_t lane_of_type,
+                                                 std::optional<Instant> finished_at)
 {
-    if (!ended(status) || !finished_at)
+    if (!has_ended(status) || !finished_at)
         return std::nullopt;
     return QueueKey{lane_of_type, status == Status::completed ? completed_rank : failed_rank, *finished_at};
 }

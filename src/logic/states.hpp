@@ -13,7 +13,7 @@ enum class Status : std::uint8_t { pending, queued, in_progress, paused, complet
 inline constexpr std::array<std::string_view, 7> status_names = {"pending",   "queued", "in_progress", "paused",
                                                                  "completed", "failed", "cancelled"};
 
-constexpr std::string_view name(Status status) { return status_names[static_cast<std::size_t>(status)]; }
+constexpr std::string_view name_of_status(Status status) { return status_names[static_cast<std::size_t>(status)]; }
 
 constexpr std::optional<Status> parse_status(std::string_view text)
 {
@@ -27,7 +27,7 @@ constexpr std::optional<Status> parse_status(std::string_view text)
 constexpr bool waiting(Status status) { return status == Status::pending || status == Status::queued; }
 
 // For good, unless job_retry brings it back.
-constexpr bool ended(Status status)
+constexpr bool has_ended(Status status)
 {
     return status == Status::completed || status == Status::failed || status == Status::cancelled;
 }

@@ -10,7 +10,7 @@ namespace {
 constexpr char path[] = "pg_catalog, pg_temp";
 constexpr int confined = SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION;
 
-Oid owner_of(Oid table)
+Oid owner_of_relation(Oid table)
 {
     // It can't change hands from here on: else a trigger of the next owner's would run as this one.
     lock_table(table, AccessShareLock);
@@ -43,7 +43,7 @@ Oid owner_of_object(Oid catalog, Oid object)
     return owner;
 }
 
-void refuse(Oid catalog, Oid object, Oid stranger, Oid owner)
+void refuse_session(Oid catalog, Oid object, Oid stranger, Oid owner)
 {
     const char *name = catalog == RelationRelationId ? get_rel_name(object) : format_type_be(object);
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -70,7 +70,7 @@ void require_no_temporary_objects(Oid owner)
         auto depends = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
         const Oid stranger = owner_of_object(depends->classid, depends->objid);
         if (OidIsValid(stranger) && stranger != owner && !superuser_arg(stranger))
-            refuse(depends->classid, depends->objid, stranger, owner);
+            refuse_session(depends->classid, depends->objid, stranger, owner);
     }
     systable_endscan(scan);
 }
@@ -84,7 +84,7 @@ bool is_confined_already(Oid role, int context, Oid owner)
 
 AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_denied_(hint_if_denied)
 {
-    const Oid owner = owner_of(table);
+    const Oid owner = owner_of_relation(table);
     GetUserIdAndSecContext(&role_, &context_);
     require_no_temporary_objects(owner);
     in_errors_.callback = explain;

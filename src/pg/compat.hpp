@@ -10,7 +10,7 @@ inline bool any(IndexesToUpdate indexes) { return indexes != TU_None; }
 inline bool only_summarizing(IndexesToUpdate indexes) { return indexes == TU_Summarizing; }
 #else
 using IndexesToUpdate = bool;
-inline bool any(IndexesToUpdate indexes) { return indexes; }
+inline bool any_index_to_update(IndexesToUpdate indexes) { return indexes; }
 inline bool only_summarizing(IndexesToUpdate) { return false; }
 #endif
 
@@ -111,7 +111,7 @@ inline bool may_use_language(Oid language, Oid role)
 }
 
 // 16: TRUNCATE can run as the owner of each table (commit 1e08576691).
-inline void truncate(List *relations, List *oids)
+inline void truncate_relations(List *relations, List *oids)
 {
 #if PG_VERSION_NUM >= 160000
     ExecuteTruncateGuts(relations, oids, NIL, DROP_RESTRICT, false, false);

@@ -25,7 +25,7 @@
     static Datum body_of_##name(PG_FUNCTION_ARGS);                                                                     \
     extern "C" Datum name(PG_FUNCTION_ARGS)                                                                            \
     {                                                                                                                  \
-        version::require();                                                                                            \
+        version::require_version();                                                                                    \
         return body_of_##name(fcinfo);                                                                                 \
     }                                                                                                                  \
     static Datum body_of_##name([[maybe_unused]] PG_FUNCTION_ARGS)

@@ -173,7 +173,7 @@ TM_Result TableWriter::update(ItemPointer tid, TupleTableSlot *slot)
     IndexesToUpdate indexes;
     const TM_Result result = table_tuple_update(table_, tid, slot, GetCurrentCommandId(true), GetActiveSnapshot(),
                                                 InvalidSnapshot, true, &failure, &mode, &indexes);
-    if (result == TM_Ok && any(indexes)) {
+    if (result == TM_Ok && any_index_to_update(indexes)) {
         open_indexes(false);
         insert_into_indexes(slot, true, only_summarizing(indexes));
     }

@@ -26,7 +26,7 @@ struct SavedPlan {
 // A backend meets a few dozen statements at most.
 SavedPlan *saved_plans = nullptr;
 
-SPIPlanPtr prepare(const char *statement, std::span<const Parameter> parameters)
+SPIPlanPtr prepare_plan(const char *statement, std::span<const Parameter> parameters)
 {
     Oid types[FUNC_MAX_ARGS];
     for (std::size_t i = 0; i < parameters.size(); ++i)
@@ -53,13 +53,13 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
         if (!saved->is_for(statement, parameters))
             continue;
         if (is_nothing(saved->plan)) {
-            SPIPlanPtr plan = prepare(statement, parameters);
+            SPIPlanPtr plan = prepare_plan(statement, parameters);
             SPI_freeplan(saved->plan);
             saved->plan = plan;
         }
         return saved->plan;
     }
-    SPIPlanPtr plan = prepare(statement, parameters);
+    SPIPlanPtr plan = prepare_plan(statement, parameters);
     auto saved = static_cast<SavedPlan *>(MemoryContextAlloc(TopMemoryContext, sizeof(SavedPlan)));
     saved->statement = MemoryContextStrdup(TopMemoryContext, statement);
     saved->count = parameters.size();
@@ -81,7 +81,7 @@ void set_constraints_immediate()
     AfterTriggerSetState(all);
 }
 
-std::uint64_t run(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)
+std::uint64_t run_sql(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)
 {
     SPIPlanPtr plan = prepared(statement, parameters);
     Datum values[FUNC_MAX_ARGS];
@@ -98,7 +98,7 @@ std::uint64_t run(const char *statement, std::span<const Parameter> parameters, 
 
 Rows query(const char *statement, std::span<const Parameter> parameters, RowType types, long row_limit, bool read_only)
 {
-    const std::uint64_t count = run(statement, parameters, row_limit, read_only);
+    const std::uint64_t count = run_sql(statement, parameters, row_limit, read_only);
     SPITupleTable *table = SPI_tuptable;
     if (table == nullptr)
         return {nullptr, 0}; // a rule did something else instead

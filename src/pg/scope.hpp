@@ -85,7 +85,7 @@ public:
 };
 
 // A newer look at the database inside a statement. Outside READ COMMITTED it is the transaction's one snapshot.
-inline void renew_snapshot()
+inline void renew_active_snapshot()
 {
     PopActiveSnapshot();
     CommandCounterIncrement();

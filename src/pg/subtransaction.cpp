@@ -17,7 +17,7 @@ struct TimeLimit {
 
 TimeLimit limit; // of what runs now
 
-bool is_over(const TimeLimit &of) { return of.ms > 0 && is_over(of.began, of.ms); }
+bool is_limit_over(const TimeLimit &of) { return of.ms > 0 && is_over(of.began, of.ms); }
 
 // What is left of it.
 void arm_time_limit()
@@ -67,7 +67,7 @@ bool is_cancel(const ErrorData *error)
 namespace {
 
 // `undo` ends what an error left open.
-ErrorData *guard(void (*work)(void *), void *argument, void (*undo)())
+ErrorData *run_guarded(void (*work)(void *), void *argument, void (*undo)())
 {
     MemoryContext const memory = CurrentMemoryContext;
     ErrorData *volatile error = nullptr;
@@ -96,9 +96,9 @@ void end_time_limit()
 }
 
 template <class Work>
-ErrorData *guard(Work work, void (*undo)())
+ErrorData *run_guarded(Work work, void (*undo)())
 {
-    return guard([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, undo);
+    return run_guarded([](void *argument) { (*static_cast<Work *>(argument))(); }, &work, undo);
 }
 
 } // namespace
@@ -117,7 +117,7 @@ Failure in_subtransaction(void (*work)(void *), void *argument, IsRaised is_rais
     const TimeLimit outer = std::exchange(limit, own);
     // Leave a session's own statement_timeout alone.
     const bool limited = longest_ms > 0 || outer.ms > 0;
-    ErrorData *error = guard(
+    ErrorData *error = run_guarded(
         [&] {
             if (limited)
                 end_time_limit();
@@ -130,7 +130,7 @@ Failure in_subtransaction(void (*work)(void *), void *argument, IsRaised is_rais
         RollbackAndReleaseCurrentSubTransaction);
     if (limited)
         end_time_limit();
-    const bool took_too_long = error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_over(own);
+    const bool took_too_long = error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_limit_over(own);
     limit = outer;
     arm_time_limit();
     CurrentResourceOwner = owner;
@@ -142,7 +142,7 @@ Failure in_subtransaction(void (*work)(void *), void *argument, IsRaised is_rais
 ErrorData *in_transaction(int longest_ms, void (*work)(void *), void *argument)
 {
     limit = {moment(), longest_ms};
-    ErrorData *error = guard(
+    ErrorData *error = run_guarded(
         [&] {
             SetCurrentStatementStartTimestamp();
             StartTransactionCommand();

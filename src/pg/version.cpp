@@ -15,7 +15,7 @@ std::uint64_t looked_at = 0;
 constexpr std::string_view served[] = {JOBS_EXT_VERSION};
 
 // Null: there is no such extension.
-char *installed(Oid extension)
+char *installed_version(Oid extension)
 {
     pg::OpenRelation catalog = pg::open_briefly(ExtensionRelationId);
     ScanKeyData key;
@@ -36,23 +36,23 @@ bool is_served(std::string_view which)
     return std::find(std::begin(served), std::end(served), which) != std::end(served);
 }
 
-void function_changed(Datum, int, uint32) { forget(); }
+void function_changed(Datum, int, uint32) { forget_version(); }
 
 } // namespace
 
 bool fits(Oid extension)
 {
-    const char *found = installed(extension);
+    const char *found = installed_version(extension);
     return found != nullptr && is_served(found);
 }
 
-void require()
+void require_version()
 {
     if (looked_at == changes)
         return;
     const std::uint64_t before = changes;
     const Oid extension = get_extension_oid("jobs_ext", true);
-    const char *found = OidIsValid(extension) ? installed(extension) : nullptr;
+    const char *found = OidIsValid(extension) ? installed_version(extension) : nullptr;
     if (found == nullptr)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the extension jobs_ext is not in this database")));
@@ -69,8 +69,8 @@ void require()
     looked_at = before;
 }
 
-void forget() { ++changes; }
+void forget_version() { ++changes; }
 
-void watch() { CacheRegisterSyscacheCallback(PROCOID, function_changed, Datum{0}); }
+void watch_version() { CacheRegisterSyscacheCallback(PROCOID, function_changed, Datum{0}); }
 
 } // namespace version

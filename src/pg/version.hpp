@@ -11,15 +11,15 @@
 namespace version {
 
 // 55000, with what there is to do, unless it is. Looks once, and again after what may have changed it.
-void require();
+void require_version();
 
 // Whether the extension with this OID is of a version that this library serves.
 bool fits(Oid extension);
 
 // Has the next call look again. An upgrade replaces functions or alters tables of ours, or changes nothing that counts;
 // the first of those this finds out by itself.
-void forget();
+void forget_version();
 
-void watch();
+void watch_version();
 
 } // namespace version

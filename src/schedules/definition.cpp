@@ -62,7 +62,7 @@ void read_option(Recurring &schedule, const pg::JsonMember &option)
 
 void check_name(pg::Nullable name)
 {
-    call::require(name, "name");
+    call::require_value(name, "name");
     call::check_length(name, longest_name, "name");
     const std::size_t size = VARSIZE_ANY_EXHDR(DatumGetTextPP(name.value));
     if (size > longest_name)

@@ -22,7 +22,7 @@ constexpr char statement[] =
     " where d.jobid operator(pg_catalog.=) j.jobid order by d.runid desc limit 1) r on true"
     " where pg_catalog.starts_with(j.command, $1) order by j.jobid";
 
-pg::Nullable next_run(const pg::Nullable *found, pg::Nullable last_run)
+pg::Nullable next_run_shown(const pg::Nullable *found, pg::Nullable last_run)
 {
     const TimestampTz now = settings::now();
     const logic::ParsedCron parsed = logic::parse_cron(TextDatumGetCString(found[schedule].value));
@@ -57,7 +57,7 @@ void put_row(pg::RowSink &sink, schedules::Schedules &memory, const pg::Nullable
         found[last_message],
         remembered ? memory.last_job() : pg::Nullable{},
         Int64GetDatum(remembered ? memory.skipped() : 0),
-        next_run(found, last_run),
+        next_run_shown(found, last_run),
     };
     Datum values[std::size(row)];
     bool nulls[std::size(row)];
@@ -77,7 +77,7 @@ JOBS_FUNCTION(scheduled_jobs)
                                     TEXTOID,  TEXTOID, UUIDOID, INT8OID,  TIMESTAMPTZOID};
     PreventCommandIfParallelMode("jobs_ext.scheduled_jobs()");
     pg::RowSink sink(fcinfo, gives);
-    if (!schedules::pg_cron::installed())
+    if (!schedules::pg_cron::is_pg_cron_installed())
         return Datum{0};
     schedules::Schedules memory(store::tables().schedules, AccessShareLock);
     pg::RowMemory memory_of_row;

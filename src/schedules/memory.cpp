@@ -20,7 +20,7 @@ void Schedules::look_again()
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to a concurrent run of the schedule")));
     lookup_.end();
-    pg::renew_snapshot();
+    pg::renew_active_snapshot();
 }
 
 void Schedules::lock(Oid role_oid, Datum schedule_name)
@@ -33,7 +33,7 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
             if (!pg::TableWriter(table_).insert_unless_taken(out_, by_name))
                 look_again();
             else
-                pg::renew_snapshot();
+                pg::renew_active_snapshot();
             continue;
         }
         ItemPointerData tid = slot_->tts_tid;

@@ -90,7 +90,7 @@ Regime regime_at(TimestampTz instant)
 
 } // namespace
 
-bool installed()
+bool is_pg_cron_installed()
 {
     const Oid schema = get_namespace_oid("cron", true);
     return OidIsValid(get_extension_oid("pg_cron", true)) && OidIsValid(schema) &&
@@ -161,9 +161,9 @@ std::int64_t schedule(Datum job_name, Datum schedule, Datum command, Datum begin
 {
     pg::SpiScope spi;
     const pg::Parameter ours[] = {{TEXTOID, job_name}, {TEXTOID, begins}};
-    if (pg::run("select 1 from cron.job where jobname::pg_catalog.text operator(pg_catalog.=) $1"
-                " and username operator(pg_catalog.=) current_user and not pg_catalog.starts_with(command, $2)",
-                ours) > 0)
+    if (pg::run_sql("select 1 from cron.job where jobname::pg_catalog.text operator(pg_catalog.=) $1"
+                    " and username operator(pg_catalog.=) current_user and not pg_catalog.starts_with(command, $2)",
+                    ours) > 0)
         ereport(ERROR,
                 (errcode(ERRCODE_DUPLICATE_OBJECT),
                  errmsg("pg_cron has a job \"%s\" that is no schedule of jobs_ext", TextDatumGetCString(job_name)),
@@ -177,10 +177,10 @@ bool unschedule(Datum job_name, Datum begins)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, begins}};
     // By number: the function by name takes another type from 1.5 on. A superuser sees the jobs of others here.
-    const std::uint64_t jobs = pg::run("select jobid from cron.job where jobname::pg_catalog.text"
-                                       " operator(pg_catalog.=) $1 and username operator(pg_catalog.=) current_user"
-                                       " and pg_catalog.starts_with(command, $2)",
-                                       parameters);
+    const std::uint64_t jobs = pg::run_sql("select jobid from cron.job where jobname::pg_catalog.text"
+                                           " operator(pg_catalog.=) $1 and username operator(pg_catalog.=) current_user"
+                                           " and pg_catalog.starts_with(command, $2)",
+                                           parameters);
     static constexpr Oid arguments[] = {INT8OID};
     SPITupleTable *found = SPI_tuptable; // the function may use SPI as well
     for (std::uint64_t i = 0; i < jobs; ++i) {

@@ -8,7 +8,7 @@
 namespace schedules::pg_cron {
 
 // Whether there may be schedules to see.
-bool installed();
+bool is_pg_cron_installed();
 
 // 0A000, with what there is to do, unless pg_cron runs the schedules of this database; 42501 for a caller who may not
 // use it.

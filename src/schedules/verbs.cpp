@@ -41,7 +41,7 @@ using store::Row;
 
 logic::Cron checked_schedule(pg::Nullable schedule)
 {
-    call::require(schedule, "schedule");
+    call::require_value(schedule, "schedule");
     const char *given = TextDatumGetCString(schedule.value);
     const logic::ParsedCron parsed = logic::parse_cron(given);
     if (parsed.problem)
@@ -56,9 +56,9 @@ void keep_request(Definition &definition, const Recurring &schedule, const Row &
     initStringInfo(&json);
     auto keep = [&](Column column, pg::Nullable given) {
         static constexpr pg_uuid_t nil = {};
-        if (!given && row.has(column) && !store::same(DatumGetUUIDP(row[column]), &nil))
+        if (!given && row.has(column) && !store::same_id(DatumGetUUIDP(row[column]), &nil))
             appendStringInfo(&json, "%s\"%s\": \"%s\"", json.len == 0 ? "{" : ", ",
-                             store::columns[store::index(column)].name, store::to_text(DatumGetUUIDP(row[column])));
+                             store::columns[store::index_of(column)].name, store::to_text(DatumGetUUIDP(row[column])));
     };
     keep(Column::organisation_id, schedule.job.organisation_id);
     keep(Column::created_by, schedule.job.created_by);
@@ -105,7 +105,7 @@ JOBS_FUNCTION(job_schedule)
 JOBS_FUNCTION(job_unschedule)
 {
     pg::StatementScope scope("job_unschedule()");
-    const Datum name = call::require(pg::argument(fcinfo, 0), "name");
+    const Datum name = call::require_value(pg::argument(fcinfo, 0), "name");
     schedules::pg_cron::require_usable();
     const bool there = schedules::pg_cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
     Schedules(store::tables().schedules, RowExclusiveLock).remove(GetUserId(), name);
@@ -115,7 +115,7 @@ JOBS_FUNCTION(job_unschedule)
 namespace {
 
 // The job's id; null when the run was left out.
-pg::Nullable run(const Definition &definition)
+pg::Nullable run_for(const Definition &definition)
 {
     pg::StatementScope scope("jobs_ext.run_schedule()");
     const Recurring schedule = recurring(definition);
@@ -140,8 +140,8 @@ pg::Nullable run(const Definition &definition)
 
 JOBS_FUNCTION(run_schedule)
 {
-    const Datum given = call::require(pg::argument(fcinfo, 0), "definition");
-    const pg::Nullable job = run(read_definition(DatumGetJsonbP(given)));
+    const Datum given = call::require_value(pg::argument(fcinfo, 0), "definition");
+    const pg::Nullable job = run_for(read_definition(DatumGetJsonbP(given)));
     fcinfo->isnull = job.null;
     return job.value;
 }
@@ -150,7 +150,7 @@ JOBS_FUNCTION(run_schedule)
 JOBS_FUNCTION(run_inline)
 {
     auto block = reinterpret_cast<InlineCodeBlock *>(PG_GETARG_POINTER(0));
-    run(parse_definition(block->source_text));
+    run_for(parse_definition(block->source_text));
     return Datum{0};
 }
 

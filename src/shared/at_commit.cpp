@@ -87,20 +87,20 @@ void tell_commit()
         first = std::min(first, note.later);
         any_given = any_given || note.given > 0;
         if (note.given > 0)
-            sleepers::wake(MyDatabaseId, note.lane, note.given);
+            sleepers::wake_up_to(MyDatabaseId, note.lane, note.given);
     }
     if (first < DT_NOEND)
-        databases::due(first);
+        databases::tell_due(first);
     if (any_given && settings::notify)
         databases::notify();
     if (many_ended)
-        sleepers::wake_for_any_end(MyDatabaseId);
-    else if (sleepers::any_for_end())
+        sleepers::wake_all_waiters(MyDatabaseId);
+    else if (sleepers::is_anybody_waiting())
         for (int i = 0; i < ends.count; ++i)
-            sleepers::wake_for_end(MyDatabaseId, ends.list[i].job);
+            sleepers::wake_waiters_for(MyDatabaseId, ends.list[i].job);
     if (all_new) {
-        databases::look_again();
-        sleepers::wake_all(MyDatabaseId);
+        databases::ask_for_a_look();
+        sleepers::wake_all_sleepers(MyDatabaseId);
     }
     if (new_extension)
         databases::extension_changed();
@@ -113,10 +113,10 @@ void tell_abort(int level)
 {
     for (int i = 0; i < lanes.count; ++i)
         if (lanes.list[i].level >= level && lanes.list[i].taken > 0)
-            sleepers::wake(MyDatabaseId, lanes.list[i].lane, lanes.list[i].taken);
+            sleepers::wake_up_to(MyDatabaseId, lanes.list[i].lane, lanes.list[i].taken);
 }
 
-void forget()
+void forget_notes()
 {
     lanes.clear();
     ends.clear();
@@ -129,12 +129,12 @@ bool committed = false; // and not told yet
 void end_transaction()
 {
     committed = false;
-    forget();
-    sleepers::forget();
+    forget_notes();
+    sleepers::free_my_place();
     databases::let_come(0);
 }
 
-void transaction_event(XactEvent event, void *)
+void tell_at_end(XactEvent event, void *)
 {
     switch (event) {
     case XACT_EVENT_COMMIT:
@@ -201,7 +201,7 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
         tell_abort(level);
         drop_from(lanes, level);
         drop_from(ends, level);
-        sleepers::forget(level);
+        sleepers::free_my_place(level);
         databases::let_come(level);
     } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
         hand_up_lanes(level);
@@ -237,7 +237,7 @@ bool took(std::int32_t lane)
            end;
 }
 
-void due(TimestampTz instant)
+void note_due(TimestampTz instant)
 {
     if (is_there())
         due_first = std::min(due_first, instant);
@@ -255,13 +255,13 @@ void job_ended(const pg_uuid_t *job)
 
 void anything_changed() { all_new = is_there(); }
 
-void extension_changed() { new_extension = is_there(); }
+void note_extension_changed() { new_extension = is_there(); }
 
 void databases_changed() { new_databases = is_there(); }
 
-void watch()
+void watch_transactions()
 {
-    RegisterXactCallback(transaction_event, nullptr);
+    RegisterXactCallback(tell_at_end, nullptr);
     RegisterResourceReleaseCallback(resources_released, nullptr);
     RegisterSubXactCallback(subtransaction_event, nullptr);
 }

@@ -16,16 +16,16 @@ void job_taken(std::int32_t lane);
 // Whether one did, in this transaction.
 bool took(std::int32_t lane);
 // The worker has something to do at that time: a lease that ends, a job that expires.
-void due(TimestampTz instant);
+void note_due(TimestampTz instant);
 // A job ended, or was deleted.
 void job_ended(const pg_uuid_t *job);
 // Job types changed, or all jobs were removed: what sleepers want may mean something else, what they wait for may be there.
 void anything_changed();
 // An extension was made or dropped here.
-void extension_changed();
+void note_extension_changed();
 // A database was made, dropped or altered.
 void databases_changed();
 
-void watch();
+void watch_transactions();
 
 } // namespace shared::notes

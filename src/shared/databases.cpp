@@ -30,7 +30,7 @@ void initialise(Database &database)
     pg_atomic_init_u64(&database.waits_polled, 0);
 }
 
-void initialise_area(void *memory)
+void initialise_databases(void *memory)
 {
     auto &databases = *static_cast<Area *>(memory);
     pg_atomic_init_u32(&databases.entries, 1);
@@ -38,8 +38,8 @@ void initialise_area(void *memory)
         initialise(database);
 }
 
-constinit Segment<Area>
-    area({.name = "JobsDatabases", .locks = 1, .size = [] { return sizeof(Area); }, .initialise = initialise_area});
+constinit Segment<Area> area(
+    {.name = "JobsDatabases", .locks = 1, .size = [] { return sizeof(Area); }, .initialise = initialise_databases});
 
 bool keeping_away = false;
 // By entry: at which level of the transaction this session began to keep workers away; 0: it does not.
@@ -48,7 +48,7 @@ int kept[max_databases];
 Database *attached = nullptr;
 Leaving leaving = Leaving::failed;
 
-Database *find(Oid oid)
+Database *find_entry(Oid oid)
 {
     for (Database &database : area->list)
         if (database.oid == oid)
@@ -60,10 +60,10 @@ Database *find(Oid oid)
 bool has_worker(const Database &database) { return database.pid != 0 || database.service == Service::starting; }
 
 // The worker is asked to end, or there is none. Called again until there is none: it may have been on its way.
-bool dismiss(Oid oid)
+bool dismiss_worker(Oid oid)
 {
     Lock lock;
-    Database *database = find(oid);
+    Database *database = find_entry(oid);
     if (database == nullptr || !has_worker(*database))
         return true;
     if (database->pid != 0)
@@ -91,7 +91,7 @@ void leave_locked(Database &database)
     else if (leaving == Leaving::no_extension) // unless one was made since it looked
         database.service = pg_atomic_read_u32(&database.look_again) != 0 ? Service::wanted : Service::absent;
     else
-        fail(database);
+        fail_database(database);
     database.to_leave = false;
     database.told_to_end_at = pg::unset;
     database.ends_not = false;
@@ -100,22 +100,22 @@ void leave_locked(Database &database)
 
 // Also after SIGTERM and FATAL. Registered before the process connects, so that it runs late; those who wait for the
 // database to be free of sessions wait a moment themselves.
-void leave(int, Datum)
+void leave_entry(int, Datum)
 {
     const Oid oid = attached->oid;
     {
         Lock lock;
         leave_locked(*attached);
     }
-    sleepers::wake_all(oid); // they have to look by themselves from now on
+    sleepers::wake_all_sleepers(oid); // they have to look by themselves from now on
     launcher::note_databases_changed();
 }
 
 } // namespace
 
-void request_segment() { area.request(); }
+void request_databases() { area.request(); }
 
-std::span<Database> all() { return area ? std::span<Database>(area->list) : std::span<Database>(); }
+std::span<Database> all_databases() { return area ? std::span<Database>(area->list) : std::span<Database>(); }
 
 Database &at(int entry) { return area->list[entry]; }
 
@@ -141,7 +141,7 @@ Database *attach(int entry, std::uint32_t generation)
         pg_atomic_write_u64(&database.planned, static_cast<uint64>(DT_NOEND));
         attached = &database;
     }
-    before_shmem_exit(leave, Datum{0});
+    before_shmem_exit(leave_entry, Datum{0});
     return &database;
 }
 
@@ -222,9 +222,9 @@ Overstay end_if_overstaying(Database &database)
     return Overstay::ends_not;
 }
 
-Database *enter(Oid oid)
+Database *enter_database(Oid oid)
 {
-    if (Database *known = find(oid))
+    if (Database *known = find_entry(oid))
         return known;
     // One without the extension makes room, and is looked at again when there is some.
     Database *free = nullptr;
@@ -240,14 +240,14 @@ Database *enter(Oid oid)
     }
     if (free == nullptr)
         return nullptr;
-    forget(*free);
+    forget_database(*free);
     free->oid = oid;
     free->service = Service::unlisted;
     pg_atomic_fetch_add_u32(&area->entries, 1); // once more: sessions look for theirs when it changes
     return free;
 }
 
-void forget(Database &database)
+void forget_database(Database &database)
 {
     database.oid = InvalidOid;
     database.service = Service::wanted;
@@ -267,7 +267,7 @@ void forget(Database &database)
     pg_atomic_fetch_add_u32(&area->entries, 1); // a full barrier: who sees the number sees the entry as it is now
 }
 
-void fail(Database &database)
+void fail_database(Database &database)
 {
     // However long it was there, one that did not end was not healthy.
     if (!database.told_to_end_at.is_set() && database.came_at.is_set() &&
@@ -292,13 +292,13 @@ Database *mine()
         // The number is read before the entries, because who changes an entry counts up afterwards: a session that read an
         // entry as it was sees the number change once more. Without the barrier a processor may do it the other way round.
         pg_read_barrier();
-        known = find(MyDatabaseId);
+        known = find_entry(MyDatabaseId);
         seen = entries;
     }
     return known;
 }
 
-void due(TimestampTz instant)
+void tell_due(TimestampTz instant)
 {
     Database *database = mine();
     if (database == nullptr)
@@ -312,7 +312,7 @@ void due(TimestampTz instant)
         }
 }
 
-void look_again()
+void ask_for_a_look()
 {
     Database *database = mine();
     if (database == nullptr)
@@ -352,7 +352,7 @@ void extension_changed()
         return;
     {
         Lock lock;
-        if (Database *database = find(MyDatabaseId)) {
+        if (Database *database = find_entry(MyDatabaseId)) {
             if (database->service == Service::absent || database->service == Service::failing)
                 database->service = Service::wanted;
             pg_atomic_write_u32(&database->look_again, 1);
@@ -376,7 +376,7 @@ void keep_away(Oid oid)
     {
         Lock lock;
         // Also of one that the launcher has not met yet.
-        database = enter(oid);
+        database = enter_database(oid);
         if (database == nullptr)
             return;
         keeping_away = true;
@@ -387,7 +387,7 @@ void keep_away(Oid oid)
         }
     }
     ConditionVariablePrepareToSleep(&database->changed);
-    while (!dismiss(oid))
+    while (!dismiss_worker(oid))
         ConditionVariableTimedSleep(&database->changed, 100, PG_WAIT_EXTENSION);
     ConditionVariableCancelSleep();
 }

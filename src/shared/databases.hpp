@@ -99,10 +99,10 @@ struct Database {
 namespace databases {
 
 // To be called from _PG_init while libraries are preloaded.
-void request_segment();
+void request_databases();
 
 // All entries, the free ones too; none where nothing is shared.
-std::span<Database> all();
+std::span<Database> all_databases();
 Database &at(int entry);
 
 // Of the entries. Held for moments: nothing that may raise an error is called under it.
@@ -112,12 +112,12 @@ public:
 };
 
 // To be called under the lock. The entry of a database, made where there is none, unlisted; null: all are taken.
-Database *enter(Oid oid);
+Database *enter_database(Oid oid);
 // The entry is free, and a worker that is on its way finds it so. Under the lock as well.
-void forget(Database &database);
+void forget_database(Database &database);
 
 // The worker of an entry failed: another one comes, later after each failure. To be called under the lock.
-void fail(Database &database);
+void fail_database(Database &database);
 
 // How the worker of this process leaves.
 enum class Leaving : std::uint8_t {
@@ -159,9 +159,9 @@ Overstay end_if_overstaying(Database &database);
 Database *mine();
 
 // Something in this database is due at that time. For callbacks at the end of a transaction: nothing here fails.
-void due(TimestampTz instant);
+void tell_due(TimestampTz instant);
 // Its worker, if it has one, is to look at all that is due.
-void look_again();
+void ask_for_a_look();
 void notify();
 
 // Whether a worker is at work here: it wakes who sleeps.

@@ -24,7 +24,7 @@ std::uint64_t &place_of(std::uint32_t number) { return area->last[number % std::
 
 } // namespace
 
-void request_segment() { area.request(); }
+void request_dismissals() { area.request(); }
 
 std::uint64_t hash_of_worker(std::string_view name)
 {
@@ -33,24 +33,24 @@ std::uint64_t hash_of_worker(std::string_view name)
     return std::max<std::uint64_t>(DatumGetUInt64(hash), 1);
 }
 
-void add(std::uint64_t worker)
+void add_dismissal(std::uint64_t worker)
 {
     if (!area)
         return;
     HeldLock lock(area.lock());
-    const std::uint32_t before = count();
+    const std::uint32_t before = count_dismissals();
     place_of(before) = worker;
     pg_atomic_write_u32(&area->count, before + 1);
 }
 
-std::uint32_t count() { return area ? pg_atomic_read_u32(&area->count) : 0; }
+std::uint32_t count_dismissals() { return area ? pg_atomic_read_u32(&area->count) : 0; }
 
-bool has_since(std::uint64_t worker, std::uint32_t count_then)
+bool was_dismissed_since(std::uint64_t worker, std::uint32_t count_then)
 {
-    if (worker == 0 || count() == count_then)
+    if (worker == 0 || count_dismissals() == count_then)
         return false;
     HeldLock lock(area.lock(), LW_SHARED);
-    const std::uint32_t now = count();
+    const std::uint32_t now = count_dismissals();
     const std::uint32_t known = std::min<std::uint32_t>(now - count_then, std::size(area->last));
     for (std::uint32_t i = 1; i <= known; ++i)
         if (place_of(now - i) == worker)

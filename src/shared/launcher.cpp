@@ -26,24 +26,24 @@ constinit Segment<Area> area({.name = "JobsLauncher",
 
 } // namespace
 
-void request_segment() { area.request(); }
+void request_launcher() { area.request(); }
 
 void begin() { pg_atomic_write_u32(&area->process, pg::my_process_number()); }
 
-void end()
+void launcher_ends()
 {
     pg_atomic_write_u32(&area->process, no_process);
     pg_atomic_write_u32(&area->waiting, 0); // nobody would come instead of a worker that makes room
 }
 
-void wake() { wake_process(pg_atomic_read_u32(&area->process)); }
+void wake_launcher() { wake_process(pg_atomic_read_u32(&area->process)); }
 
 void note_databases_changed()
 {
     if (!area)
         return;
     pg_atomic_write_u32(&area->databases_changed, 1);
-    wake();
+    wake_launcher();
 }
 
 bool take_databases_changed() { return pg_atomic_exchange_u32(&area->databases_changed, 0) != 0; }

@@ -4,13 +4,13 @@
 namespace shared::launcher {
 
 // To be called from _PG_init while libraries are preloaded.
-void request_segment();
+void request_launcher();
 
 // This process is the launcher from now on, or is none any more.
 void begin();
-void end();
+void launcher_ends();
 
-void wake();
+void wake_launcher();
 
 // A database came, went or changed: the launcher is to read the list of databases anew.
 void note_databases_changed();

@@ -48,7 +48,7 @@ std::size_t area_size()
     return add_size(offsetof(Area, places), mul_size(sizeof(Sleeper), static_cast<std::size_t>(settings::max_waiters)));
 }
 
-void initialise_area(void *memory)
+void initialise_sleepers(void *memory)
 {
     auto &sleepers = *static_cast<Area *>(memory);
     pg_atomic_init_u32(&sleepers.asleep_for_job, 0);
@@ -64,7 +64,7 @@ void initialise_area(void *memory)
 }
 
 constinit Segment<Area>
-    area({.name = "JobsSleepers", .locks = 1 + room_count, .size = area_size, .initialise = initialise_area});
+    area({.name = "JobsSleepers", .locks = 1 + room_count, .size = area_size, .initialise = initialise_sleepers});
 
 LWLock &lock_of_places() { return area.lock(0); }
 LWLock &lock_of_room(int room) { return area.lock(1 + room); }
@@ -89,15 +89,15 @@ public:
     MyRoom() : HeldLock(lock_of_room(my_room)), Wakes(wakes_in(my_room)) {}
 };
 
-Oid owner_of(int room) { return pg_atomic_read_u32(&area->owners[room]); }
+Oid database_of_room(int room) { return pg_atomic_read_u32(&area->owners[room]); }
 
 std::optional<int> room_of(Oid database)
 {
     static int last = 0; // nearly always the same database is asked for
-    if (owner_of(last) == database)
+    if (database_of_room(last) == database)
         return last;
     for (int room = 0; room < room_count; ++room)
-        if (owner_of(room) == database)
+        if (database_of_room(room) == database)
             return last = room;
     return std::nullopt;
 }
@@ -114,7 +114,7 @@ void with_room(Oid database, LWLockMode mode, Do what)
     if (!room)
         return;
     HeldLock lock(lock_of_room(*room), mode);
-    if (owner_of(*room) == database) {
+    if (database_of_room(*room) == database) {
         Wakes wakes = wakes_in(*room);
         what(wakes);
     }
@@ -141,7 +141,7 @@ pg_atomic_uint32 &counter(Purpose purpose)
     return purpose == Purpose::end ? area->asleep_for_end : area->asleep_for_job;
 }
 
-bool any(Purpose purpose) { return area && pg_atomic_read_u32(&counter(purpose)) > 0; }
+bool is_anybody_asleep_for(Purpose purpose) { return area && pg_atomic_read_u32(&counter(purpose)) > 0; }
 
 List &sleepers_of_role(Oid role) { return area->by_role[role % std::size(area->by_role)]; }
 
@@ -155,7 +155,7 @@ bool role_has_a_place(Oid role)
 }
 
 // To be called under the lock of the places.
-bool may_have_a_place(Purpose purpose, Oid role)
+bool may_take_place(Purpose purpose, Oid role)
 {
     return logic::wakes::may_have_a_place(purpose, static_cast<int>(pg_atomic_read_u32(&area->asleep_for_job)),
                                           static_cast<int>(pg_atomic_read_u32(&area->asleep_for_end)),
@@ -168,7 +168,7 @@ bool take_place(Purpose purpose, std::uint64_t worker)
     using namespace logic::wakes;
     const Oid role = GetUserId();
     HeldLock lock(lock_of_places());
-    if (!may_have_a_place(purpose, role))
+    if (!may_take_place(purpose, role))
         return false;
     const std::optional<int> room = enter_room();
     if (!room)
@@ -201,7 +201,7 @@ void free_place()
     mine = none;
 }
 
-JobId id_of(const pg_uuid_t &job)
+JobId bytes_of(const pg_uuid_t &job)
 {
     JobId id;
     std::copy(std::begin(job.data), std::end(job.data), id.begin());
@@ -221,7 +221,7 @@ Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
 Place::~Place() { leave(); }
 
 void Place::arm(const Wish &wish) { MyRoom().arm(mine, wish); }
-void Place::arm(const pg_uuid_t &job) { MyRoom().arm(mine, id_of(job)); }
+void Place::arm(const pg_uuid_t &job) { MyRoom().arm(mine, bytes_of(job)); }
 
 void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
@@ -240,7 +240,7 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
 void Place::leave()
 {
     if (has_place_)
-        sleepers::forget();
+        sleepers::free_my_place();
     has_place_ = false;
 }
 
@@ -248,55 +248,55 @@ void Place::took_jobs(bool (*took)(std::int32_t lane)) { MyRoom().took_jobs(mine
 
 namespace sleepers {
 
-void request_segment() { area.request(); }
+void request_sleepers() { area.request(); }
 
-bool any() { return shared::any(Purpose::claim); }
-bool any_for_end() { return shared::any(Purpose::end); }
+bool is_anybody_asleep() { return shared::is_anybody_asleep_for(Purpose::claim); }
+bool is_anybody_waiting() { return shared::is_anybody_asleep_for(Purpose::end); }
 
-int wake(Oid database, std::int32_t lane, int count)
+int wake_up_to(Oid database, std::int32_t lane, int count)
 {
     int woken = 0;
-    if (any())
+    if (is_anybody_asleep())
         with_room(database, LW_EXCLUSIVE, [&](Wakes &wakes) { woken = wakes.wake(lane, count); });
     return woken;
 }
 
 // Noted before anybody is woken, so that whoever wakes for it sees that it is over.
-void dismiss(std::uint64_t worker)
+void dismiss_sleepers(std::uint64_t worker)
 {
-    dismissals::add(worker);
-    if (any())
+    dismissals::add_dismissal(worker);
+    if (is_anybody_asleep())
         with_room(MyDatabaseId, LW_EXCLUSIVE, [&](Wakes &wakes) { wakes.dismiss(worker); });
 }
 
-void wake_for_end(Oid database, const pg_uuid_t &job)
+void wake_waiters_for(Oid database, const pg_uuid_t &job)
 {
-    if (any_for_end())
-        with_room(database, LW_EXCLUSIVE, [&](Wakes &wakes) { wakes.wake_for_end(id_of(job)); });
+    if (is_anybody_waiting())
+        with_room(database, LW_EXCLUSIVE, [&](Wakes &wakes) { wakes.wake_for_end(bytes_of(job)); });
 }
 
-void wake_for_any_end(Oid database)
+void wake_all_waiters(Oid database)
 {
-    if (any_for_end())
+    if (is_anybody_waiting())
         with_room(database, LW_EXCLUSIVE, [](Wakes &wakes) { wakes.wake_for_any_end(); });
 }
 
-void wake_all(Oid database)
+void wake_all_sleepers(Oid database)
 {
-    if (any() || any_for_end())
+    if (is_anybody_asleep() || is_anybody_waiting())
         with_room(database, LW_EXCLUSIVE, [](Wakes &wakes) { wakes.wake_all(); });
 }
 
-Wanted wanted(Oid database)
+Wanted lanes_wanted(Oid database)
 {
     Wanted result;
-    if (any())
+    if (is_anybody_asleep())
         with_room(database, LW_SHARED, [&](const Wakes &wakes) { result = wakes.wanted(); });
     return result;
 }
 
 // The place stays counted, and the room ours, until it has left the room.
-void forget(int level)
+void free_my_place(int level)
 {
     if (mine == none || my_level < level)
         return;

@@ -98,33 +98,33 @@ namespace sleepers {
 using logic::wakes::Wanted;
 
 // To be called from _PG_init while libraries are preloaded.
-void request_segment();
+void request_sleepers();
 
 // Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back
 // without a job, but for one that is taking a job at this moment.
-void dismiss(std::uint64_t worker);
+void dismiss_sleepers(std::uint64_t worker);
 
 // Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
-int wake(Oid database, std::int32_t lane, int count);
+int wake_up_to(Oid database, std::int32_t lane, int count);
 
 // Those that wait for the end of this job.
-void wake_for_end(Oid database, const pg_uuid_t &job);
+void wake_waiters_for(Oid database, const pg_uuid_t &job);
 
 // All that wait for the end of any job.
-void wake_for_any_end(Oid database);
+void wake_all_waiters(Oid database);
 
 // All of a database: what they know may have changed.
-void wake_all(Oid database);
+void wake_all_sleepers(Oid database);
 
 // Whether anybody is asleep, anywhere; and whether for the end of a job.
-bool any();
-bool any_for_end();
+bool is_anybody_asleep();
+bool is_anybody_waiting();
 
 // What sleepers of a database want and were not woken for.
-Wanted wanted(Oid database);
+Wanted lanes_wanted(Oid database);
 
 // Frees this session's place, if it has one that it took at this level of subtransactions or below.
-void forget(int level = 0);
+void free_my_place(int level = 0);
 
 } // namespace sleepers
 

@@ -64,7 +64,7 @@ const char *wrong_with(ApiTable which, Relation table)
 Oid find_by_name(ApiTable which)
 {
     const Oid schema_oid = get_namespace_oid(schema, true);
-    return OidIsValid(schema_oid) ? get_relname_relid(name(which), schema_oid) : InvalidOid;
+    return OidIsValid(schema_oid) ? get_relname_relid(name_of_table(which), schema_oid) : InvalidOid;
 }
 
 // Whether what was found out is true still, as far as this session has heard.
@@ -104,7 +104,7 @@ const char *look_at(ApiTable which, Relation relation)
 }
 
 // InvalidOid: it is gone.
-Oid owner_of(Oid table)
+Oid owner_of_table(Oid table)
 {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
     if (!HeapTupleIsValid(tuple))
@@ -118,15 +118,15 @@ Oid owner_of(Oid table)
 Oid wanted_owner(Oid table)
 {
     const Oid jobs = find_by_name(ApiTable::jobs);
-    const Oid owner = OidIsValid(jobs) ? owner_of(jobs) : InvalidOid;
-    return OidIsValid(owner) ? owner : owner_of(table);
+    const Oid owner = OidIsValid(jobs) ? owner_of_table(jobs) : InvalidOid;
+    return OidIsValid(owner) ? owner : owner_of_table(table);
 }
 
 } // namespace
 
 void require_owner_of_jobs(Oid table)
 {
-    const Oid owner = owner_of(table), wanted = wanted_owner(table);
+    const Oid owner = owner_of_table(table), wanted = wanted_owner(table);
     if (owner == wanted)
         return;
     const char *of = get_namespace_name(get_rel_namespace(table));
@@ -140,13 +140,13 @@ void require_owner_of_jobs(Oid table)
                             quote_identifier(GetUserNameFromId(wanted, false)))));
 }
 
-const char *name(ApiTable which) { return names[static_cast<int>(which)]; }
+const char *name_of_table(ApiTable which) { return names[static_cast<int>(which)]; }
 
 pg::OpenRelation open_table(ApiTable which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
     if (!relation)
-        raise_missing(schema, name(which));
+        raise_missing(schema, name_of_table(which));
     require_fit(relation, look_at(which, relation));
     if (which != ApiTable::jobs)
         require_owner_of_jobs(RelationGetRelid(relation));
@@ -157,7 +157,7 @@ pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
     const bool usable = relation && look_at(which, relation) == nullptr &&
-                        owner_of(RelationGetRelid(relation)) == wanted_owner(RelationGetRelid(relation));
+                        owner_of_table(RelationGetRelid(relation)) == wanted_owner(RelationGetRelid(relation));
     return usable ? std::move(relation) : pg::OpenRelation();
 }
 
@@ -168,13 +168,13 @@ pg::OpenRelation open_table_briefly(ApiTable which)
     return table;
 }
 
-TableId lock_table(ApiTable which, LOCKMODE lock)
+TableId lock_api_table(ApiTable which, LOCKMODE lock)
 {
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         const std::optional<TableId> table = find_table(which);
         if (!table)
-            raise_missing(schema, name(which));
+            raise_missing(schema, name_of_table(which));
         pg::lock_table(table->in_catalogs(), lock);
         if (find_table(which) == table)
             return *table;
@@ -188,7 +188,7 @@ std::optional<TableId> find_table(ApiTable which)
     return OidIsValid(oid) ? std::optional(TableId(oid)) : std::nullopt;
 }
 
-std::uint64_t version(ApiTable which) { return known(which).version; }
+std::uint64_t version_of_table(ApiTable which) { return known(which).version; }
 
 void api_table_changed(Oid relation)
 {

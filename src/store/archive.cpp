@@ -24,9 +24,12 @@ bool carries_anything(Relation table)
            RelationGetFKeyList(table) != NIL || (constraints != nullptr && constraints->num_check > 0);
 }
 
-std::array<AttrNumber, 2> key_of(Relation table) { return {number_of(table, "id"), number_of(table, "finished_at")}; }
+std::array<AttrNumber, 2> key_columns_of(Relation table)
+{
+    return {number_of(table, "id"), number_of(table, "finished_at")};
+}
 
-bool has_key(Relation table) { return pg::has_unique_index(table, key_of(table)); }
+bool has_key(Relation table) { return pg::has_unique_index(table, key_columns_of(table)); }
 
 } // namespace
 
@@ -119,7 +122,7 @@ void Writer::open_target(Oid oid)
     Relation table = target_->table;
     require_owner_of_jobs(oid);
     target_->source = sources(table);
-    target_->key = key_of(table);
+    target_->key = key_columns_of(table);
     target_->has_key = has_key(table);
     target_->direct = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
                       !carries_anything(table) && !has_late_index(table) && is_plain(table, target_->source);
@@ -184,14 +187,14 @@ void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz
         require_one_owner();
     pg::AsOwner owner(RelationGetRelid(table_));
     pg::SpiScope spi;
-    if (pg::run(psprintf("insert into public.jobs_archive (%s) values (%s)%s", names.data, places.data,
-                         has_key_ ? " on conflict (id, finished_at) do nothing" : ""),
-                std::span(row, count)) > 0)
+    if (pg::run_sql(psprintf("insert into public.jobs_archive (%s) values (%s)%s", names.data, places.data,
+                             has_key_ ? " on conflict (id, finished_at) do nothing" : ""),
+                    std::span(row, count)) > 0)
         return;
     const pg::Parameter key[] = {{UUIDOID, job.get(Column::id)}, {TIMESTAMPTZOID, job.get(Column::finished_at)}};
-    if (pg::run("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1"
-                " and finished_at operator(pg_catalog.=) $2",
-                key) == 0)
+    if (pg::run_sql("select 1 from public.jobs_archive where id operator(pg_catalog.=) $1"
+                    " and finished_at operator(pg_catalog.=) $2",
+                    key) == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                  errmsg("a trigger or rule on jobs_archive kept job %s from being archived", to_text(job.id()))));

@@ -53,7 +53,7 @@ void require_one_owner();
 
 // Makes the partition of a month. False: it can't be, since the default partition holds jobs of that month already, or
 // another one of the user's takes a part of it. 55P03 when somebody reads the archive for long.
-bool make(TimestampTz month);
+bool create_month(TimestampTz month);
 
 // Until the end of the transaction nobody else makes or drops months: two that do would each wait for what the other has of
 // the archive. False: somebody does, and is not waited for.
@@ -64,7 +64,7 @@ bool lock_months();
 bool lock_partition_for(TimestampTz instant);
 
 // Drops a month with its jobs. 55P03 as well.
-void drop(Oid partition);
+void drop_month(Oid partition);
 
 // Puts jobs into it, many of them.
 class Writer {

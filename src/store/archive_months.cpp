@@ -157,24 +157,24 @@ Oid function_of_ours(const char *name, Oid argument)
 void require_one_owner()
 {
     ListCell *cell;
-    foreach (cell,
-             find_all_inheritors(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs(), NoLock, nullptr)) {
+    foreach (cell, find_all_inheritors(lock_api_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs(), NoLock,
+                                       nullptr)) {
         pg::lock_table(lfirst_oid(cell), AccessShareLock);
         require_owner_of_jobs(lfirst_oid(cell));
     }
 }
 
-bool make(TimestampTz month)
+bool create_month(TimestampTz month)
 {
-    pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
+    pg::AsOwner owner(lock_api_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
     require_one_owner();
     return DatumGetBool(
         OidFunctionCall1(function_of_ours("make_archive_month", TIMESTAMPTZOID), TimestampTzGetDatum(month)));
 }
 
-void drop(Oid partition)
+void drop_month(Oid partition)
 {
-    pg::AsOwner owner(lock_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
+    pg::AsOwner owner(lock_api_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());
     require_owner_of_jobs(partition);
     OidFunctionCall1(function_of_ours("drop_archive_month", REGCLASSOID), ObjectIdGetDatum(partition));
 }

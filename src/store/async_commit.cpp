@@ -17,7 +17,7 @@ bool need_not_wait()
            synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
 }
 
-void forget()
+void forget_brackets()
 {
     end_of_ours = InvalidXLogRecPtr;
     only_ours = true;
@@ -27,7 +27,7 @@ void forget()
     asked_for.reset();
 }
 
-void transaction_event(XactEvent event, void *)
+void flush_at_end(XactEvent event, void *)
 {
     switch (event) {
     case XACT_EVENT_PRE_COMMIT:
@@ -40,7 +40,7 @@ void transaction_event(XactEvent event, void *)
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PREPARE:
-        forget();
+        forget_brackets();
         break;
     default:
         break;
@@ -61,6 +61,6 @@ void Bracket::close()
     any_of_ours = true;
 }
 
-void watch() { RegisterXactCallback(transaction_event, nullptr); }
+void watch_flushes() { RegisterXactCallback(flush_at_end, nullptr); }
 
 } // namespace store::unflushed

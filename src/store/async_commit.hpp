@@ -18,6 +18,6 @@ public:
     void close();
 };
 
-void watch();
+void watch_flushes();
 
 } // namespace store::unflushed

@@ -16,7 +16,7 @@ constexpr int bytes_in_json = 1024 * 1024; // of either
 
 constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled"};
 
-std::optional<Outcome> parse(std::string_view text)
+std::optional<Outcome> parse_outcome(std::string_view text)
 {
     for (std::size_t i = 0; i < std::size(outcome_names); ++i)
         if (outcome_names[i] == text)
@@ -83,7 +83,7 @@ private:
     {
         static bool known = true;
         static std::uint64_t known_at = 0;
-        const std::uint64_t now = version(ApiTable::job_attempts);
+        const std::uint64_t now = version_of_table(ApiTable::job_attempts);
         if (known_at != now) {
             known_at = 0;
             known = needs_statement(table);
@@ -112,10 +112,11 @@ void record(const Row &running, const EndedAttempt &ended)
     if (attempts.by_statement) {
         pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
         pg::SpiScope spi;
-        pg::run("insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
-                " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
-                " public.job_attempts where job operator(pg_catalog.=) $1 and attempt operator(pg_catalog.=) $2)",
-                row);
+        pg::run_sql(
+            "insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
+            " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
+            " public.job_attempts where job operator(pg_catalog.=) $1 and attempt operator(pg_catalog.=) $2)",
+            row);
         return;
     }
 
@@ -142,7 +143,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
                                         " and attempt operator(pg_catalog.=) $2",
                                         parameters, gives);
         const pg::Nullable outcome = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
-        return outcome ? parse(TextDatumGetCString(outcome.value)) : std::nullopt;
+        return outcome ? parse_outcome(TextDatumGetCString(outcome.value)) : std::nullopt;
     }
 
     static constexpr RegProcedure equal[] = {F_UUID_EQ, F_INT4EQ};
@@ -154,7 +155,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
         return std::nullopt;
     bool null;
     const Datum outcome = slot_getattr(slot, 6, &null);
-    return null ? std::nullopt : parse(TextDatumGetCString(outcome));
+    return null ? std::nullopt : parse_outcome(TextDatumGetCString(outcome));
 }
 
 // The first ones and the last ones, each as far as they have room: of a text as long as it is, of JSON as its text is. Both
@@ -201,14 +202,14 @@ pg::Nullable as_json(const pg_uuid_t *job)
     return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
 
-void remove(const pg_uuid_t *job)
+void remove_attempts(const pg_uuid_t *job)
 {
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
         pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
-        pg::run("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
+        pg::run_sql("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
         return;
     }
     pg::OpenRelation index = open_index(attempts.table, RowExclusiveLock);

@@ -24,6 +24,6 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 pg::Nullable as_json(const pg_uuid_t *job);
 
 // With their job.
-void remove(const pg_uuid_t *job);
+void remove_attempts(const pg_uuid_t *job);
 
 } // namespace store::attempts

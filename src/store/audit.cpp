@@ -132,7 +132,7 @@ char *Comparison::describe(const Fault &fault)
     static constexpr const char *kinds[] = {"missing", "orphan", "wrong key", "not in its index"};
     StringInfoData text;
     initStringInfo(&text);
-    appendStringInfo(&text, "%s: %s (", name_of(fault.table), kinds[static_cast<int>(fault.kind)]);
+    appendStringInfo(&text, "%s: %s (", name_of_derived(fault.table), kinds[static_cast<int>(fault.kind)]);
     TupleDesc columns = RelationGetDescr(open(fault.table).table());
     for (int i = 0; i < fault.key.columns - 1; ++i) { // the last one is the job
         Form_pg_attribute column = pg::attribute(columns, i + 1);
@@ -183,9 +183,9 @@ Mended mend(const Fault &fault)
                        : Mended::gone;
         }
         // Before the row, and without waiting: whoever makes the lane may want the row next.
-        if (const std::string_view type = row->text(Column::job_type); !lanes::find(type)) {
-            lanes::prepare(type);
-            if (!lanes::find(type))
+        if (const std::string_view type = row->text(Column::job_type); !lanes::find_lane_of(type)) {
+            lanes::prepare_lane_of(type);
+            if (!lanes::find_lane_of(type))
                 return Mended::busy;
         }
         switch (jobs.try_lock()) {

@@ -22,16 +22,16 @@ void note_lane(const Row *row, const std::optional<Key> &key, bool gone)
     const TimestampTz due_at = as_time(key->value[2]);
     if (lane == logic::running_lane) {
         if (!gone)
-            shared::notes::due(due_at);
+            shared::notes::note_due(due_at);
     } else if (gone)
         shared::notes::job_taken(lane);
-    else if (!shared::sleepers::any() || !types::settings_of(row->text(Column::job_type)).paused)
+    else if (!shared::sleepers::is_anybody_asleep() || !types::settings_of(row->text(Column::job_type)).paused)
         // Of a paused type nobody can claim it; the end of the pause wakes everybody.
         shared::notes::job_waits(lane, due_at);
 }
 
 // What others are to hear of the change, when it is theirs to see.
-void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
+void note_change(const Row *before, const Row *after, const Keys &was, const Keys &is)
 {
     const std::optional<Key> &from = was[DerivedTable::queue], &to = is[DerivedTable::queue];
     if (!from || !to || !same_key(*from, *to)) {
@@ -39,8 +39,9 @@ void note(const Row *before, const Row *after, const Keys &was, const Keys &is)
         note_lane(after, to, false);
     }
     if (const std::optional<Key> &expiring = is[DerivedTable::expiring])
-        shared::notes::due(as_time(expiring->value[0]));
-    if (before != nullptr && !logic::ended(before->status()) && (after == nullptr || logic::ended(after->status())))
+        shared::notes::note_due(as_time(expiring->value[0]));
+    if (before != nullptr && !logic::has_ended(before->status()) &&
+        (after == nullptr || logic::has_ended(after->status())))
         shared::notes::job_ended(before->id());
 }
 
@@ -53,23 +54,23 @@ using LaneOf = std::int32_t(std::string_view type);
 std::int32_t lane_if_made(std::string_view type)
 {
     constexpr std::int32_t none = -1; // of no key
-    return lanes::find(type).value_or(none);
+    return lanes::find_lane_of(type).value_or(none);
 }
 
 std::optional<logic::QueueKey> queue_key(const Row &row, LaneOf lane_of)
 {
     const Status status = row.status();
     const std::int32_t lane = logic::waiting(status) ? lane_of(row.text(Column::job_type)) : logic::running_lane;
-    return logic::queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
-                            row.time(Column::lease_expires_at), row.time(Column::timeout_at));
+    return logic::make_queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
+                                 row.time(Column::lease_expires_at), row.time(Column::timeout_at));
 }
 
 std::optional<logic::QueueKey> ended_key(const Row &row, LaneOf lane_of)
 {
     const Status status = row.status();
-    if (!logic::ended(status))
+    if (!logic::has_ended(status))
         return std::nullopt;
-    return logic::ended_key(status, lane_of(row.text(Column::job_type)), row.time(Column::finished_at));
+    return logic::make_ended_key(status, lane_of(row.text(Column::job_type)), row.time(Column::finished_at));
 }
 
 } // namespace
@@ -85,7 +86,7 @@ bool may_expire(const Row &row)
            (logic::waiting(status) || status == Status::paused);
 }
 
-const char *name_of(DerivedTable table)
+const char *name_of_derived(DerivedTable table)
 {
     static constexpr const char *names[] = {"queue", "failed", "expiring", "ended"};
     return names[static_cast<int>(table)];
@@ -117,7 +118,7 @@ void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
 {
     const Keys was = keys_of(before);
     const Keys is = keys_of(after);
-    note(before, after, was, is);
+    note_change(before, after, was, is);
     for (const DerivedTable table : derived_tables) {
         const std::optional<Key> &from = was[table], &to = is[table];
         const bool place_is_known = table == DerivedTable::queue && queue_row != nullptr;
@@ -144,7 +145,7 @@ void Derived::unlock_when_closed()
 void Derived::add(const Row &row)
 {
     const Keys keys = keys_of(row);
-    note(nullptr, &row, {}, keys);
+    note_change(nullptr, &row, {}, keys);
     for (const DerivedTable table : derived_tables)
         if (keys[table])
             open(table).insert(*keys[table]);
@@ -156,7 +157,7 @@ void Derived::restore(const Row &row, DerivedTable table)
     missing[table] = keys_of(row)[table];
     if (!missing[table])
         return;
-    note(nullptr, &row, {}, missing);
+    note_change(nullptr, &row, {}, missing);
     open(table).put(*missing[table]);
 }
 

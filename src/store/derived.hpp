@@ -12,7 +12,7 @@ std::optional<logic::QueueKey> ended_key(const Row &row);
 enum class DerivedTable : std::uint8_t { queue, failed, expiring, ended };
 inline constexpr std::array derived_tables = {DerivedTable::queue, DerivedTable::failed, DerivedTable::expiring,
                                               DerivedTable::ended};
-const char *name_of(DerivedTable table);
+const char *name_of_derived(DerivedTable table);
 
 // What the derived tables are to say of a row: its key in each, or nothing. The lane of its type is made, if there is none.
 class Keys {

@@ -40,7 +40,7 @@ pg::OpenRelation open_built(Tables &known, Jobs::Require require)
             require(known.jobs);
             // The statement's own snapshot may be older than the queue that we find.
             if (lookups() != before)
-                pg::renew_snapshot();
+                pg::renew_active_snapshot();
             return table;
         }
         table.unlock_when_closed(RowExclusiveLock);
@@ -106,7 +106,7 @@ std::optional<Row> Jobs::find_by_key(const text *job_id)
 void Jobs::renew_snapshot()
 {
     by_id_.end();
-    pg::renew_snapshot();
+    pg::renew_active_snapshot();
 }
 
 Jobs::Lock Jobs::try_lock(LockTupleMode mode)
@@ -174,14 +174,14 @@ Written Jobs::write(const Row &before, Row &after, ItemPointer queue_row)
     if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
     go_by_statement();
-    return statement::update(tables_, after);
+    return statement::update_by_statement(tables_, after);
 }
 
 Written Jobs::remove(const Row &before, bool has_attempts)
 {
     if (!direct(current(), Operation::remove, 0)) {
         go_by_statement();
-        return statement::remove(before.id()); // the trigger does the rest
+        return statement::remove_by_statement(before.id()); // the trigger does the rest
     }
     CheckCmdReplicaIdentity(table_, CMD_DELETE);
     ItemPointerData tid = before.tid;
@@ -189,7 +189,7 @@ Written Jobs::remove(const Row &before, bool has_attempts)
         return Written::changed_meanwhile;
     derived_.follow(&before, nullptr);
     if (has_attempts)
-        attempts::remove(before.id());
+        attempts::remove_attempts(before.id());
     return Written::yes;
 }
 
@@ -197,13 +197,13 @@ bool Jobs::insert(Row &row, bool keyed)
 {
     if (!direct(current(), Operation::insert, ~ColumnSet{0})) {
         go_by_statement();
-        return statement::insert(tables_, row, keyed) == statement::Inserted::yes;
+        return statement::insert_by_statement(tables_, row, keyed) == statement::Inserted::yes;
     }
 
     pg::start_row(out_);
     fill_slot(tables_, out_, row, ~ColumnSet{0});
     ExecStoreVirtualTuple(out_);
-    const AttrNumber key[] = {tables_.number[index(Column::job_id)]};
+    const AttrNumber key[] = {tables_.number[index_of(Column::job_id)]};
     if (!keyed)
         writer_.insert(out_);
     else if (!writer_.insert_unless_taken(out_, key))
@@ -222,7 +222,7 @@ void Jobs::unlock_when_closed()
 bool Jobs::lock_by_statement(const pg_uuid_t *id)
 {
     (void)derived_.queue();
-    return statement::lock(id);
+    return statement::lock_by_id(id);
 }
 
 // Code of the user's in the statement can't drop the extension under it while the queue is open: 55006, where Postgres would

@@ -32,7 +32,7 @@ bool same_key(const Key &a, const Key &b)
     for (int i = 0; i < a.columns - 1; ++i)
         if (a.value[i] != b.value[i])
             return false;
-    return same(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
+    return same_id(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
 }
 
 Key KeyTable::key_in(TupleTableSlot *slot)

@@ -11,7 +11,7 @@ namespace store {
 // it from changing hands meanwhile: what the next owner puts on it must not run as this one.
 class AsOwnerOfJobs {
 public:
-    AsOwnerOfJobs() : owner_(lock_table(ApiTable::jobs, AccessShareLock).in_catalogs()) {}
+    AsOwnerOfJobs() : owner_(lock_api_table(ApiTable::jobs, AccessShareLock).in_catalogs()) {}
 
 private:
     pg::AsOwner owner_;

@@ -85,7 +85,7 @@ void LaneScan::advance()
     }
 }
 
-TimestampTz next_due(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after)
+TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after)
 {
     TimestampTz first = DT_NOEND;
     for (LaneScan later(queue, snapshot, lane, DT_NOEND, after + 1); later.head() != nullptr; later.skip_rank())

@@ -47,6 +47,6 @@ std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
 
 // When the first row of a lane that is due later than `after` will be; DT_NOEND if there is none. One descent for each
 // rank in use.
-TimestampTz next_due(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
+TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
 
 } // namespace store

@@ -59,7 +59,7 @@ void write_built_under(Oid state, const BuiltUnder &under, bool with_triggers)
     CacheInvalidateRelcache(table);
 }
 
-void truncate(std::span<const Oid> tables)
+void truncate_tables(std::span<const Oid> tables)
 {
     List *relations = NIL;
     List *oids = NIL;
@@ -70,14 +70,14 @@ void truncate(std::span<const Oid> tables)
         relations = lappend(relations, table);
         oids = lappend_oid(oids, oid);
     }
-    pg::truncate(relations, oids);
+    pg::truncate_relations(relations, oids);
     ListCell *cell;
     foreach (cell, relations)
         table_close(static_cast<Relation>(lfirst(cell)), NoLock);
     CommandCounterIncrement();
 }
 
-std::int64_t fill(const Tables &known, Relation jobs)
+std::int64_t fill_derived(const Tables &known, Relation jobs)
 {
     Derived derived(known);
     pg::Slot slot(jobs);
@@ -103,7 +103,7 @@ void empty_derived(const Tables &known)
 {
     const Oid derived[] = {known.queue.table, known.failed.table, known.expiring.table, known.ended.table,
                            known.set_aside.table};
-    truncate(derived);
+    truncate_tables(derived);
     shared::notes::anything_changed();
 }
 
@@ -121,7 +121,7 @@ std::int64_t rebuild_derived()
         remove_all(derived);
     CommandCounterIncrement();
     types::make_lanes();
-    const std::int64_t queued = fill(known, jobs);
+    const std::int64_t queued = fill_derived(known, jobs);
     write_built_under(known.state, under, true);
     PopActiveSnapshot();
     CommandCounterIncrement();

@@ -56,7 +56,7 @@ pg::RowType row_type()
 
 std::string_view Row::text(Column column) const
 {
-    auto datum = PG_DETOAST_DATUM_PACKED(value[index(column)]);
+    auto datum = PG_DETOAST_DATUM_PACKED(value[index_of(column)]);
     return {VARDATA_ANY(datum), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(datum))};
 }
 
@@ -127,7 +127,7 @@ namespace {
 // A job that runs has a lease, and began.
 std::optional<Column> null_in_run(const Row &row)
 {
-    if (row.text(Column::status) == logic::name(logic::Status::in_progress))
+    if (row.text(Column::status) == logic::name_of_status(logic::Status::in_progress))
         for (Column column : {Column::started_at, Column::lease_id, Column::lease_expires_at})
             if (!row.has(column))
                 return column;
@@ -151,7 +151,7 @@ void require_complete(const Row &row)
         column = null_in_run(row);
     if (column)
         ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-                        errmsg("column \"%s\" of table \"jobs\" is null", columns[index(*column)].name),
+                        errmsg("column \"%s\" of table \"jobs\" is null", columns[index_of(*column)].name),
                         errhint("The constraint that keeps it from being null was dropped.")));
 }
 

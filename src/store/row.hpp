@@ -53,11 +53,11 @@ extern const std::array<ColumnDefinition, column_count> columns;
 // The composite type `job`: their types.
 pg::RowType row_type();
 
-constexpr int index(Column column) { return static_cast<int>(column); }
+constexpr int index_of(Column column) { return static_cast<int>(column); }
 
 // A set of columns.
 using ColumnSet = std::uint64_t;
-constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index(column); }
+constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index_of(column); }
 
 inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
@@ -76,21 +76,21 @@ struct Row {
     ItemPointerData tid;                    // of the version that was read
     std::optional<EndedAttempt> ended = {}; // the attempt that the change ends: whoever writes the change records it
 
-    bool has(Column column) const { return !null[index(column)]; }
-    Datum operator[](Column column) const { return value[index(column)]; }
-    pg::Nullable get(Column column) const { return {value[index(column)], null[index(column)]}; }
+    bool has(Column column) const { return !null[index_of(column)]; }
+    Datum operator[](Column column) const { return value[index_of(column)]; }
+    pg::Nullable get(Column column) const { return {value[index_of(column)], null[index_of(column)]}; }
 
     void set(Column column, pg::Nullable given)
     {
-        value[index(column)] = given.null ? Datum{0} : given.value;
-        null[index(column)] = given.null;
+        value[index_of(column)] = given.null ? Datum{0} : given.value;
+        null[index_of(column)] = given.null;
         changed |= bit(column);
     }
     void clear(Column column) { set(column, {}); }
 
-    const pg_uuid_t *id() const { return DatumGetUUIDP(value[index(Column::id)]); }
+    const pg_uuid_t *id() const { return DatumGetUUIDP(value[index_of(Column::id)]); }
     std::string_view text(Column column) const;
-    std::int32_t number(Column column) const { return DatumGetInt32(value[index(column)]); }
+    std::int32_t number(Column column) const { return DatumGetInt32(value[index_of(column)]); }
     std::optional<TimestampTz> time(Column column) const
     {
         if (!has(column))
@@ -102,10 +102,10 @@ struct Row {
     void set_text(Column column, std::string_view text);
 
     logic::Status status() const;
-    void set_status(logic::Status status) { set_text(Column::status, logic::name(status)); }
+    void set_status(logic::Status status) { set_text(Column::status, logic::name_of_status(status)); }
 };
 
-inline bool same(const pg_uuid_t *a, const pg_uuid_t *b) { return std::memcmp(a->data, b->data, UUID_LEN) == 0; }
+inline bool same_id(const pg_uuid_t *a, const pg_uuid_t *b) { return std::memcmp(a->data, b->data, UUID_LEN) == 0; }
 
 // A uuid as text, for messages.
 char *to_text(const pg_uuid_t *uuid);

@@ -21,7 +21,7 @@ struct Intent {
 
 Intent *innermost = nullptr;
 
-Intent *set(const Tables &tables, Operation operation, const Row &row)
+Intent *set_intent(const Tables &tables, Operation operation, const Row &row)
 {
     auto intent = static_cast<Intent *>(MemoryContextAllocZero(TopTransactionContext, sizeof(Intent)));
     intent->outer = innermost;
@@ -35,7 +35,7 @@ Intent *set(const Tables &tables, Operation operation, const Row &row)
 }
 
 // Ends the intent; false: nothing was written.
-bool finish(Intent *intent, Row &row)
+bool finish_statement(Intent *intent, Row &row)
 {
     innermost = intent->outer;
     const bool is_written = intent->is_written;
@@ -45,11 +45,11 @@ bool finish(Intent *intent, Row &row)
     return is_written;
 }
 
-Intent *find(TableId table, Operation operation, const pg_uuid_t *id, bool taken)
+Intent *find_intent(TableId table, Operation operation, const pg_uuid_t *id, bool taken)
 {
     for (Intent *intent = innermost; intent != nullptr; intent = intent->outer)
         if (intent->table == table && intent->operation == operation && intent->taken == taken &&
-            same(intent->row->id(), id))
+            same_id(intent->row->id(), id))
             return intent;
     return nullptr;
 }
@@ -89,9 +89,9 @@ struct Arguments {
 
 } // namespace
 
-const Row *take(TableId table, Operation operation, const pg_uuid_t *id)
+const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id)
 {
-    Intent *intent = find(table, operation, id, false);
+    Intent *intent = find_intent(table, operation, id, false);
     if (intent == nullptr)
         return nullptr;
     intent->taken = true;
@@ -100,7 +100,7 @@ const Row *take(TableId table, Operation operation, const pg_uuid_t *id)
 
 bool report(TableId table, Operation operation, const Row &written)
 {
-    Intent *intent = find(table, operation, written.id(), true);
+    Intent *intent = find_intent(table, operation, written.id(), true);
     if (intent == nullptr)
         return false;
     MemoryContext before = MemoryContextSwitchTo(intent->memory);
@@ -110,14 +110,15 @@ bool report(TableId table, Operation operation, const Row &written)
     return true;
 }
 
-bool lock(const pg_uuid_t *id)
+bool lock_by_id(const pg_uuid_t *id)
 {
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1 for no key update", parameters) > 0;
+    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1 for no key update", parameters) >
+           0;
 }
 
-Written update(const Tables &tables, Row &row)
+Written update_by_statement(const Tables &tables, Row &row)
 {
     const Row meant = row;
     StringInfoData text;
@@ -131,12 +132,12 @@ Written update(const Tables &tables, Row &row)
                              arguments.add(columns[i].type, {meant.value[i], meant.null[i]}));
     appendStringInfoString(&text, " where id operator(pg_catalog.=) $1");
 
-    Intent *intent = set(tables, Operation::update, meant);
+    Intent *intent = set_intent(tables, Operation::update, meant);
     {
         pg::SpiScope spi;
-        pg::run(text.data, std::span(arguments.list, arguments.count));
+        pg::run_sql(text.data, std::span(arguments.list, arguments.count));
     }
-    return finish(intent, row) ? Written::yes : Written::suppressed;
+    return finish_statement(intent, row) ? Written::yes : Written::suppressed;
 }
 
 namespace {
@@ -154,7 +155,7 @@ const char *unless_taken(const Tables &tables)
 
 } // namespace
 
-Inserted insert(const Tables &tables, Row &row, bool keyed)
+Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed)
 {
     const Row meant = row;
     StringInfoData names, places;
@@ -169,14 +170,14 @@ Inserted insert(const Tables &tables, Row &row, bool keyed)
     const char *text = psprintf("insert into public.jobs (%s) values (%s)%s", names.data, places.data,
                                 keyed ? unless_taken(tables) : "");
 
-    Intent *intent = set(tables, Operation::insert, meant);
+    Intent *intent = set_intent(tables, Operation::insert, meant);
     std::uint64_t rows;
     {
         pg::SpiScope spi;
-        rows = pg::run(text, std::span(arguments.list, arguments.count));
+        rows = pg::run_sql(text, std::span(arguments.list, arguments.count));
     }
     const bool taken = intent->taken;
-    if (finish(intent, row))
+    if (finish_statement(intent, row))
         return Inserted::yes;
     // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same. The caller
     // looks for the job that has the key; where there is none it inserts with `keyed` false, which tells them apart.
@@ -186,17 +187,17 @@ Inserted insert(const Tables &tables, Row &row, bool keyed)
                     errmsg("a trigger or rule on jobs kept the new job from being written")));
 }
 
-Written remove(const pg_uuid_t *id)
+Written remove_by_statement(const pg_uuid_t *id)
 {
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    pg::run("delete from public.jobs where id operator(pg_catalog.=) $1", parameters);
+    pg::run_sql("delete from public.jobs where id operator(pg_catalog.=) $1", parameters);
     // Not by the count of rows: a rule may have done something else instead.
-    const bool there = pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+    const bool there = pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
     return there ? Written::suppressed : Written::yes;
 }
 
-void watch()
+void watch_statements()
 {
     RegisterXactCallback(transaction_ended, nullptr);
     RegisterSubXactCallback(subtransaction_ended, nullptr);

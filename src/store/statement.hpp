@@ -12,21 +12,21 @@
 namespace store::statement {
 
 // For the BEFORE trigger: the row that a verb wants written in the place of this one, or null.
-const Row *take(TableId table, Operation operation, const pg_uuid_t *id);
+const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id);
 // For the AFTER trigger: what was written. False: no verb meant it, it is a statement of a client's own.
 bool report(TableId table, Operation operation, const Row &written);
 
 // Whether the caller may see and update the row; locks it until the end of the transaction.
-bool lock(const pg_uuid_t *id);
+bool lock_by_id(const pg_uuid_t *id);
 
 // Both set the row to what was really written.
-Written update(const Tables &tables, Row &row);
+Written update_by_statement(const Tables &tables, Row &row);
 enum class Inserted { yes, key_taken };
-Inserted insert(const Tables &tables, Row &row, bool keyed);
+Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed);
 
 // Deletes the row, with whatever the user's triggers and foreign keys do about it. `suppressed`: it is still there.
-Written remove(const pg_uuid_t *id);
+Written remove_by_statement(const pg_uuid_t *id);
 
-void watch();
+void watch_statements();
 
 } // namespace store::statement

@@ -55,7 +55,7 @@ namespace {
 
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock)
 {
-    const AttrNumber key[] = {tables.number[index(column)]};
+    const AttrNumber key[] = {tables.number[index_of(column)]};
     pg::OpenRelation found = pg::open_unique_index(jobs, key, lock);
     if (!found)
         key_missing(column);
@@ -98,7 +98,7 @@ void describe_jobs(Tables &result)
         result.number[i] = number_of(jobs, columns[i].name);
 
     for (const Column column : {Column::id, Column::job_id}) {
-        const AttrNumber key[] = {result.number[index(column)]};
+        const AttrNumber key[] = {result.number[index_of(column)]};
         if (!pg::has_unique_index(jobs, key))
             key_missing(column);
     }
@@ -108,7 +108,7 @@ void describe_jobs(Tables &result)
     UnregisterSnapshot(snapshot);
 }
 
-Tables describe()
+Tables describe_tables()
 {
     Tables result = {};
     result.queue = {find_private("queue", queue_columns), 4};
@@ -129,7 +129,7 @@ bool is_part_of(const Tables &tables, Oid relation)
     return std::find(std::begin(all), std::end(all), relation) != std::end(all);
 }
 
-void relation_changed(Datum, Oid oid)
+void relation_was_changed(Datum, Oid oid)
 {
     ++relation_changes;
     api_table_changed(oid);
@@ -150,7 +150,7 @@ const Tables &tables()
     // Bounded, since debug_discard_caches makes every look a change.
     for (int tries = 0; !is_known && tries < 10; ++tries) {
         const std::uint64_t before = change_count;
-        known = describe();
+        known = describe_tables();
         ++looked_up;
         is_known = change_count == before; // else something changed while they were read
     }
@@ -195,14 +195,14 @@ bool direct(const Tables &tables, Operation operation, ColumnSet written)
 
 void forget_tables()
 {
-    version::forget();
+    version::forget_version();
     is_known = false;
     ++change_count;
 }
 
 void watch_tables()
 {
-    CacheRegisterRelcacheCallback(relation_changed, Datum{0});
+    CacheRegisterRelcacheCallback(relation_was_changed, Datum{0});
     CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, Datum{0});
 }
 

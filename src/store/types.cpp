@@ -81,7 +81,7 @@ struct Cache {
 Cache<Type> known_types;
 Cache<Lane> known_lanes;
 
-void relation_changed(Datum, Oid oid)
+void types_may_have_changed(Datum, Oid oid)
 {
     known_types.relation_changed(oid);
     known_lanes.relation_changed(oid);
@@ -223,7 +223,7 @@ void load_types() { known_types.load(read_types); }
 
 void load_lanes() { known_lanes.load(read_lanes); }
 
-const Type *find(std::string_view name)
+const Type *find_type(std::string_view name)
 {
     load_types();
     return known_types.find(name);
@@ -248,7 +248,7 @@ Type defaults()
     return type;
 }
 
-[[noreturn]] void unknown(std::string_view name)
+[[noreturn]] void raise_unknown_type(std::string_view name)
 {
     struct Near {
         int distance;
@@ -284,7 +284,7 @@ void register_type(std::string_view name)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {
         {TEXTOID, PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())))}};
-    pg::run("insert into public.job_types (job_type) values ($1) on conflict do nothing", parameters);
+    pg::run_sql("insert into public.job_types (job_type) values ($1) on conflict do nothing", parameters);
 }
 
 } // namespace
@@ -293,26 +293,26 @@ namespace types {
 
 Type settings_of(std::string_view name)
 {
-    const Type *type = find(name);
+    const Type *type = find_type(name);
     return type != nullptr ? *type : defaults();
 }
 
-Type require(std::string_view name)
+Type require_registered(std::string_view name)
 {
-    const Type *type = find(name);
+    const Type *type = find_type(name);
     if (type == nullptr && settings::auto_register_types) {
         register_type(name);
         known_types.forget();
-        type = find(name);
+        type = find_type(name);
     }
     if (type == nullptr)
-        unknown(name);
+        raise_unknown_type(name);
     return *type;
 }
 
 void load() { load_types(); }
 
-void each(void (*each)(const Type &, void *), void *argument)
+void each_type(void (*each)(const Type &, void *), void *argument)
 {
     load_types();
     // What is done with one may have the list read anew.
@@ -322,7 +322,7 @@ void each(void (*each)(const Type &, void *), void *argument)
     }
 }
 
-std::uint64_t version()
+std::uint64_t version_of_types()
 {
     AcceptInvalidationMessages();
     load_types();
@@ -330,7 +330,7 @@ std::uint64_t version()
     return known_types.changes + known_lanes.changes;
 }
 
-void watch() { CacheRegisterRelcacheCallback(relation_changed, Datum{0}); }
+void watch_types() { CacheRegisterRelcacheCallback(types_may_have_changed, Datum{0}); }
 
 } // namespace types
 
@@ -347,7 +347,7 @@ bool lock_making(std::string_view type, pg::Wait wait)
 }
 
 // Where it is not, the first writer builds it, and the lanes of all types with it. A `jobs` that can't be used has none either.
-bool is_queue_built()
+bool is_queue_ready()
 {
     bool is_built = false;
     return pg::in_subtransaction([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
@@ -364,7 +364,7 @@ bool lock_jobs_at_once()
         return true;
     // Looked at again under the lock, which lets in what was altered meanwhile.
     return pg_class_aclmask(jobs->in_catalogs(), GetUserId(), ACL_INSERT | ACL_UPDATE, ACLMASK_ANY) != 0 &&
-           is_queue_built() && ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock) && is_queue_built();
+           is_queue_ready() && ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock) && is_queue_ready();
 }
 
 std::int32_t next_number()
@@ -377,7 +377,7 @@ std::int32_t next_number()
 }
 
 // Under the lock.
-std::int32_t make(std::string_view type)
+std::int32_t make_lane_of(std::string_view type)
 {
     // Another transaction may have made it before we had the lock.
     known_lanes.forget();
@@ -400,23 +400,23 @@ std::int32_t make(std::string_view type)
 
 } // namespace
 
-std::optional<std::int32_t> find(std::string_view type) { return find_lane(type); }
+std::optional<std::int32_t> find_lane_of(std::string_view type) { return find_lane(type); }
 
 std::int32_t of(std::string_view type)
 {
     if (auto lane = find_lane(type))
         return *lane;
     lock_making(type, pg::Wait::yes);
-    return make(type);
+    return make_lane_of(type);
 }
 
-void prepare(std::string_view type)
+void prepare_lane_of(std::string_view type)
 {
     if (!find_lane(type) && lock_jobs_at_once() && lock_making(type, pg::Wait::no))
-        make(type);
+        make_lane_of(type);
 }
 
-int count()
+int count_lanes()
 {
     load_lanes();
     return known_lanes.count;

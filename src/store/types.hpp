@@ -34,26 +34,26 @@ namespace types {
 Type settings_of(std::string_view name);
 
 // 22023 with the nearest names for a type that is not registered, unless new types register themselves.
-Type require(std::string_view name);
+Type require_registered(std::string_view name);
 
 // Reads them all, if they have changed: whoever calls it first meets what is wrong with the table, 42804 or 23502.
 void load();
 
 // Calls `each` with the settings of every registered type.
-void each(void (*each)(const Type &, void *), void *argument);
+void each_type(void (*each)(const Type &, void *), void *argument);
 template <class Each>
-void each(Each work)
+void each_type(Each work)
 {
-    each([](const Type &type, void *argument) { (*static_cast<Each *>(argument))(type); }, &work);
+    each_type([](const Type &type, void *argument) { (*static_cast<Each *>(argument))(type); }, &work);
 }
 
 // Gives every registered type its lane.
 void make_lanes();
 
 // Another number after each change of a type, or of a lane.
-std::uint64_t version();
+std::uint64_t version_of_types();
 
-void watch();
+void watch_types();
 
 } // namespace types
 
@@ -75,13 +75,13 @@ std::int32_t of(std::string_view type);
 
 // Makes the type's lane unless it is there, or the type's first job will: another transaction is making it or keeps others
 // from writing to `jobs`, the caller may not write there, or the queue is not built.
-void prepare(std::string_view type);
+void prepare_lane_of(std::string_view type);
 
 // Nothing, if the type never had a job.
-std::optional<std::int32_t> find(std::string_view type);
+std::optional<std::int32_t> find_lane_of(std::string_view type);
 
 // How many there are.
-int count();
+int count_lanes();
 // The lane with the next greater number, after the last one the first.
 std::int32_t after(std::int32_t lane);
 

@@ -148,7 +148,7 @@ bool constraint_of_theirs(Relation table)
 // A unique or an exclusion constraint that is not on `id` or `job_id` alone, or that is not checked at once.
 bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
 {
-    const AttrNumber ours[] = {numbers[index(Column::id)], numbers[index(Column::job_id)]};
+    const AttrNumber ours[] = {numbers[index_of(Column::id)], numbers[index_of(Column::job_id)]};
     bool found = false;
     List *indexes = RelationGetIndexList(table);
     ListCell *cell;

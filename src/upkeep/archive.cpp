@@ -30,7 +30,7 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &
 {
     store::KeyTable &table = jobs.derived().ended();
     std::int32_t lane = pace.last_lane;
-    for (int left = store::lanes::count(); left > 0; --left) {
+    for (int left = store::lanes::count_lanes(); left > 0; --left) {
         lane = store::lanes::after(lane);
         for (const std::int16_t rank : ranks) {
             const Keep keep = keep_of(lane, rank);
@@ -98,7 +98,7 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
     return true;
 }
 
-bool remove(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, false); }
+bool remove_job(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, false); }
 
 bool archive(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, true); }
 
@@ -172,7 +172,7 @@ private:
 
 Trouble making, dropping;
 
-bool lacks(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
+bool is_month_missing(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
 // Whether it is there now and was not. Where it can't be made the default partition serves; not so where another partition
 // is locked and this process waits for no table: it can be made in a moment.
@@ -181,7 +181,7 @@ Made make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;
     ErrorData *error = pg::in_subtransaction(
-        [&] { made = store::archive::make(month); },
+        [&] { made = store::archive::create_month(month); },
         [](const ErrorData *raised) { return pg::is_of_server(raised) && !pg::is_refused_table(raised); });
     if (error == nullptr) {
         CommandCounterIncrement();
@@ -206,7 +206,7 @@ struct Preparation {
     // Whether there is a partition for it, as far as there can be one.
     bool has_month(TimestampTz month)
     {
-        if (!lacks(month))
+        if (!is_month_missing(month))
             return true;
         if (!may_alter || !store::archive::lock_months())
             return false;
@@ -252,7 +252,7 @@ bool make_months_ahead(TimestampTz now, Counts &counts)
     bool has_made = false;
     std::optional<TimestampTz> month = store::archive::month_of(now);
     for (int i = 0; month && i <= months_ahead; ++i, month = store::archive::next_month(*month)) {
-        const Made made = lacks(*month) ? make_month(*month, counts) : Made::no;
+        const Made made = is_month_missing(*month) ? make_month(*month, counts) : Made::no;
         has_made = has_made || made == Made::yes;
     }
     return has_made;
@@ -266,7 +266,7 @@ void drop_one(List *months, Counts &counts)
     ListCell *cell;
     foreach (cell, months) {
         const Oid partition = lfirst_oid(cell);
-        ErrorData *error = pg::in_subtransaction([&] { store::archive::drop(partition); }, pg::ends_the_call);
+        ErrorData *error = pg::in_subtransaction([&] { store::archive::drop_month(partition); }, pg::ends_the_call);
         if (error == nullptr) {
             counts[Count::months_dropped] = 1;
             counts.more = list_length(months) > 1;
@@ -289,7 +289,7 @@ std::optional<TimestampTz> kept_since(TimestampTz now)
 
 } // namespace
 
-const Work removing = {Task::remove, find_to_remove, nullptr, nullptr, remove, is_to_remove};
+const Work removing = {Task::remove, find_to_remove, nullptr, nullptr, remove_job, is_to_remove};
 const Work archiving = {Task::archive, find_to_archive, prepare_archive, open_archive, archive, is_to_archive};
 
 Keep keep_of(std::int32_t lane, std::int16_t rank)

@@ -54,7 +54,7 @@ void prepare_to_mend()
 JOBS_FUNCTION(jobs_check)
 {
     PreventCommandIfParallelMode("jobs_ext.check()");
-    const bool mends = DatumGetBool(call::require(pg::argument(fcinfo, 0), "mend"));
+    const bool mends = DatumGetBool(call::require_value(pg::argument(fcinfo, 0), "mend"));
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, BOOLOID};
     pg::RowSink sink(fcinfo, gives);
     require_may_check(mends);

@@ -35,7 +35,7 @@ void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest
 {
     const store::KeyTable table(tables.ended, AccessShareLock);
     std::int32_t lane = 0;
-    for (int left = store::lanes::count(); left > 0; --left) {
+    for (int left = store::lanes::count_lanes(); left > 0; --left) {
         lane = store::lanes::after(lane);
         for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
             const Keep keep = keep_of(lane, rank);
@@ -64,7 +64,7 @@ Dues next_due(TimestampTz now)
         add_ended(tables, skip, earliest);
         skip.set_aside.each([&](const SetAside::Entry &entry) {
             for (const Task task : all_tasks)
-                if (std::strcmp(entry.task, name(task)) == 0)
+                if (std::strcmp(entry.task, name_of_task(task)) == 0)
                     earliest.add(task, std::max(entry.retry_at, now + contended_for(&entry.job)));
         });
         if (const auto in = next_contended())

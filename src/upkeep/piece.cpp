@@ -36,7 +36,7 @@ bool may_be_of_server(const ErrorData *error)
 // A session's caller is to know it at once, and to undo all. The worker goes on, as far as it can.
 bool is_for_the_caller(const ErrorData *error) { return pg::longest_attempt_ms == 0 && pg::ends_the_call(error); }
 
-bool is_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
+bool is_piece_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
 
 // Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it has
 // done, also when it ends by an error.
@@ -49,10 +49,10 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     if (work.open != nullptr)
         work.open(batch);
     pg::RowMemory memory;
-    for (done = 0; done < candidates.size() && (done == 0 || !is_over(began)); ++done) {
+    for (done = 0; done < candidates.size() && (done == 0 || !is_piece_over(began)); ++done) {
         CHECK_FOR_INTERRUPTS();
         const Candidate &candidate = candidates[done];
-        shared::databases::works_on(name(work.task), &candidate.job);
+        shared::databases::works_on(name_of_task(work.task), &candidate.job);
         pg::RowMemory::Use use(memory);
         const bool acted = work.act(batch, candidate);
         batch.counts[Count::left] += acted ? 0 : 1;
@@ -107,7 +107,7 @@ public:
     {
         pg::StatementScope scope(function);
         const bool is_room = set_aside_.find(job) != nullptr || set_aside_.count() + told_ < most_set_aside;
-        switch (is_room ? set_aside_.note(job, name(work_.task), error, now_) : SetAside::Noted::not_now) {
+        switch (is_room ? set_aside_.note(job, name_of_task(work_.task), error, now_) : SetAside::Noted::not_now) {
         case SetAside::Noted::not_now:
             ++counts_[Count::left];
             note_contended(job);
@@ -129,7 +129,7 @@ public:
     }
 
 private:
-    bool ends() const { return doubts_ == most_doubts || is_over(began_); }
+    bool ends() const { return doubts_ == most_doubts || is_piece_over(began_); }
 
     // Rows are locked in the order of their ids, as everywhere; but those that failed before come last, each by itself.
     // Returns how many did not.
@@ -253,7 +253,8 @@ void review(const Work &work, Pace &pace, const Candidates &candidates, Timestam
 {
     List *due = NIL;
     set_aside.each([&](const SetAside::Entry &entry) {
-        if (entry.retry_at <= now && std::strcmp(entry.task, name(work.task)) == 0 && list_length(due) < piece_size)
+        if (entry.retry_at <= now && std::strcmp(entry.task, name_of_task(work.task)) == 0 &&
+            list_length(due) < piece_size)
             due = lappend(due, const_cast<SetAside::Entry *>(&entry));
     });
     ListCell *cell;
@@ -261,10 +262,10 @@ void review(const Work &work, Pace &pace, const Candidates &candidates, Timestam
         const pg_uuid_t *job = &static_cast<const SetAside::Entry *>(lfirst(cell))->job;
         bool seen = false;
         for (const Candidate &candidate : candidates.all())
-            seen = seen || store::same(&candidate.job, job);
+            seen = seen || store::same_id(&candidate.job, job);
         if (seen)
             continue;
-        shared::databases::works_on(name(work.task), job);
+        shared::databases::works_on(name_of_task(work.task), job);
         ErrorData *error = pg::in_subtransaction(
             [&] {
                 pg::StatementScope scope(function);

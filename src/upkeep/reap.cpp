@@ -16,7 +16,7 @@ using store::Jobs;
 using store::Row;
 
 // Nothing is written that somebody else holds, and a suppressed write is the job's fault.
-bool update(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = nullptr)
+bool update_and_count(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = nullptr)
 {
     const store::Written written = jobs.update(before, after, queue_row);
     if (written == store::Written::suppressed)
@@ -68,7 +68,7 @@ bool reap(Batch &batch, const Candidate &candidate)
     // Nobody's call under the old lease may match any more.
     after.clear(Column::lease_id);
     ItemPointerData queue_row = candidate.tid;
-    if (!update(jobs, *before, after, &queue_row))
+    if (!update_and_count(jobs, *before, after, &queue_row))
         return false;
     Counts &counts = batch.counts;
     ++(timed_out ? counts[Count::timeouts] : counts[Count::leases]);
@@ -119,7 +119,7 @@ bool expire(Batch &batch, const Candidate &candidate)
     Row after = *before;
     after.changed = 0;
     job::moves::cancel(after, batch.now, CStringGetTextDatum("expired before it was started"));
-    if (!update(jobs, *before, after))
+    if (!update_and_count(jobs, *before, after))
         return false;
     ++batch.counts[Count::expired];
     return true;

@@ -46,10 +46,11 @@ void run_task(Task task, TimestampTz now, Months months, Round &round)
                 continue;
             }
             ++round.errors;
-            ereport(WARNING,
-                    (errcode(error->sqlerrcode),
-                     errmsg("maintenance failed at \"%s\": %s", name(task), pg::message_excerpt(error->message)),
-                     error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0));
+            ereport(
+                WARNING,
+                (errcode(error->sqlerrcode),
+                 errmsg("maintenance failed at \"%s\": %s", name_of_task(task), pg::message_excerpt(error->message)),
+                 error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0));
             return;
         }
         round.counts += piece;

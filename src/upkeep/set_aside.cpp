@@ -27,7 +27,7 @@ constexpr std::int64_t first_delay_ms = 1000;
 constexpr std::int64_t longest_delay_ms = 60 * 60 * 1000;
 constexpr int longest_message = 4000; // bytes
 
-TimestampTz next_try(int failures, TimestampTz now)
+TimestampTz next_try_after(int failures, TimestampTz now)
 {
     const std::int64_t ceiling =
         logic::backoff_ceiling(logic::Backoff::exponential, first_delay_ms, failures - 1, longest_delay_ms);
@@ -115,7 +115,7 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
     values[task_column] = CStringGetTextDatum(task);
     values[failures_column] = Int32GetDatum(failures);
     values[since_column] = known ? slot_getattr(slot, since_column + 1, &null) : TimestampTzGetDatum(now);
-    values[retry_column] = TimestampTzGetDatum(std::max(next_try(failures, now), now + rest_ms * 1000));
+    values[retry_column] = TimestampTzGetDatum(std::max(next_try_after(failures, now), now + rest_ms * 1000));
     values[state_column] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
     values[message_column] = message_of(error);
     ExecStoreVirtualTuple(changed);

@@ -23,7 +23,7 @@ HTAB *table = nullptr;
 
 bool has_lapsed(const Suspect &suspect) { return pg::is_over(suspect.failed_at, lapse_ms); }
 
-Suspect *find(const pg_uuid_t *job)
+Suspect *find_suspect(const pg_uuid_t *job)
 {
     if (table == nullptr)
         return nullptr;
@@ -34,7 +34,7 @@ Suspect *find(const pg_uuid_t *job)
 // Null: it is not suspected in this task.
 Suspect *find_of(const pg_uuid_t *job, Task task)
 {
-    Suspect *known = find(job);
+    Suspect *known = find_suspect(job);
     return known != nullptr && known->task == task ? known : nullptr;
 }
 
@@ -65,7 +65,7 @@ void make_room()
 }
 
 // It failed again, or for the first time.
-Suspect *note(const pg_uuid_t *job, Task task, std::int64_t passed)
+Suspect *note_suspect(const pg_uuid_t *job, Task task, std::int64_t passed)
 {
     Suspect *known = find_of(job, task);
     if (known == nullptr) {
@@ -79,16 +79,16 @@ Suspect *note(const pg_uuid_t *job, Task task, std::int64_t passed)
 
 } // namespace
 
-bool is_one(const pg_uuid_t *job) { return find(job) != nullptr; }
+bool is_one(const pg_uuid_t *job) { return find_suspect(job) != nullptr; }
 
 bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller)
 {
-    Suspect *suspect = note(job, task, passed);
+    Suspect *suspect = note_suspect(job, task, passed);
     suspect->raised += is_for_the_caller ? 1 : 0;
     return passed > suspect->passed || suspect->raised >= most_raised;
 }
 
-void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed) { ++note(job, task, passed)->canceled; }
+void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed) { ++note_suspect(job, task, passed)->canceled; }
 
 bool is_too_slow(const pg_uuid_t *job, Task task)
 {

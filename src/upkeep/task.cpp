@@ -2,7 +2,7 @@
 
 namespace upkeep {
 
-const char *name(Task task)
+const char *name_of_task(Task task)
 {
     static constexpr const char *names[] = {"reap", "expire", "remove", "archive", "months"};
     return names[static_cast<int>(task)];

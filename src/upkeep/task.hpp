@@ -37,7 +37,7 @@ enum class Task {
 };
 inline constexpr std::array all_tasks = {Task::reap, Task::expire, Task::remove, Task::archive, Task::months};
 
-const char *name(Task task);
+const char *name_of_task(Task task);
 
 // How many jobs a piece takes at most, so that it holds no lock for long.
 constexpr int piece_size = 500;

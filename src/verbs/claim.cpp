@@ -53,7 +53,7 @@ public:
     {
         if (request.job_types) {
             for (Datum name : names_in(request.job_types.value))
-                if (auto lane = store::lanes::find(view(name)); lane && selected(request, view(name)))
+                if (auto lane = store::lanes::find_lane_of(view(name)); lane && selected(request, view(name)))
                     add(*lane);
             return;
         }
@@ -119,8 +119,8 @@ private:
 enum class Take { taken, left, busy, changed };
 
 // Takes one candidate, if it is still what the queue says.
-Take take(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candidate, TimestampTz now,
-          pg::RowSink &sink)
+Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candidate, TimestampTz now,
+                    pg::RowSink &sink)
 {
     const std::optional<Row> before = jobs.find(&candidate.job);
     if (!before) {
@@ -173,7 +173,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
         CHECK_FOR_INTERRUPTS();
         {
             pg::RowMemory::Use use(memory);
-            const Take outcome = take(jobs, request, *candidate, now, sink);
+            const Take outcome = take_candidate(jobs, request, *candidate, now, sink);
             taken += outcome == Take::taken;
             look_again = look_again || outcome == Take::changed;
             any_busy = any_busy || outcome == Take::busy;
@@ -193,7 +193,7 @@ shared::Wish wish_of(const ClaimRequest &request)
     auto add = [&](std::string_view type) {
         if (!selected(request, type))
             return;
-        if (auto lane = store::lanes::find(type))
+        if (auto lane = store::lanes::find_lane_of(type))
             wish.add(*lane);
         else
             wish.vague = true; // its first job makes the lane
@@ -202,7 +202,7 @@ shared::Wish wish_of(const ClaimRequest &request)
         for (Datum name : names_in(request.job_types.value))
             add(view(name));
     else if (request.category)
-        store::types::each([&](const store::Type &type) { add(type.name); });
+        store::types::each_type([&](const store::Type &type) { add(type.name); });
     else
         wish.any = true;
     return wish;
@@ -210,25 +210,25 @@ shared::Wish wish_of(const ClaimRequest &request)
 
 // Types that change between the wish and the arming would be told to the place as it was before: then once more. Bounded,
 // since debug_discard_caches makes every look a change.
-shared::Wish arm(shared::Place &place, const ClaimRequest &request)
+shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
 {
     for (int tries = 0;; ++tries) {
-        const std::uint64_t types = store::types::version();
+        const std::uint64_t types = store::types::version_of_types();
         const shared::Wish wish = wish_of(request);
         place.arm(wish);
-        if (store::types::version() == types || tries == 10)
+        if (store::types::version_of_types() == types || tries == 10)
             return wish;
     }
 }
 
 // When the next job for this wish will be due.
-TimestampTz next_due(Jobs &jobs, const shared::Wish &wish)
+TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish)
 {
     const TimestampTz now = settings::now();
     store::KeyTable &queue = jobs.derived().queue();
     TimestampTz first = DT_NOEND;
     auto look = [&](std::int32_t lane) {
-        first = std::min(first, store::next_due(queue, GetActiveSnapshot(), lane, now));
+        first = std::min(first, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, now));
     };
     std::for_each(wish.lanes.begin(), wish.lanes.begin() + wish.lane_count, look);
     if (wish.any || wish.vague)
@@ -245,12 +245,12 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     Jobs jobs = Jobs::open(call::require_claim);
     shared::Wish wish;
     if (place != nullptr) {
-        wish = arm(*place, request);
+        wish = arm_place(*place, request);
         jobs.renew_snapshot();
     }
-    const int taken = claim(jobs, request, sink);
+    const int taken = claim_jobs(jobs, request, sink);
     if (place != nullptr && taken == 0)
-        shared::databases::due(next_due(jobs, wish));
+        shared::databases::tell_due(next_due_for(jobs, wish));
     if (place != nullptr && taken > 0)
         place->took_jobs(shared::notes::took);
     if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
@@ -260,7 +260,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 
 } // namespace
 
-void check(const ClaimRequest &request)
+void check_request(const ClaimRequest &request)
 {
     call::check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
     call::check_length(request.worker, call::longest_worker, "worker");
@@ -270,10 +270,10 @@ void check(const ClaimRequest &request)
     if (ARR_NDIM(names) > 1 || array_contains_nulls(names))
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("job_types must be a list of names without null")));
     for (Datum name : names_in(request.job_types.value))
-        store::types::require(view(name));
+        store::types::require_registered(view(name));
 }
 
-int claim(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
+int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
 {
     constexpr int passes = 3;
     store::unflushed::Bracket bracket;
@@ -294,12 +294,12 @@ JOBS_FUNCTION(job_claim)
 {
     ClaimRequest request;
     request.job_types = pg::argument(fcinfo, 0);
-    request.max_jobs = DatumGetInt32(call::require(pg::argument(fcinfo, 1), "max_jobs"));
+    request.max_jobs = DatumGetInt32(call::require_value(pg::argument(fcinfo, 1), "max_jobs"));
     request.worker = pg::argument(fcinfo, 2);
     request.lease = call::positive_span(pg::argument(fcinfo, 3), "lease");
     request.category = pg::argument(fcinfo, 5);
     call::check_options(pg::argument(fcinfo, 6));
-    check(request);
+    check_request(request);
 
     pg::RowSink sink(fcinfo, store::row_type());
     call::Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim, request.worker);

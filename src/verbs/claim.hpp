@@ -16,9 +16,9 @@ struct ClaimRequest {
 };
 
 // 22023 for bad arguments.
-void check(const ClaimRequest &request);
+void check_request(const ClaimRequest &request);
 
 // Claims what is due, best first, never waiting for another transaction. Returns how many.
-int claim(store::Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink);
+int claim_jobs(store::Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink);
 
 } // namespace verbs

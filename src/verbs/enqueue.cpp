@@ -23,20 +23,20 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-std::optional<Row> find_by_key(Jobs &jobs, Datum key)
+std::optional<Row> find_by_job_id(Jobs &jobs, Datum key)
 {
     jobs.renew_snapshot();
     return jobs.find_by_key(DatumGetTextPP(key));
 }
 
 // Whether the caller may see the job: by a statement of the caller's, under row security.
-bool may_see(const Jobs &jobs, const pg_uuid_t *id)
+bool may_see_job(const Jobs &jobs, const pg_uuid_t *id)
 {
     if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
         return true;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
 }
 
 // The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under row
@@ -45,7 +45,7 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
     call::require_select(jobs.tables().jobs);
     const Datum key = wanted[Column::job_id];
-    std::optional<Row> found = find_by_key(jobs, key);
+    std::optional<Row> found = find_by_job_id(jobs, key);
     if (!found && IsolationUsesXactSnapshot())
         // Only an older snapshot can miss a row that our insert has run into.
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -54,15 +54,15 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
     if (!found)
         return std::nullopt;
     const Row seen = store::copy(*found);
-    if (!may_see(jobs, seen.id())) {
+    if (!may_see_job(jobs, seen.id())) {
         // Hidden, or gone between the two looks: the key is taken only if the same job still has it.
-        found = find_by_key(jobs, key);
-        if (!found || !store::same(found->id(), seen.id()))
+        found = find_by_job_id(jobs, key);
+        if (!found || !store::same_id(found->id(), seen.id()))
             return std::nullopt;
         call::raise(job::key_taken(pg::text_excerpt(key)));
     }
     if (seen.text(Column::job_type) != wanted.text(Column::job_type) ||
-        !store::same(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
+        !store::same_id(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
         call::raise(job::key_taken(pg::text_excerpt(key)));
     return seen;
 }
@@ -73,7 +73,7 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 {
     // Never straight to the table, be that possible by now: what that would open has to outlive the subtransaction.
     return pg::in_subtransaction(
-        [&] { (void)store::statement::insert(jobs.current(), row, false); },
+        [&] { (void)store::statement::insert_by_statement(jobs.current(), row, false); },
         [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
 }
 
@@ -168,7 +168,7 @@ struct Keys {
     std::span<const Birth> births; // of all elements, by position from 0
 };
 
-std::optional<std::string_view> key_of(const JsonbValue &element)
+std::optional<std::string_view> job_id_of(const JsonbValue &element)
 {
     JsonbValue key;
     if (!pg::is_object(element) ||
@@ -182,12 +182,12 @@ std::optional<std::string_view> key_of(const JsonbValue &element)
 Keys read_keys(JsonbContainer *list)
 {
     std::size_t count = 0;
-    pg::each_element(list, [&](const JsonbValue &element, int) { count += key_of(element).has_value(); });
+    pg::each_element(list, [&](const JsonbValue &element, int) { count += job_id_of(element).has_value(); });
     Keys keys;
     keys.list = {static_cast<Keyed *>(pg::allocate(sizeof(Keyed) * count)), count};
     std::size_t next = 0;
     pg::each_element(list, [&](const JsonbValue &element, int position) {
-        if (const auto key = key_of(element))
+        if (const auto key = job_id_of(element))
             keys.list[next++] = {*key, element.val.binary.data, nullptr, position};
     });
     // Given in the order of the array, though they are used in another.

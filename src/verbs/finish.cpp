@@ -29,7 +29,7 @@ bool is_repeated(const Row &job, const Outcome &outcome)
     return ended == (outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released);
 }
 
-void apply(Row &row, const Outcome &outcome, TimestampTz now)
+void apply_outcome(Row &row, const Outcome &outcome, TimestampTz now)
 {
     switch (outcome.ending) {
     case Ending::complete:
@@ -50,11 +50,11 @@ void apply(Row &row, const Outcome &outcome, TimestampTz now)
 
 Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome)
 {
-    check(outcome);
+    check_outcome(outcome);
     pg::StatementScope scope(function);
     Jobs jobs = Jobs::open(call::require_update);
     Row row;
-    if (auto refusal = finish(jobs, outcome, row))
+    if (auto refusal = finish_job(jobs, outcome, row))
         call::raise(*refusal);
     return call::answer(fcinfo, row);
 }
@@ -69,14 +69,14 @@ std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argum
     return DatumGetTimestampTz(instant.value);
 }
 
-void check(Outcome &outcome)
+void check_outcome(Outcome &outcome)
 {
     call::check_size(outcome.result, "result");
     call::check_size(outcome.error_details, "error_details");
     outcome.error_message = call::cut_message(outcome.error_message);
 }
 
-std::optional<call::Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row)
+std::optional<call::Refusal> finish_job(Jobs &jobs, const Outcome &outcome, Row &row)
 {
     const TimestampTz now = settings::now();
     std::optional<call::Refusal> refusal;
@@ -88,7 +88,7 @@ std::optional<call::Refusal> finish(Jobs &jobs, const Outcome &outcome, Row &row
                     refusal = job::lost_lease(before);
                 return false;
             }
-            apply(after, outcome, now);
+            apply_outcome(after, outcome, now);
             // A row that somebody else made too large can be ended all the same, with nothing to add.
             if (outcome.result || outcome.error_message)
                 refusal = call::too_large(after);
@@ -111,7 +111,7 @@ JOBS_FUNCTION(job_fail)
     Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::fail};
     outcome.error_message = pg::argument(fcinfo, 2);
     outcome.run_at = time_argument(pg::argument(fcinfo, 3), "run_at");
-    outcome.permanent = DatumGetBool(call::require(pg::argument(fcinfo, 4), "permanent"));
+    outcome.permanent = DatumGetBool(call::require_value(pg::argument(fcinfo, 4), "permanent"));
     outcome.error_details = pg::argument(fcinfo, 5);
     return finish_one(fcinfo, "job_fail()", outcome);
 }

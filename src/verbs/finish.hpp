@@ -20,11 +20,11 @@ struct Outcome {
 };
 
 // 22023, PT413.
-void check(Outcome &outcome);
+void check_outcome(Outcome &outcome);
 
 // Ends the attempt. Sets the job's row as it is then. The same outcome again under the same lease changes nothing and
 // is no refusal.
-std::optional<call::Refusal> finish(store::Jobs &jobs, const Outcome &outcome, store::Row &row);
+std::optional<call::Refusal> finish_job(store::Jobs &jobs, const Outcome &outcome, store::Row &row);
 
 std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument);
 

@@ -18,7 +18,7 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-[[noreturn]] void unknown_key(const char *of, const pg::JsonMember &member)
+[[noreturn]] void raise_unknown_detail(const char *of, const pg::JsonMember &member)
 {
     ereport(ERROR,
             (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\" in \"%s\"", pg::excerpt(member.key), of)));
@@ -42,13 +42,13 @@ void read_failure(Outcome &outcome, const pg::JsonMember &member)
         if (member.value.type != jbvNull)
             outcome.error_details = pg::sql_value(member.value, JSONBOID, "error_details");
     } else
-        unknown_key("fail", member);
+        raise_unknown_detail("fail", member);
 }
 
 void read_release(Outcome &outcome, const pg::JsonMember &member)
 {
     if (member.key != "run_at")
-        unknown_key("release", member);
+        raise_unknown_detail("release", member);
     outcome.run_at = read_time(member);
 }
 
@@ -136,7 +136,7 @@ struct FinishMany {
                             errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d",
                                    endings.count())));
         outcome.lease = lease.get();
-        check(outcome);
+        check_outcome(outcome);
     }
 
     template <class Emit>
@@ -144,7 +144,7 @@ struct FinishMany {
     {
         Row row = {};
         row.null.fill(true);
-        const std::optional<call::Refusal> refusal = finish(jobs, outcome, row);
+        const std::optional<call::Refusal> refusal = finish_job(jobs, outcome, row);
         if (refusal && refusal->sqlstate == sqlstate::too_large)
             notices.tell(refusal->message);
         emit_row(UUIDPGetDatum(&outcome.lease.job), text_of(ending_names[static_cast<int>(outcome.ending)]),
@@ -177,7 +177,7 @@ JOBS_FUNCTION(job_finish_many)
 
 namespace {
 
-std::string_view name_of(Datum worker)
+std::string_view name_of_worker(Datum worker)
 {
     const text *name = DatumGetTextPP(worker);
     return {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
@@ -187,7 +187,7 @@ std::string_view name_of(Datum worker)
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
-    const std::string_view name = name_of(worker);
+    const std::string_view name = name_of_worker(worker);
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, DT_NOEND);
     for (; running.head() != nullptr; running.advance()) {
         const std::optional<Row> job = jobs.find(&running.head()->job);
@@ -208,12 +208,12 @@ List *held_by(Jobs &jobs, Datum worker)
 
 JOBS_FUNCTION(job_release_worker)
 {
-    const Datum worker = call::require(pg::argument(fcinfo, 0), "worker");
+    const Datum worker = call::require_value(pg::argument(fcinfo, 0), "worker");
     call::check_length(worker, PG_INT32_MAX, "worker");
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open(call::require_update);
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
-    shared::sleepers::dismiss(shared::dismissals::hash_of_worker(name_of(worker)));
+    shared::sleepers::dismiss_sleepers(shared::dismissals::hash_of_worker(name_of_worker(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {
@@ -221,7 +221,7 @@ JOBS_FUNCTION(job_release_worker)
         Outcome outcome = {.lease = *static_cast<job::Lease *>(lfirst(cell)), .ending = Ending::release};
         Row row;
         // One that ended by itself meanwhile is none of the worker's any more.
-        released += !finish(jobs, outcome, row);
+        released += !finish_job(jobs, outcome, row);
     }
     return Int32GetDatum(released);
 }

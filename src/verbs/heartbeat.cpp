@@ -40,7 +40,7 @@ void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 constexpr store::ColumnSet written = store::bit(Column::lease_expires_at) | store::bit(Column::progress) |
                                      store::bit(Column::heartbeat_at) | store::bit(Column::updated_at);
 
-std::optional<call::Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
+std::optional<call::Refusal> prolong_lease(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
 {
     store::unflushed::Bracket bracket;
     std::optional<call::Refusal> refusal;
@@ -65,7 +65,7 @@ std::optional<call::Refusal> run(Jobs &jobs, const Heartbeat &heartbeat, Row &ro
 }
 
 // Nothing but the id, if there is one.
-call::JobState unknown(pg::Nullable id)
+call::JobState lost_state(pg::Nullable id)
 {
     call::JobState state;
     std::memset(state.nulls, true, sizeof(state.nulls));
@@ -84,7 +84,7 @@ call::JobState lost(const Heartbeat &heartbeat, const call::Refusal &refusal, co
         shown.clear(Column::lease_expires_at);
         return call::state_of(shown);
     }
-    return unknown(UUIDPGetDatum(&heartbeat.lease.job));
+    return lost_state(UUIDPGetDatum(&heartbeat.lease.job));
 }
 
 struct HeartbeatMany {
@@ -113,12 +113,12 @@ struct HeartbeatMany {
         row.null.fill(true);
         std::optional<call::Refusal> refusal = call::too_large(heartbeat.progress, "progress");
         if (!refusal)
-            refusal = run(jobs, heartbeat, row);
+            refusal = prolong_lease(jobs, heartbeat, row);
         if (refusal && refusal->sqlstate == sqlstate::too_large) {
             notices.tell(psprintf("the progress of job %s was dropped: %s", store::to_text(&heartbeat.lease.job),
                                   refusal->message));
             heartbeat.progress = {};
-            refusal = run(jobs, heartbeat, row);
+            refusal = prolong_lease(jobs, heartbeat, row);
         }
         call::JobState state = refusal ? lost(heartbeat, *refusal, row) : call::state_of(row);
         emit(state.values, state.nulls, call::job_state_columns);
@@ -127,7 +127,7 @@ struct HeartbeatMany {
     template <class Emit>
     void refuse(const Heartbeat &, pg::Nullable id, const ErrorData *, const Emit &emit)
     {
-        call::JobState state = unknown(id);
+        call::JobState state = lost_state(id);
         emit(state.values, state.nulls, call::job_state_columns);
     }
 
@@ -148,7 +148,7 @@ JOBS_FUNCTION(job_heartbeat)
     pg::StatementScope scope("job_heartbeat()");
     Jobs jobs = Jobs::open(call::require_update);
     Row row;
-    if (auto refusal = run(jobs, heartbeat, row))
+    if (auto refusal = prolong_lease(jobs, heartbeat, row))
         call::raise(*refusal);
     return call::answer(fcinfo, row);
 }

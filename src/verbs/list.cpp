@@ -37,7 +37,7 @@ public:
         const std::optional<store::TableId> table = store::find_table(which);
         if (!table || ConditionalLockRelationOid(table->in_catalogs(), AccessShareLock))
             return;
-        (void)store::lock_table(which, AccessShareLock);
+        (void)store::lock_api_table(which, AccessShareLock);
         PushActiveSnapshot(GetTransactionSnapshot());
         has_waited_ = true;
     }
@@ -59,7 +59,7 @@ public:
     explicit Select(store::ApiTable table) : look_(table), table_(store::open_table(table, AccessShareLock))
     {
         initStringInfo(&text_);
-        appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name(table));
+        appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name_of_table(table));
     }
 
     // `condition` has one %d for the parameter's number.
@@ -279,7 +279,7 @@ void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
     }
 }
 
-void list(const Filter &filter, pg::RowSink &sink)
+void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
     const Tables tables = store::tables();
@@ -348,15 +348,15 @@ JOBS_FUNCTION(job_list)
     filter.job_type = pg::argument(fcinfo, 1);
     filter.organisation_id = pg::argument(fcinfo, 2);
     filter.restaurant_id = pg::argument(fcinfo, 3);
-    call::check_range(call::require(pg::argument(fcinfo, 4), "max_rows"), 0, 10000, "max_rows");
-    call::check_range(call::require(pg::argument(fcinfo, 5), "skip_rows"), 0, PG_INT32_MAX, "skip_rows");
+    call::check_range(call::require_value(pg::argument(fcinfo, 4), "max_rows"), 0, 10000, "max_rows");
+    call::check_range(call::require_value(pg::argument(fcinfo, 5), "skip_rows"), 0, PG_INT32_MAX, "skip_rows");
     filter.max_rows = PG_GETARG_INT32(4);
     filter.skip_rows = PG_GETARG_INT32(5);
     filter.before = pg::argument(fcinfo, 6);
     if (filter.status)
         call::status_argument(TextDatumGetCString(filter.status.value));
     pg::RowSink sink(fcinfo, store::row_type());
-    list(filter, sink);
+    list_jobs(filter, sink);
     return Datum{0};
 }
 

@@ -46,7 +46,7 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
     return row;
 }
 
-std::optional<call::Refusal> cancel(const Row &before, Row &after, pg::Nullable reason, bool force, TimestampTz now)
+std::optional<call::Refusal> cancel_job(const Row &before, Row &after, pg::Nullable reason, bool force, TimestampTz now)
 {
     switch (before.status()) {
     case Status::completed:
@@ -99,13 +99,13 @@ JOBS_FUNCTION(job_cancel)
     const pg::Nullable job_id = pg::argument(fcinfo, 1);
     call::require_one(id, job_id);
     const pg::Nullable reason = call::cut_message(pg::argument(fcinfo, 2));
-    const bool force = DatumGetBool(call::require(pg::argument(fcinfo, 3), "force"));
+    const bool force = DatumGetBool(call::require_value(pg::argument(fcinfo, 3), "force"));
 
     pg::StatementScope scope("job_cancel()");
     Jobs jobs = Jobs::open(call::require_cancel);
     const TimestampTz now = settings::now();
     Row row = steer(jobs, id, job_id,
-                    [&](const Row &before, Row &after) { return cancel(before, after, reason, force, now); });
+                    [&](const Row &before, Row &after) { return cancel_job(before, after, reason, force, now); });
     return call::answer(fcinfo, row);
 }
 

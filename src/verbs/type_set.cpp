@@ -58,7 +58,7 @@ JOBS_FUNCTION(job_type_set)
         parameters[i] = {parameter_types[i], pg::argument(fcinfo, static_cast<int>(i))};
     auto given = [&](int i) { return parameters[i].value; };
 
-    call::require(given(0), "job_type");
+    call::require_value(given(0), "job_type");
     call::check_length(given(0), 50, "job_type");
     call::check_length(given(2), 50, "job_category");
     call::check_range(given(3), 0, store::most_retries, "max_retries");
@@ -82,7 +82,7 @@ JOBS_FUNCTION(job_type_set)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
                                pg::text_excerpt(given(0).value))));
-    store::lanes::prepare(TextDatumGetCString(given(0).value)); // of a type that was there without one
+    store::lanes::prepare_lane_of(TextDatumGetCString(given(0).value)); // of a type that was there without one
     Datum values[std::size(parameter_types)];
     bool nulls[std::size(parameter_types)];
     rows.get(0, values, nulls);

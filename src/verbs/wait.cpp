@@ -30,18 +30,18 @@ bool runs_code_of_theirs()
 }
 
 // A column of it that has to be there: a row put into the archive by hand may lack any.
-Datum required(const pg::RowSink &sink, HeapTuple row, store::Column column)
+Datum required_column(const pg::RowSink &sink, HeapTuple row, store::Column column)
 {
-    const pg::Nullable value = sink.column(row, store::index(column));
+    const pg::Nullable value = sink.column(row, store::index_of(column));
     if (!value)
         ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-                        errmsg("column \"%s\" of the job is null", store::columns[store::index(column)].name),
+                        errmsg("column \"%s\" of the job is null", store::columns[store::index_of(column)].name),
                         errhint("Somebody wrote it so, in jobs without its constraint or in jobs_archive.")));
     return value.value;
 }
 
 // With a snapshot of its own; keeps no lock if it can, since the caller may go to sleep.
-Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
+Found look_for_job(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
 {
     CommandCounterIncrement();
     Found found = {};
@@ -52,15 +52,15 @@ Found look(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
         PopActiveSnapshot();
     }
     if (found.row != nullptr) {
-        found.id = *DatumGetUUIDP(required(sink, found.row, store::Column::id));
-        char *status = TextDatumGetCString(required(sink, found.row, store::Column::status));
+        found.id = *DatumGetUUIDP(required_column(sink, found.row, store::Column::id));
+        char *status = TextDatumGetCString(required_column(sink, found.row, store::Column::status));
         const std::optional<logic::Status> parsed = logic::parse_status(status);
-        found.ended = parsed && logic::ended(*parsed);
+        found.ended = parsed && logic::has_ended(*parsed);
     }
     return found;
 }
 
-[[noreturn]] void raise_missing(pg::Nullable id, pg::Nullable job_id)
+[[noreturn]] void raise_no_such_job(pg::Nullable id, pg::Nullable job_id)
 {
     call::raise(job::no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : pg::text_excerpt(job_id.value)));
 }
@@ -79,9 +79,9 @@ JOBS_FUNCTION(job_wait)
     for (bool known = false;;) {
         if (id && waiting.place() != nullptr)
             waiting.place()->arm(*DatumGetUUIDP(id.value));
-        const Found found = look(id, job_id, sink);
+        const Found found = look_for_job(id, job_id, sink);
         if (found.row == nullptr && !known)
-            raise_missing(id, job_id);
+            raise_no_such_job(id, job_id);
         // One that was deleted while we waited has ended as well.
         if (found.row == nullptr)
             return Datum{0};

@@ -25,7 +25,7 @@ constexpr int most_tries = 5; // with a slice that fails, or in which a fault is
 constexpr long again_ms = 1000;
 constexpr long most_logged = 100; // jobs of a pass; what comes after them is counted
 
-bool is_over(const AuditPlace &pass) { return !pass.began.is_set() || pass.part == part_count; }
+bool is_slice_over(const AuditPlace &pass) { return !pass.began.is_set() || pass.part == part_count; }
 
 } // namespace
 
@@ -55,7 +55,7 @@ long Auditing::until() const
 AuditPlace Auditing::begin_slice()
 {
     const AuditPlace &place = database_.audit; // this process alone writes to it
-    const bool is_new = is_over(place);
+    const bool is_new = is_slice_over(place);
     if (is_new && logged_ != nullptr) {
         hash_destroy(logged_);
         logged_ = nullptr;
@@ -132,7 +132,7 @@ void Auditing::publish(const AuditPlace &place, int faults)
     shared::databases::Lock lock;
     database_.audit = place;
     database_.tally[logic::Count::audit_faults] += faults;
-    if (is_over(place))
+    if (is_slice_over(place))
         database_.audited_at = GetCurrentTimestamp();
 }
 

@@ -73,7 +73,7 @@ bool ends_prepared(const Node *command)
 
 void prepared_ended()
 {
-    shared::databases::look_again();
+    shared::databases::ask_for_a_look();
     if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
         shared::databases::extension_changed();
 }
@@ -102,7 +102,7 @@ void try_with_queue(Work work)
         PopActiveSnapshot();
 }
 
-bool is_queue_built()
+bool has_queue()
 {
     bool is_built = false;
     try_with_queue([&] { is_built = store::tables().is_queue_built(); });
@@ -123,7 +123,7 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
     const Node *command = statement->utilityStmt;
     const bool databases = changes_databases(command);
     const bool prepared = ends_prepared(command);
-    const bool had_queue = alters_jobs(command, context) && is_queue_built();
+    const bool had_queue = alters_jobs(command, context) && has_queue();
     if (databases)
         if (const Oid oid = to_be_left(command); OidIsValid(oid))
             shared::databases::keep_away(oid);
@@ -144,7 +144,7 @@ void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_obj
     if (next_object_access != nullptr)
         next_object_access(access, catalog, object, sub_object, argument);
     if (catalog == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER || access == OAT_DROP))
-        shared::notes::extension_changed();
+        shared::notes::note_extension_changed();
 }
 
 } // namespace

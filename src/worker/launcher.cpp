@@ -69,11 +69,11 @@ List *list_databases()
 // Entries of databases that are gone, or not to be served any more, become free.
 void drop_entries(List *oids)
 {
-    for (Database &database : shared::databases::all()) {
+    for (Database &database : shared::databases::all_databases()) {
         if (!OidIsValid(database.oid) || database.holders != 0 || list_member_oid(oids, database.oid))
             continue;
         if (database.pid == 0) {
-            shared::databases::forget(database);
+            shared::databases::forget_database(database);
             continue;
         }
         database.to_leave = true; // then the entry is free, at the next look
@@ -86,7 +86,7 @@ bool add_entries(List *oids)
 {
     ListCell *cell;
     foreach (cell, oids) {
-        Database *database = shared::databases::enter(lfirst_oid(cell));
+        Database *database = shared::databases::enter_database(lfirst_oid(cell));
         if (database == nullptr)
             return false;
         if (database->service == Service::unlisted)
@@ -118,7 +118,7 @@ void forget_started(int entry)
     started[entry] = nullptr;
 }
 
-bool start(int entry, Oid oid, std::uint32_t generation)
+bool start_worker(int entry, Oid oid, std::uint32_t generation)
 {
     BackgroundWorker worker = {};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -146,7 +146,7 @@ void notice_lost(int entry)
     shared::databases::Lock lock;
     Database &database = shared::databases::at(entry);
     if (database.service == Service::starting)
-        shared::databases::fail(database);
+        shared::databases::fail_database(database);
 }
 
 // Those that are to have a worker now, the one longest not served first.
@@ -172,7 +172,7 @@ List *who_waits()
 
 bool start_for(Database &database)
 {
-    const int entry = static_cast<int>(&database - shared::databases::all().data());
+    const int entry = static_cast<int>(&database - shared::databases::all_databases().data());
     Oid oid;
     std::uint32_t generation;
     {
@@ -185,7 +185,7 @@ bool start_for(Database &database)
         generation = ++database.generation;
         oid = database.oid;
     }
-    if (start(entry, oid, generation))
+    if (start_worker(entry, oid, generation))
         return true;
     shared::databases::Lock lock;
     if (database.service == Service::starting && database.generation == generation)
@@ -198,7 +198,7 @@ bool start_for(Database &database)
 void wake_workers()
 {
     shared::databases::Lock lock(LW_SHARED);
-    for (const Database &database : shared::databases::all())
+    for (const Database &database : shared::databases::all_databases())
         if (database.pid != 0)
             shared::wake_process(database.process);
 }
@@ -230,7 +230,7 @@ int start_workers()
 void end_overstaying()
 {
     using shared::databases::Overstay;
-    for (Database &database : shared::databases::all()) {
+    for (Database &database : shared::databases::all_databases()) {
         if (!shared::databases::overstays(database))
             continue;
         Overstay overstay;
@@ -270,7 +270,7 @@ long until_next_overstay()
 {
     long wait = look_at_databases_ms;
     const pg::Moment now = pg::moment();
-    for (Database &database : shared::databases::all()) {
+    for (Database &database : shared::databases::all_databases()) {
         if (database.pid == 0)
             continue;
         wait = std::min<long>(wait, settings::longest_piece);
@@ -284,19 +284,19 @@ long until_next_overstay()
 long until_next_start()
 {
     long wait = look_at_databases_ms;
-    for (const Database &database : shared::databases::all())
+    for (const Database &database : shared::databases::all_databases())
         if (OidIsValid(database.oid) && database.service == Service::failing && database.holders == 0)
             wait = std::min(wait, pg::milliseconds_until(database.retry_at));
     return std::max(wait, 10L);
 }
 
-void left(int, Datum) { shared::launcher::end(); }
+void left(int, Datum) { shared::launcher::launcher_ends(); }
 
 // What an earlier launcher started and nobody watches any more.
 void take_over()
 {
     shared::databases::Lock lock;
-    for (Database &database : shared::databases::all())
+    for (Database &database : shared::databases::all_databases())
         if (database.service == Service::starting) {
             database.service = Service::wanted;
             ++database.generation;
@@ -304,7 +304,7 @@ void take_over()
         }
 }
 
-[[noreturn]] void run()
+[[noreturn]] void run_launcher()
 {
     MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext launcher", ALLOCSET_DEFAULT_SIZES);
     MemoryContextSwitchTo(memory);
@@ -350,5 +350,5 @@ void jobs_ext_launcher_main(Datum)
     SetConfigOption("application_name", "jobs_ext launcher", PGC_USERSET, PGC_S_OVERRIDE);
     shared::launcher::begin();
     take_over();
-    run();
+    run_launcher();
 }

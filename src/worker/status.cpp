@@ -108,7 +108,7 @@ constexpr auto line_types = all_types();
 JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
 {
     pg::RowSink sink(fcinfo, line_types);
-    const std::span<Database> databases = shared::databases::all();
+    const std::span<Database> databases = shared::databases::all_databases();
     if (databases.empty()) {
         Line line;
         line.put_name(get_database_name(MyDatabaseId));

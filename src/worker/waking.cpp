@@ -33,7 +33,7 @@ bool is_paused(std::int32_t lane)
 Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
 {
     Woken result;
-    const shared::sleepers::Wanted wanted = shared::sleepers::wanted(MyDatabaseId);
+    const shared::sleepers::Wanted wanted = shared::sleepers::lanes_wanted(MyDatabaseId);
     if (wanted.sleepers == 0 && !settings::notify)
         return result;
 
@@ -45,8 +45,8 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
                 return;
             const int due = count_due(queue, lane, from, now, std::max(wanted.sleepers, 1));
             result.any_new = result.any_new || (settings::notify && count_due(queue, lane, told_until, now, 1) > 0);
-            result.sleepers += shared::sleepers::wake(MyDatabaseId, lane, due);
-            result.next_due = std::min(result.next_due, store::next_due(queue, GetActiveSnapshot(), lane, now));
+            result.sleepers += shared::sleepers::wake_up_to(MyDatabaseId, lane, due);
+            result.next_due = std::min(result.next_due, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, now));
         };
         if (wanted.all_lanes || settings::notify)
             for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))

@@ -131,7 +131,7 @@ bool Worker::begin_whole()
         task.step.due = DT_NOBEGIN;
     if (asked) {
         told_until_ = DT_NOBEGIN;
-        shared::sleepers::wake_for_any_end(MyDatabaseId);
+        shared::sleepers::wake_all_waiters(MyDatabaseId);
     }
     return true;
 }
@@ -171,19 +171,19 @@ void Worker::wake(TimestampTz now, bool whole)
         store::AsOwnerOfJobs owner;
         woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, told_until_, now);
         if (whole)
-            types = store::types::version();
+            types = store::types::version_of_types();
     });
     // While waking fails, sleepers look by themselves.
     const bool serving = wake_.failures() == 0;
     if (pg_atomic_exchange_u32(&database_.serving, serving) != 0 && !serving)
-        shared::sleepers::wake_all(MyDatabaseId);
+        shared::sleepers::wake_all_sleepers(MyDatabaseId);
     if (!done) {
         told_until_ = wake_.due = DT_NOBEGIN; // at all, as it may have been asked to
         return;
     }
     // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
     if (std::exchange(types_seen_, types) != types && whole)
-        shared::sleepers::wake_all(MyDatabaseId);
+        shared::sleepers::wake_all_sleepers(MyDatabaseId);
     told_until_ = now;
     wake_.due = woken.next_due;
     report_.count_woken(woken.sleepers);

@@ -30,16 +30,16 @@ TEST(States, LegalMovesAreThoseOfTheTable)
         for (std::size_t to = 0; to < std::size(all); ++to) {
             const char entry = legal_moves[from][to];
             EXPECT_EQ(logic::legal(all[from], all[to]), entry == '+')
-                << logic::name(all[from]) << " to " << logic::name(all[to]);
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]);
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry != '.')
-                << logic::name(all[from]) << " to " << logic::name(all[to]) << " by job_retry";
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
         }
 }
 
 TEST(States, NamesComeBack)
 {
     for (Status status : all)
-        EXPECT_EQ(logic::parse_status(logic::name(status)), status);
+        EXPECT_EQ(logic::parse_status(logic::name_of_status(status)), status);
     EXPECT_EQ(logic::parse_status("running"), std::nullopt);
     EXPECT_EQ(logic::parse_status(""), std::nullopt);
     EXPECT_EQ(logic::parse_status("Pending"), std::nullopt);
@@ -48,7 +48,8 @@ TEST(States, NamesComeBack)
 TEST(States, AClientInsertsWhatWaitsOrIsHeldBack)
 {
     for (Status status : all)
-        EXPECT_EQ(logic::insertable(status), logic::waiting(status) || status == Status::paused) << logic::name(status);
+        EXPECT_EQ(logic::insertable(status), logic::waiting(status) || status == Status::paused)
+            << logic::name_of_status(status);
     EXPECT_TRUE(logic::waiting(Status::pending));
     EXPECT_TRUE(logic::waiting(Status::queued));
     EXPECT_FALSE(logic::waiting(Status::in_progress));
@@ -58,7 +59,7 @@ TEST(States, WhatHasEndedStaysUnlessTriedAgain)
 {
     for (Status from : {Status::completed, Status::failed, Status::cancelled})
         for (Status to : all)
-            EXPECT_FALSE(logic::legal(from, to)) << logic::name(from) << " to " << logic::name(to);
+            EXPECT_FALSE(logic::legal(from, to)) << logic::name_of_status(from) << " to " << logic::name_of_status(to);
 }
 
 } // namespace
