@@ -38,7 +38,7 @@ void require_update(store::TableId jobs)
 void require_cancel(store::TableId jobs)
 {
     const AttrNumber column =
-        get_attnum(jobs.in_catalogs(), store::columns[store::index_of(store::Column::cancel_requested_at)].name);
+        get_attnum(jobs.in_catalogs(), store::definition_of(store::Column::cancel_requested_at).name);
     if (column == InvalidAttrNumber ||
         pg_attribute_aclcheck(jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
         require_privilege(jobs, ACL_UPDATE);

@@ -64,13 +64,11 @@ HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, cons
     Datum values[store::column_count];
     bool nulls[store::column_count];
     int count = 0;
-    for (int i = 0; i < store::column_count; ++i) {
-        if ((row.changed & (store::ColumnSet{1} << i)) == 0)
-            continue;
-        numbers[count] = tables.number[i];
-        values[count] = row.value[i];
-        nulls[count++] = row.null[i];
-    }
+    store::each_column(row.changed, [&](Column column) {
+        numbers[count] = tables.number[store::index_of(column)];
+        values[count] = row[column];
+        nulls[count++] = !row.has(column);
+    });
     return heap_modify_tuple_by_cols(tuple, descriptor, count, numbers, values, nulls);
 }
 
@@ -114,20 +112,6 @@ void check_client_values(const Row &row)
 // A new job of a client: what the server owns is overwritten, not obeyed.
 void stamp_new(const Tables &tables, Row &row, TimestampTz now)
 {
-    static constexpr Column emptied[] = {Column::result,
-                                         Column::error_message,
-                                         Column::execution_time_ms,
-                                         Column::started_at,
-                                         Column::completed_at,
-                                         Column::cancelled_at,
-                                         Column::lease_id,
-                                         Column::worker,
-                                         Column::lease_expires_at,
-                                         Column::timeout_at,
-                                         Column::heartbeat_at,
-                                         Column::finished_at,
-                                         Column::cancel_requested_at,
-                                         Column::progress};
     const Status status = call::status_argument(row.text(Column::status));
     if (!logic::insertable(status))
         ereport(ERROR,
@@ -146,8 +130,7 @@ void stamp_new(const Tables &tables, Row &row, TimestampTz now)
         if (!row.has(Column::job_category) && type.has_category)
             row.set(Column::job_category, CStringGetTextDatum(type.category));
     }
-    for (Column column : emptied)
-        row.clear(column);
+    store::each_column(store::columns_that_start_empty, [&](Column column) { row.clear(column); });
     call::check_range(row.get(Column::max_retries), 0, store::most_retries, "max_retries");
     row.set_number(Column::retries, 0);
     row.set_number(Column::attempt, 0);
@@ -156,18 +139,9 @@ void stamp_new(const Tables &tables, Row &row, TimestampTz now)
     check_client_values(row);
 }
 
-constexpr Column server_owned[] = {Column::created_at,       Column::started_at,
-                                   Column::completed_at,     Column::cancelled_at,
-                                   Column::finished_at,      Column::execution_time_ms,
-                                   Column::attempt,          Column::retries,
-                                   Column::lease_id,         Column::worker,
-                                   Column::lease_expires_at, Column::timeout_at,
-                                   Column::heartbeat_at,     Column::cancel_requested_at};
-
 void keep_server_owned(const Row &before, Row &after)
 {
-    for (Column column : server_owned)
-        after.set(column, before.get(column));
+    store::each_column(store::server_owned_columns, [&](Column column) { after.set(column, before.get(column)); });
 }
 
 bool equal(const Row &a, const Row &b, Column column)
@@ -176,7 +150,7 @@ bool equal(const Row &a, const Row &b, Column column)
         return false;
     if (!a.has(column))
         return true;
-    const Oid type = store::columns[store::index_of(column)].type;
+    const Oid type = store::definition_of(column).type;
     if (type == INT4OID || type == TIMESTAMPTZOID)
         return a[column] == b[column];
     if (type == UUIDOID)
@@ -289,7 +263,7 @@ bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_RE
 {
     ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                     errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
-                           store::columns[store::index_of(column)].name)));
+                           store::definition_of(column).name)));
 }
 
 // As jobs_ext.restoring() has it: row_security is off in the script of pg_dump.
@@ -339,6 +313,13 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
     return with(tables, trigger->tg_trigtuple, descriptor, row);
 }
 
+// Whether the column is in the statement's SET list.
+bool names(const Tables &tables, const TriggerData *trigger, Column column)
+{
+    return bms_is_member(tables.number[store::index_of(column)] - FirstLowInvalidHeapAttributeNumber,
+                         trigger->tg_updatedcols);
+}
+
 HeapTuple before_update(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
@@ -353,9 +334,10 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     if (const Row *meant = store::statement::take_intent(tables.jobs, Operation::update, update.before.id())) {
         // What the statement named is in the tuple already; a trigger before ours may have changed it.
         Row unnamed = *meant;
-        for (int i = 0; i < store::column_count; ++i)
-            if (bms_is_member(tables.number[i] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols))
-                unnamed.changed &= ~(store::ColumnSet{1} << i);
+        store::each_column(meant->changed, [&](Column column) {
+            if (names(tables, trigger, column))
+                unnamed.changed &= ~store::bit(column);
+        });
         return with(tables, trigger->tg_newtuple, descriptor, unnamed);
     }
     update.asked = read_tuple(tables, trigger->tg_newtuple, descriptor);
@@ -363,8 +345,7 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
     if (auto column = store::null_in(update.asked))
         refuse_null(*column);
-    update.names_status = bms_is_member(
-        tables.number[store::index_of(Column::status)] - FirstLowInvalidHeapAttributeNumber, trigger->tg_updatedcols);
+    update.names_status = names(tables, trigger, Column::status);
     update.now = settings::now();
     update.most_retries =
         under_row_security(tables)

@@ -172,10 +172,7 @@ void retry(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
     row.set_status(Status::queued);
     row.set_time(Column::run_at, run_at.value_or(now));
     row.set_number(Column::retries, 0);
-    for (Column column : {Column::started_at, Column::finished_at, Column::cancelled_at, Column::cancel_requested_at,
-                          Column::execution_time_ms, Column::lease_id, Column::result, Column::expires_at})
-        row.clear(column);
-    end_lease(row);
+    store::each_column(store::columns_lost_by_retry, [&](Column column) { row.clear(column); });
 }
 
 } // namespace job::moves

@@ -22,17 +22,7 @@ using store::Row;
 
 // A move that ends an attempt says so in `row.ended`.
 
-// What any of them may write.
-inline constexpr store::ColumnSet written =
-    store::bit(store::Column::status) | store::bit(store::Column::result) | store::bit(store::Column::error_message) |
-    store::bit(store::Column::retries) | store::bit(store::Column::execution_time_ms) |
-    store::bit(store::Column::started_at) | store::bit(store::Column::completed_at) |
-    store::bit(store::Column::cancelled_at) | store::bit(store::Column::updated_at) |
-    store::bit(store::Column::run_at) | store::bit(store::Column::attempt) | store::bit(store::Column::lease_id) |
-    store::bit(store::Column::worker) | store::bit(store::Column::lease_expires_at) |
-    store::bit(store::Column::timeout_at) | store::bit(store::Column::heartbeat_at) |
-    store::bit(store::Column::finished_at) | store::bit(store::Column::cancel_requested_at) |
-    store::bit(store::Column::expires_at);
+// What any of them may write: store::moved_columns.
 
 // Whether another attempt of the job can be counted.
 bool may_start(const Row &row);

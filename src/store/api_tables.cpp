@@ -1,6 +1,6 @@
 #include "store/api_tables.hpp"
 
-#include "store/row.hpp"
+#include "store/columns.hpp"
 
 namespace store {
 

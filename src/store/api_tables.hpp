@@ -15,19 +15,19 @@ namespace store {
 
 enum class ApiTable { jobs, job_types, job_attempts, jobs_archive };
 
-// Their columns, as they are made; those of `jobs` are in row.hpp.
+// Their columns, as they are made; those of `jobs` are in columns.hpp.
 inline constexpr ColumnDefinition types_columns[] = {
     {"job_type", VARCHAROID},         {"description", TEXTOID},     {"job_category", VARCHAROID},
     {"max_retries", INT4OID},         {"backoff", TEXTOID},         {"retry_delay_ms", INT4OID},
     {"retry_delay_max", INTERVALOID}, {"lease", INTERVALOID},       {"timeout", INTERVALOID},
     {"keep_completed", INTERVALOID},  {"keep_failed", INTERVALOID}, {"paused", BOOLOID}};
 
-inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, -1, true},
-                                                        {"attempt", INT4OID, -1, true, INT8OID},
+inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, not_null},
+                                                        {"attempt", INT4OID, not_null, -1, INT8OID},
                                                         {"worker", TEXTOID},
                                                         {"started_at", TIMESTAMPTZOID},
-                                                        {"ended_at", TIMESTAMPTZOID, -1, true},
-                                                        {"outcome", TEXTOID, -1, true},
+                                                        {"ended_at", TIMESTAMPTZOID, not_null},
+                                                        {"outcome", TEXTOID, not_null},
                                                         {"error_message", TEXTOID},
                                                         {"error_details", JSONBOID}};
 

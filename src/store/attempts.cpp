@@ -39,7 +39,7 @@ bool is_as_made(Relation table)
         Form_pg_attribute attribute = pg::attribute(table->rd_att, static_cast<int>(i) + 1);
         as_made = !attribute->attisdropped && namestrcmp(&attribute->attname, attempts_columns[i].name) == 0 &&
                   attribute->atttypid == attempts_columns[i].type &&
-                  attribute->attnotnull == attempts_columns[i].not_null && attribute->atttypmod < 0;
+                  attribute->attnotnull == ((attempts_columns[i].traits & not_null) != 0) && attribute->atttypmod < 0;
     }
     return as_made;
 }

@@ -17,12 +17,11 @@ namespace {
 
 void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, ColumnSet which)
 {
-    for (int i = 0; i < column_count; ++i) {
-        if ((which & (ColumnSet{1} << i)) == 0)
-            continue;
-        slot->tts_values[tables.number[i] - 1] = row.value[i];
-        slot->tts_isnull[tables.number[i] - 1] = row.null[i];
-    }
+    each_column(which, [&](Column column) {
+        const int position = tables.number[index_of(column)] - 1;
+        slot->tts_values[position] = row[column];
+        slot->tts_isnull[position] = !row.has(column);
+    });
 }
 
 // Asks before it locks: who may do nothing here does not queue up behind an ALTER TABLE, nor keeps one waiting, nor has the
@@ -195,13 +194,13 @@ Written Jobs::remove(const Row &before, bool has_attempts)
 
 bool Jobs::insert(Row &row, bool keyed)
 {
-    if (!direct(current(), Operation::insert, ~ColumnSet{0})) {
+    if (!direct(current(), Operation::insert, all_columns)) {
         go_by_statement();
         return statement::insert_by_statement(tables_, row, keyed) == statement::Inserted::yes;
     }
 
     pg::start_row(out_);
-    fill_slot(tables_, out_, row, ~ColumnSet{0});
+    fill_slot(tables_, out_, row, all_columns);
     ExecStoreVirtualTuple(out_);
     const AttrNumber key[] = {tables_.number[index_of(Column::job_id)]};
     if (!keyed)

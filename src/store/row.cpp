@@ -4,51 +4,12 @@
 
 namespace store {
 
-constexpr std::array<ColumnDefinition, column_count> columns_made = {{
-    {"id", UUIDOID, -1, true},
-    {"job_id", VARCHAROID, 100, true},
-    {"job_type", VARCHAROID, 50, true},
-    {"job_category", VARCHAROID, 50},
-    {"status", VARCHAROID, 50, true},
-    {"input_payload", JSONBOID},
-    {"result", JSONBOID},
-    {"error_message", TEXTOID},
-    {"retries", INT4OID, -1, true},
-    {"max_retries", INT4OID, -1, true},
-    {"retry_delay_ms", INT4OID, -1, true},
-    {"execution_time_ms", INT4OID},
-    {"created_at", TIMESTAMPTZOID, -1, true},
-    {"started_at", TIMESTAMPTZOID},
-    {"completed_at", TIMESTAMPTZOID},
-    {"cancelled_at", TIMESTAMPTZOID},
-    {"updated_at", TIMESTAMPTZOID, -1, true},
-    {"organisation_id", UUIDOID, -1, true},
-    {"restaurant_id", UUIDOID},
-    {"created_by", UUIDOID},
-    {"parent_job_id", UUIDOID},
-    {"metadata", JSONBOID, -1, true},
-    {"priority", INT4OID, -1, true},
-    {"run_at", TIMESTAMPTZOID, -1, true},
-    {"attempt", INT4OID, -1, true},
-    {"lease_id", UUIDOID},
-    {"worker", TEXTOID},
-    {"lease_expires_at", TIMESTAMPTZOID},
-    {"timeout_at", TIMESTAMPTZOID},
-    {"heartbeat_at", TIMESTAMPTZOID},
-    {"finished_at", TIMESTAMPTZOID},
-    {"cancel_requested_at", TIMESTAMPTZOID},
-    {"progress", JSONBOID},
-    {"expires_at", TIMESTAMPTZOID},
-}};
-
-const std::array<ColumnDefinition, column_count> columns = columns_made;
-
 pg::RowType row_type()
 {
     static constexpr auto types = [] {
         std::array<Oid, column_count> result = {};
         for (int i = 0; i < column_count; ++i)
-            result[i] = columns_made[i].type;
+            result[i] = columns[i].type;
         return result;
     }();
     return types;
@@ -65,15 +26,11 @@ void Row::set_text(Column column, std::string_view given)
     set(column, PointerGetDatum(cstring_to_text_with_len(given.data(), static_cast<int>(given.size()))));
 }
 
-logic::Status Row::status() const
+void Row::raise_unknown_status() const
 {
-    const std::string_view name = text(Column::status);
-    auto status = logic::parse_status(name);
-    if (!status)
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("job %s has the unknown status \"%s\"", to_text(id()), pg::excerpt(name)),
-                        errhint("The constraint check_status of jobs was dropped or altered.")));
-    return *status;
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("job %s has the unknown status \"%s\"", to_text(id()), pg::excerpt(text(Column::status))),
+                    errhint("The constraint check_status of jobs was dropped or altered.")));
 }
 
 char *to_text(const pg_uuid_t *uuid) { return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid))); }
@@ -111,35 +68,30 @@ Row read_row(const ColumnNumbers &numbers, TupleTableSlot *slot)
     return row;
 }
 
-// Nothing copes with a job that has no name, state or time.
-std::optional<Column> null_in(const Row &row)
+namespace {
+
+std::optional<Column> first_null_of(ColumnSet set, const Row &row)
 {
-    for (Column column : {Column::id, Column::job_id, Column::job_type, Column::status, Column::retries,
-                          Column::max_retries, Column::retry_delay_ms, Column::created_at, Column::organisation_id,
-                          Column::priority, Column::run_at, Column::attempt})
-        if (!row.has(column))
+    for (; set != 0; set &= set - 1)
+        if (const auto column = static_cast<Column>(std::countr_zero(set)); !row.has(column))
             return column;
     return std::nullopt;
 }
 
-namespace {
-
-// A job that runs has a lease, and began.
 std::optional<Column> null_in_run(const Row &row)
 {
-    if (row.text(Column::status) == logic::name_of_status(logic::Status::in_progress))
-        for (Column column : {Column::started_at, Column::lease_id, Column::lease_expires_at})
-            if (!row.has(column))
-                return column;
-    return std::nullopt;
+    const bool runs = row.known_status() == logic::Status::in_progress;
+    return runs ? first_null_of(columns_needed_to_run, row) : std::nullopt;
 }
 
 } // namespace
 
+std::optional<Column> null_in(const Row &row) { return first_null_of(needed_columns, row); }
+
 std::optional<Row> read_complete_row(const ColumnNumbers &numbers, TupleTableSlot *slot)
 {
     Row row = read_columns(numbers, slot);
-    if (null_in(row) || !logic::parse_status(row.text(Column::status)) || null_in_run(row))
+    if (null_in(row) || !row.known_status() || null_in_run(row))
         return std::nullopt;
     return row;
 }
@@ -151,7 +103,7 @@ void require_complete(const Row &row)
         column = null_in_run(row);
     if (column)
         ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-                        errmsg("column \"%s\" of table \"jobs\" is null", columns[index_of(*column)].name),
+                        errmsg("column \"%s\" of table \"jobs\" is null", definition_of(*column).name),
                         errhint("The constraint that keeps it from being null was dropped.")));
 }
 

@@ -4,60 +4,12 @@
 #include "logic/queue_key.hpp"
 #include "logic/states.hpp"
 #include "pg/function.hpp"
-#include "store/shape.hpp"
+#include "store/columns.hpp"
 
 namespace store {
 
-// In the order of the table's definition and of the composite type `job`.
-enum class Column : int {
-    id,
-    job_id,
-    job_type,
-    job_category,
-    status,
-    input_payload,
-    result,
-    error_message,
-    retries,
-    max_retries,
-    retry_delay_ms,
-    execution_time_ms,
-    created_at,
-    started_at,
-    completed_at,
-    cancelled_at,
-    updated_at,
-    organisation_id,
-    restaurant_id,
-    created_by,
-    parent_job_id,
-    metadata,
-    priority,
-    run_at,
-    attempt,
-    lease_id,
-    worker,
-    lease_expires_at,
-    timeout_at,
-    heartbeat_at,
-    finished_at,
-    cancel_requested_at,
-    progress,
-    expires_at,
-};
-
-inline constexpr int column_count = static_cast<int>(Column::expires_at) + 1;
-
-extern const std::array<ColumnDefinition, column_count> columns;
-
-// The composite type `job`: their types.
+// The composite type `job`: the types of all columns.
 pg::RowType row_type();
-
-constexpr int index_of(Column column) { return static_cast<int>(column); }
-
-// A set of columns.
-using ColumnSet = std::uint64_t;
-constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index_of(column); }
 
 inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
@@ -72,9 +24,10 @@ struct EndedAttempt {
 struct Row {
     std::array<Datum, column_count> value;
     std::array<bool, column_count> null;
-    ColumnSet changed = 0;                  // since it was read
-    ItemPointerData tid;                    // of the version that was read
-    std::optional<EndedAttempt> ended = {}; // the attempt that the change ends: whoever writes the change records it
+    ColumnSet changed = 0; // since it was read
+    ItemPointerData tid;   // of the version that was read
+    std::optional<EndedAttempt> ended =
+        {}; // the attempt that the change ends: what follows from it is in transition.hpp
 
     bool has(Column column) const { return !null[index_of(column)]; }
     Datum operator[](Column column) const { return value[index_of(column)]; }
@@ -82,6 +35,8 @@ struct Row {
 
     void set(Column column, pg::Nullable given)
     {
+        if (column == Column::status)
+            status_.reset();
         value[index_of(column)] = given.null ? Datum{0} : given.value;
         null[index_of(column)] = given.null;
         changed |= bit(column);
@@ -101,8 +56,29 @@ struct Row {
     void set_number(Column column, std::int32_t number) { set(column, Int32GetDatum(number)); }
     void set_text(Column column, std::string_view text);
 
-    logic::Status status() const;
-    void set_status(logic::Status status) { set_text(Column::status, logic::name_of_status(status)); }
+    // Nothing for a word that is none of ours; 42804.
+    std::optional<logic::Status> known_status() const
+    {
+        if (!status_)
+            status_ = logic::parse_status(text(Column::status));
+        return status_;
+    }
+    logic::Status status() const
+    {
+        if (!known_status())
+            raise_unknown_status();
+        return *status_;
+    }
+    void set_status(logic::Status status)
+    {
+        set_text(Column::status, logic::name_of_status(status));
+        status_ = status;
+    }
+
+private:
+    [[noreturn]] void raise_unknown_status() const;
+
+    mutable std::optional<logic::Status> status_; // once it was asked for
 };
 
 inline bool same_id(const pg_uuid_t *a, const pg_uuid_t *b) { return std::memcmp(a->data, b->data, UUID_LEN) == 0; }

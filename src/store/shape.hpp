@@ -11,10 +11,13 @@ namespace store {
 struct ColumnDefinition {
     const char *name;
     Oid type;
+    unsigned traits = 0;
     int longest = -1;         // characters, of a varchar
-    bool not_null = false;    // as it is made; for `jobs`: every verb gives it a value
     Oid or_type = InvalidOid; // serves as well, where the table is reached by SQL alone
 };
+
+// The trait of a column that is made NOT NULL; for `jobs`: every verb gives it a value. Others are in columns.hpp.
+inline constexpr unsigned not_null = 0x01;
 
 // 42P01, with what there is to do.
 [[noreturn]] void raise_missing(const char *schema, const char *table);

@@ -80,9 +80,9 @@ struct Arguments {
     pg::Parameter list[column_count + 1];
     int count = 0;
 
-    int add(Oid type, pg::Nullable value)
+    int add(Column column, const Row &row)
     {
-        list[count++] = {type, value};
+        list[count++] = {definition_of(column).type, row.get(column)};
         return count;
     }
 };
@@ -124,12 +124,11 @@ Written update_by_statement(const Tables &tables, Row &row)
     StringInfoData text;
     initStringInfo(&text);
     Arguments arguments;
-    arguments.add(UUIDOID, row[Column::id]);
-    const ColumnSet named = columns_to_name(tables, row.changed);
-    for (int i = 0; i < column_count; ++i)
-        if (named & (ColumnSet{1} << i))
-            appendStringInfo(&text, "%s %s = $%d", text.len == 0 ? "update public.jobs set" : ",", columns[i].name,
-                             arguments.add(columns[i].type, {meant.value[i], meant.null[i]}));
+    arguments.add(Column::id, meant);
+    each_column(columns_to_name(tables, row.changed), [&](Column column) {
+        appendStringInfo(&text, "%s %s = $%d", text.len == 0 ? "update public.jobs set" : ",",
+                         definition_of(column).name, arguments.add(column, meant));
+    });
     appendStringInfoString(&text, " where id operator(pg_catalog.=) $1");
 
     Intent *intent = set_intent(tables, Operation::update, meant);
@@ -162,11 +161,11 @@ Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed)
     initStringInfo(&names);
     initStringInfo(&places);
     Arguments arguments;
-    for (int i = 0; i < column_count; ++i) {
+    each_column(all_columns, [&](Column column) {
         const char *comma = arguments.count == 0 ? "" : ", ";
-        appendStringInfo(&names, "%s%s", comma, columns[i].name);
-        appendStringInfo(&places, "%s$%d", comma, arguments.add(columns[i].type, {meant.value[i], meant.null[i]}));
-    }
+        appendStringInfo(&names, "%s%s", comma, definition_of(column).name);
+        appendStringInfo(&places, "%s$%d", comma, arguments.add(column, meant));
+    });
     const char *text = psprintf("insert into public.jobs (%s) values (%s)%s", names.data, places.data,
                                 keyed ? unless_taken(tables) : "");
 

@@ -70,7 +70,7 @@ namespace {
 bool stricter(Form_pg_attribute attribute, const ColumnDefinition &definition)
 {
     const int length = attribute->atttypmod < 0 ? definition.longest : attribute->atttypmod - VARHDRSZ;
-    return (attribute->attnotnull && !definition.not_null) || length != definition.longest;
+    return (attribute->attnotnull && (definition.traits & not_null) == 0) || length != definition.longest;
 }
 
 // Columns whose value only the executor computes or checks.

@@ -81,7 +81,7 @@ std::optional<call::Refusal> finish_job(Jobs &jobs, const Outcome &outcome, Row 
     const TimestampTz now = settings::now();
     std::optional<call::Refusal> refusal;
     const store::Changed changed =
-        store::change(jobs, &outcome.lease.job, job::moves::written, row, [&](const Row &before, Row &after) {
+        store::change(jobs, &outcome.lease.job, store::moved_columns, row, [&](const Row &before, Row &after) {
             refusal.reset();
             if (!job::is_held(before, outcome.lease)) {
                 if (!is_repeated(before, outcome))

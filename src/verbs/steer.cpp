@@ -35,7 +35,7 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
     std::optional<call::Refusal> refusal;
     Row row;
     const store::Changed changed =
-        store::change(jobs, &job, job::moves::written, row, [&](const Row &before, Row &after) {
+        store::change(jobs, &job, store::moved_columns, row, [&](const Row &before, Row &after) {
             refusal = decide(before, after);
             return !refusal && after.changed != 0;
         });

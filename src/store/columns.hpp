@@ -1,0 +1,132 @@
+// The columns of `jobs`: the one list in C++, from which every set of them follows. `columns_of_jobs()` in
+// sql/parts/20_types.sql is the one list in SQL; test/pgtap/columns.sql holds the two together.
+#pragma once
+
+#include <bit>
+
+#include "store/shape.hpp"
+
+namespace store {
+
+// In the order of the table's definition and of the composite type `job`.
+enum class Column : int {
+    id,
+    job_id,
+    job_type,
+    job_category,
+    status,
+    input_payload,
+    result,
+    error_message,
+    retries,
+    max_retries,
+    retry_delay_ms,
+    execution_time_ms,
+    created_at,
+    started_at,
+    completed_at,
+    cancelled_at,
+    updated_at,
+    organisation_id,
+    restaurant_id,
+    created_by,
+    parent_job_id,
+    metadata,
+    priority,
+    run_at,
+    attempt,
+    lease_id,
+    worker,
+    lease_expires_at,
+    timeout_at,
+    heartbeat_at,
+    finished_at,
+    cancel_requested_at,
+    progress,
+    expires_at,
+};
+
+// What is said of a column; the sets of all columns of which it is said are below.
+namespace trait {
+using store::not_null;
+inline constexpr unsigned needed = not_null | 0x02; // nothing copes with a job without it
+inline constexpr unsigned needed_to_run = 0x04;     // nothing copes with a running job without it
+inline constexpr unsigned server_owned = 0x08;      // a client's UPDATE leaves it as it is
+inline constexpr unsigned starts_empty = 0x10;      // a client's new job has nothing in it
+inline constexpr unsigned moved = 0x20;             // a move from one state to another may write it
+inline constexpr unsigned lost_by_retry = 0x40;     // job_retry empties it
+// All that an attempt leaves behind.
+inline constexpr unsigned of_attempt = server_owned | starts_empty | moved | lost_by_retry;
+} // namespace trait
+
+inline constexpr ColumnDefinition columns[] = {
+    {"id", UUIDOID, trait::needed},
+    {"job_id", VARCHAROID, trait::needed, 100},
+    {"job_type", VARCHAROID, trait::needed, 50},
+    {"job_category", VARCHAROID, 0, 50},
+    {"status", VARCHAROID, trait::needed | trait::moved, 50},
+    {"input_payload", JSONBOID},
+    {"result", JSONBOID, trait::starts_empty | trait::moved | trait::lost_by_retry},
+    {"error_message", TEXTOID, trait::starts_empty | trait::moved},
+    {"retries", INT4OID, trait::needed | trait::server_owned | trait::moved},
+    {"max_retries", INT4OID, trait::needed},
+    {"retry_delay_ms", INT4OID, trait::needed},
+    {"execution_time_ms", INT4OID, trait::of_attempt},
+    {"created_at", TIMESTAMPTZOID, trait::needed | trait::server_owned},
+    {"started_at", TIMESTAMPTZOID, trait::needed_to_run | trait::of_attempt},
+    {"completed_at", TIMESTAMPTZOID, trait::server_owned | trait::starts_empty | trait::moved},
+    {"cancelled_at", TIMESTAMPTZOID, trait::of_attempt},
+    {"updated_at", TIMESTAMPTZOID, not_null | trait::moved},
+    {"organisation_id", UUIDOID, trait::needed},
+    {"restaurant_id", UUIDOID},
+    {"created_by", UUIDOID},
+    {"parent_job_id", UUIDOID},
+    {"metadata", JSONBOID, not_null},
+    {"priority", INT4OID, trait::needed},
+    {"run_at", TIMESTAMPTZOID, trait::needed | trait::moved},
+    {"attempt", INT4OID, trait::needed | trait::server_owned | trait::moved},
+    {"lease_id", UUIDOID, trait::needed_to_run | trait::of_attempt},
+    {"worker", TEXTOID, trait::of_attempt},
+    {"lease_expires_at", TIMESTAMPTZOID, trait::needed_to_run | trait::of_attempt},
+    {"timeout_at", TIMESTAMPTZOID, trait::of_attempt},
+    {"heartbeat_at", TIMESTAMPTZOID, trait::of_attempt},
+    {"finished_at", TIMESTAMPTZOID, trait::of_attempt},
+    {"cancel_requested_at", TIMESTAMPTZOID, trait::of_attempt},
+    {"progress", JSONBOID, trait::starts_empty},
+    {"expires_at", TIMESTAMPTZOID, trait::moved | trait::lost_by_retry},
+};
+
+inline constexpr int column_count = std::size(columns);
+static_assert(column_count == static_cast<int>(Column::expires_at) + 1);
+
+constexpr int index_of(Column column) { return static_cast<int>(column); }
+constexpr const ColumnDefinition &definition_of(Column column) { return columns[index_of(column)]; }
+
+using ColumnSet = std::uint64_t;
+constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index_of(column); }
+
+constexpr ColumnSet columns_with(unsigned traits)
+{
+    ColumnSet result = 0;
+    for (int i = 0; i < column_count; ++i)
+        if ((columns[i].traits & traits) == traits)
+            result |= ColumnSet{1} << i;
+    return result;
+}
+inline constexpr ColumnSet needed_columns = columns_with(trait::needed);
+inline constexpr ColumnSet columns_needed_to_run = columns_with(trait::needed_to_run);
+inline constexpr ColumnSet server_owned_columns = columns_with(trait::server_owned);
+inline constexpr ColumnSet columns_that_start_empty = columns_with(trait::starts_empty);
+inline constexpr ColumnSet moved_columns = columns_with(trait::moved);
+inline constexpr ColumnSet columns_lost_by_retry = columns_with(trait::lost_by_retry);
+inline constexpr ColumnSet all_columns = columns_with(0);
+
+// Calls `each(Column)` for those in the set, in their order.
+template <class Each>
+constexpr void each_column(ColumnSet set, Each each)
+{
+    for (; set != 0; set &= set - 1)
+        each(static_cast<Column>(std::countr_zero(set)));
+}
+
+} // namespace store
