@@ -1,43 +1,95 @@
+-- The columns of public.jobs, in their order: from this one list the type job, the table and its archive are made. src/store/columns.hpp
+-- is the one list in C++; each call compares the two by name, and by type and place.
+create function jobs_ext.columns_of_jobs(out name text, out type text, out modifiers text, out comment text)
+returns setof record
+language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+  values
+    -- the seed's columns
+    ('id', 'uuid', 'default jobs_ext.uuid_v7() primary key',
+     'Unique id, sorted by time (UUID version 7)'),
+    ('job_id', 'varchar(100)', 'not null unique',
+     'Human-readable unique job identifier, chosen by the client to make enqueueing idempotent (e.g., '
+      '"extract-ubereats-pizza-palace-20251209") or made by the server'),
+    ('job_type', 'varchar(50)', 'not null',
+     'Type of job, one of job_types'),
+    ('job_category', 'varchar(50)', '',
+     'Group of job types, for reports; default: that of the type'),
+    -- status::text, since a varchar in a list comes back from a dump in other words.
+    ('status', 'varchar(50)', $c$not null default 'pending' constraint check_status check (
+      status::text in ('pending', 'queued', 'in_progress', 'paused', 'completed', 'failed', 'cancelled'))$c$,
+     'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
+      '(held back), completed (success), failed (permanently), cancelled (stopped by a user, or expired)'),
+    ('input_payload', 'jsonb', '',
+     'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
+    ('result', 'jsonb', '',
+     'Job output/results as JSONB - stores processed data, metrics, generated content, etc.'),
+    ('error_message', 'text', '',
+     'Human-readable message of the last failure or cancellation - useful for debugging'),
+    ('retries', 'integer', 'not null default 0',
+     'Number of retry attempts granted so far; job_retry starts anew'),
+    ('max_retries', 'integer', 'not null default 3',
+     'Maximum number of retries allowed before permanent failure: a job with 3 runs at most 4 times'),
+    ('retry_delay_ms', 'integer', 'not null default 1000',
+     'Milliseconds before the first retry; later ones wait longer, by the backoff of the type'),
+    ('execution_time_ms', 'integer', '',
+     'Execution time of the last attempt in milliseconds (finished_at - started_at)'),
+    ('created_at', 'timestamptz', 'not null default current_timestamp',
+     'When the job was created, by the server''s clock'),
+    ('started_at', 'timestamptz', '',
+     'When the last attempt began; null while the job waits'),
+    ('completed_at', 'timestamptz', '',
+     'When the job completed; null in every other status'),
+    ('cancelled_at', 'timestamptz', '',
+     'When the job was cancelled'),
+    ('updated_at', 'timestamptz', 'not null default current_timestamp',
+     'When the row last changed'),
+    ('organisation_id', 'uuid', 'not null default ''00000000-0000-0000-0000-000000000000''',
+     'Organisation that the job belongs to; the nil UUID: none'),
+    ('restaurant_id', 'uuid', '',
+     'Restaurant that the job is about'),
+    ('created_by', 'uuid', '',
+     'User who created the job'),
+    ('parent_job_id', 'uuid', '',
+     'For jobs that spawn sub-jobs (e.g., import multiple items): id of the spawning one'),
+    ('metadata', 'jsonb', 'not null default ''{}''',
+     'Job-specific metadata as JSONB - for storing custom fields per job type'),
+    ('priority', 'integer', 'not null default 0',
+     'Job priority for queue ordering: -10 (lowest) to +10 (highest), 0 = normal'),
+    -- the queue's
+    ('run_at', 'timestamptz', 'not null default current_timestamp',
+     'Not to be started before this time: of a delayed job, or of the next retry'),
+    ('attempt', 'integer', 'not null default 0',
+     'How often the job was started; never reset'),
+    ('lease_id', 'uuid', '',
+     'The last claim: whoever knows it while the job is in progress is its worker'),
+    ('worker', 'text', '',
+     'Name of the last worker'),
+    ('lease_expires_at', 'timestamptz', '',
+     'When the job is taken from its worker unless a heartbeat comes'),
+    ('timeout_at', 'timestamptz', '',
+     'When this attempt is given up, heartbeat or not'),
+    ('heartbeat_at', 'timestamptz', '',
+     'When the worker was last heard of'),
+    ('finished_at', 'timestamptz', '',
+     'When the job ended as completed, failed or cancelled; null before'),
+    ('cancel_requested_at', 'timestamptz', '',
+     'When somebody asked a running job to stop'),
+    ('progress', 'jsonb', '',
+     'What the worker last said about its progress'),
+    ('expires_at', 'timestamptz', '',
+     'A job not started by then is cancelled')
+$$;
+comment on function jobs_ext.columns_of_jobs() is 'What public.jobs is made of: a row for each column, in order.';
+
 -- What the functions return. A function can't return the row type of public.jobs, which a restore makes only after the
--- extension: so the type job repeats its columns, in the same order. install() refuses a table that lacks one of them.
-create type public.job as (
-  -- the seed's columns
-  id uuid,
-  job_id varchar(100),
-  job_type varchar(50),
-  job_category varchar(50),
-  status varchar(50),
-  input_payload jsonb,
-  result jsonb,
-  error_message text,
-  retries integer,
-  max_retries integer,
-  retry_delay_ms integer,
-  execution_time_ms integer,
-  created_at timestamptz,
-  started_at timestamptz,
-  completed_at timestamptz,
-  cancelled_at timestamptz,
-  updated_at timestamptz,
-  organisation_id uuid,
-  restaurant_id uuid,
-  created_by uuid,
-  parent_job_id uuid,
-  metadata jsonb,
-  priority integer,
-  -- the queue's
-  run_at timestamptz,
-  attempt integer,
-  lease_id uuid,
-  worker text,
-  lease_expires_at timestamptz,
-  timeout_at timestamptz,
-  heartbeat_at timestamptz,
-  finished_at timestamptz,
-  cancel_requested_at timestamptz,
-  progress jsonb,
-  expires_at timestamptz
-);
+-- extension: so the type job has its columns, in the same order. install() refuses a table that lacks one of them.
+do $$
+begin
+  execute format('create type public.job as (%s)',
+    (select string_agg(format('%I %s', c.name, c.type), ', ' order by c.n)
+     from jobs_ext.columns_of_jobs() with ordinality as c(name, type, modifiers, comment, n)));
+end $$;
 comment on type public.job is
 'A job: the columns of public.jobs, where each is explained. Columns that a user added to the table are not in it.';
 

@@ -10,51 +10,72 @@ namespace logic {
 
 enum class Status : std::uint8_t { pending, queued, in_progress, paused, completed, failed, cancelled };
 
-inline constexpr std::array<std::string_view, 7> status_names = {"pending",   "queued", "in_progress", "paused",
-                                                                 "completed", "failed", "cancelled"};
+using StatusSet = std::uint32_t;
+constexpr StatusSet bit(Status status) { return StatusSet{1} << static_cast<unsigned>(status); }
+template <class... Statuses>
+constexpr StatusSet set_of(Statuses... statuses)
+{
+    return (StatusSet{0} | ... | bit(statuses));
+}
 
-constexpr std::string_view name_of_status(Status status) { return status_names[static_cast<std::size_t>(status)]; }
+// Waiting: claimable as soon as it is due. Ended: for good, unless job_retry brings it back.
+enum class Phase : std::uint8_t { waiting, running, held, ended };
+
+struct State {
+    std::string_view name;
+    Phase phase;
+    StatusSet next = 0;        // where a verb or a direct UPDATE may take it
+    StatusSet after_retry = 0; // where job_retry alone may
+};
+
+// In the order of Status.
+inline constexpr auto states = [] {
+    using enum Status;
+    return std::array{
+        State{"pending", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
+        State{"queued", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
+        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled)},
+        State{"paused", Phase::held, set_of(queued, cancelled)},
+        State{"completed", Phase::ended},
+        State{"failed", Phase::ended, 0, set_of(queued)},
+        State{"cancelled", Phase::ended, 0, set_of(queued)},
+    };
+}();
+
+constexpr const State &state_of_status(Status status) { return states[static_cast<std::size_t>(status)]; }
+constexpr std::string_view name_of_status(Status status) { return state_of_status(status).name; }
 
 constexpr std::optional<Status> parse_status(std::string_view text)
 {
-    for (std::size_t i = 0; i < status_names.size(); ++i)
-        if (status_names[i] == text)
+    for (std::size_t i = 0; i < states.size(); ++i)
+        if (states[i].name == text)
             return static_cast<Status>(i);
     return std::nullopt;
 }
 
-// Claimable as soon as it is due.
-constexpr bool waiting(Status status) { return status == Status::pending || status == Status::queued; }
-
-// For good, unless job_retry brings it back.
-constexpr bool has_ended(Status status)
+constexpr StatusSet statuses_in(Phase phase)
 {
-    return status == Status::completed || status == Status::failed || status == Status::cancelled;
+    StatusSet result = 0;
+    for (std::size_t i = 0; i < states.size(); ++i)
+        if (states[i].phase == phase)
+            result |= bit(static_cast<Status>(i));
+    return result;
 }
+inline constexpr StatusSet all_statuses = (StatusSet{1} << states.size()) - 1;
+
+constexpr bool waiting(Status status) { return state_of_status(status).phase == Phase::waiting; }
+constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
 // Who asks for a move: a verb or a direct UPDATE, or job_retry, which alone brings an ended job back.
 enum class Mover : std::uint8_t { anyone, job_retry };
 
 constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
 {
-    switch (from) {
-    case Status::pending:
-    case Status::queued:
-        return to == Status::in_progress || to == Status::paused || to == Status::cancelled || to == Status::failed;
-    case Status::in_progress:
-        return to == Status::completed || to == Status::failed || to == Status::pending || to == Status::cancelled;
-    case Status::paused:
-        return to == Status::queued || to == Status::cancelled;
-    case Status::failed:
-    case Status::cancelled:
-        return to == Status::queued && mover == Mover::job_retry;
-    case Status::completed:
-        return false;
-    }
-    return false;
+    const State &state = state_of_status(from);
+    return ((mover == Mover::job_retry ? state.next | state.after_retry : state.next) & bit(to)) != 0;
 }
 
 // What a client may insert. The table's owner may insert any state (a restore, a migration).
-constexpr bool insertable(Status status) { return waiting(status) || status == Status::paused; }
+constexpr bool insertable(Status status) { return waiting(status) || state_of_status(status).phase == Phase::held; }
 
 } // namespace logic

@@ -94,24 +94,44 @@ bool needs_executor(Relation table, const ColumnNumbers &numbers, bool on_insert
     return false;
 }
 
+// "status is one of these", as Postgres prints it.
+const char *is_status_in(logic::StatusSet set)
+{
+    std::string_view names[logic::states.size()];
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < logic::states.size(); ++i)
+        if ((set & logic::bit(static_cast<logic::Status>(i))) != 0)
+            names[count++] = logic::states[i].name;
+    return is_text_in("(status)::text", std::span(names, count));
+}
+
+constexpr logic::StatusSet started = logic::set_of(logic::Status::in_progress, logic::Status::completed);
+
 // Every verb keeps them by construction.
 constexpr Check checks_of_ours[] = {
-    {"check_status", "((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, "
-                     "'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))"},
-    {"check_priority", "((priority >= '-10'::integer) AND (priority <= 10))"},
-    {"check_retries", "((retries >= 0) AND (retries <= max_retries))"},
-    {"check_retry_delay_ms", "(retry_delay_ms >= 0)"},
-    {"check_attempt", "(attempt >= 0)"},
+    {"check_status", [] { return is_status_in(logic::all_statuses); }},
+    {"check_priority", [] { return "((priority >= '-10'::integer) AND (priority <= 10))"; }},
+    {"check_retries", [] { return "((retries >= 0) AND (retries <= max_retries))"; }},
+    {"check_retry_delay_ms", [] { return "(retry_delay_ms >= 0)"; }},
+    {"check_attempt", [] { return "(attempt >= 0)"; }},
     {"check_started_timestamp",
-     "\nCASE\n    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS "
-     "NULL)\n"
-     "    WHEN ((status)::text = ANY (ARRAY['in_progress'::text, 'completed'::text])) THEN (started_at IS NOT NULL)\n"
-     "    ELSE true\nEND"},
-    {"check_completed_timestamp", "(((status)::text = 'completed'::text) = (completed_at IS NOT NULL))"},
-    {"check_finished_timestamp", "(((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, "
-                                 "'cancelled'::text])) = (finished_at IS NOT NULL))"},
-    {"check_lease", "(((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
-                    "(lease_expires_at IS NOT NULL)))"},
+     [] {
+         return const_cast<const char *>(
+             psprintf("\nCASE\n    WHEN %s THEN (started_at IS NULL)\n    WHEN %s THEN (started_at IS NOT NULL)\n"
+                      "    ELSE true\nEND",
+                      is_status_in(logic::statuses_in(logic::Phase::waiting)), is_status_in(started)));
+     }},
+    {"check_completed_timestamp", [] { return "(((status)::text = 'completed'::text) = (completed_at IS NOT NULL))"; }},
+    {"check_finished_timestamp",
+     [] {
+         return const_cast<const char *>(
+             psprintf("(%s = (finished_at IS NOT NULL))", is_status_in(logic::statuses_in(logic::Phase::ended))));
+     }},
+    {"check_lease",
+     [] {
+         return "(((status)::text <> 'in_progress'::text) OR ((lease_id IS NOT NULL) AND "
+                "(lease_expires_at IS NOT NULL)))";
+     }},
 };
 
 // From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which does not
@@ -124,10 +144,21 @@ bool is_among(std::span<const Check> ours, Relation table, const ConstrCheck &ch
         return false;
     const Datum expression =
         DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(check.ccbin), ObjectIdGetDatum(RelationGetRelid(table)));
-    return found->expression == TextDatumGetCString(expression);
+    return std::strcmp(found->expression(), TextDatumGetCString(expression)) == 0;
 }
 
 } // namespace
+
+const char *is_text_in(const char *value, std::span<const std::string_view> texts)
+{
+    StringInfoData list;
+    initStringInfo(&list);
+    appendStringInfo(&list, "(%s = ANY (ARRAY[", value);
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        appendStringInfo(&list, "%s'%s'::text", i == 0 ? "" : ", ", texts[i].data());
+    appendStringInfoString(&list, "]))");
+    return list.data;
+}
 
 bool has_check_of_theirs(Relation table, std::span<const Check> ours)
 {

@@ -24,8 +24,10 @@ bool trigger_of_theirs(Relation table, Operation operation);
 // is the user's.
 struct Check {
     std::string_view name;
-    std::string_view expression; // as Postgres prints it
+    const char *(*expression)(); // as Postgres prints it
 };
+// "value = any (array['a', 'b'])", as Postgres prints it.
+const char *is_text_in(const char *value, std::span<const std::string_view> texts);
 bool has_check_of_theirs(Relation table, std::span<const Check> ours);
 
 // An exclusion constraint, or a unique one that is checked later by a trigger.
