@@ -10,6 +10,7 @@
 #include "shared/at_commit.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
+#include "store/transition.hpp"
 
 namespace job {
 
@@ -354,19 +355,19 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     return with(tables, trigger->tg_newtuple, descriptor, keep_what_is_ours(update));
 }
 
-// Where the attempt ends with a direct UPDATE, its row in job_attempts says so.
-void record_attempt(const Row &before, const Row &after)
+// The attempt that a client's UPDATE has ended, told by what was written: another trigger may have changed what ours made of it.
+std::optional<store::EndedAttempt> attempt_ended_by(const Row &before, const Row &after)
 {
     using Outcome = store::AttemptOutcome;
     const Status to = after.status();
     if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
-        return;
+        return std::nullopt;
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
-    store::attempts::record(before, {outcome,
-                                     *after.time(Column::updated_at),
-                                     outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
-                                     {}});
+    return store::EndedAttempt{outcome,
+                               *after.time(Column::updated_at),
+                               outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
+                               {}};
 }
 
 // Finds the job as it is now, which may be newer than the version that fired the trigger: a trigger of the user's may
@@ -382,19 +383,18 @@ std::optional<Row> newest_row(const Tables &tables, Relation jobs, const pg_uuid
     return store::read_row(tables.number, slot);
 }
 
-void keep_in_step(Relation jobs, const Row *before, const Row *after)
+void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const Row *after,
+                  const std::optional<store::EndedAttempt> &ended = {})
 {
-    const Tables tables = store::tables(); // as they are after what recording the attempt has run
     pg::Slot slot(jobs);
-    store::Derived derived(tables);
+    store::Derived derived;
     const std::optional<Row> now = newest_row(tables, jobs, (before != nullptr ? before : after)->id(), slot);
     const Row *latest = now ? &*now : nullptr;
-    derived.follow(before, latest);
-    // Where the version that was written is not the latest any more, nothing of it may stay.
+    if (before != nullptr || latest != nullptr)
+        store::follow(derived, before, latest, ended);
+    // Where the version that was written is not the latest any more, no key of it may stay.
     if (after != nullptr)
-        derived.follow(after, latest);
-    if (latest == nullptr && before != nullptr)
-        store::attempts::remove_attempts(before->id());
+        derived.move(store::keys_of(*after), latest != nullptr ? store::keys_of(*latest) : store::Keys{});
 }
 
 } // namespace
@@ -426,15 +426,18 @@ JOBS_FUNCTION(jobs_after_row)
     if (inserted) {
         store::require_complete(first);
         store::statement::report(tables.jobs, Operation::insert, first);
-        keep_in_step(trigger->tg_relation, nullptr, &first);
+        keep_in_step(tables, trigger->tg_relation, nullptr, &first);
     } else if (updated) {
         const Row after = read_tuple(tables, trigger->tg_newtuple, descriptor);
         store::require_complete(after);
-        if (!store::statement::report(tables.jobs, Operation::update, after) && known && !is_replica())
-            record_attempt(first, after);
-        keep_in_step(trigger->tg_relation, known ? &first : nullptr, &after);
+        std::optional<store::EndedAttempt> ended;
+        if (const Row *meant = store::statement::report(tables.jobs, Operation::update, after))
+            ended = meant->ended;
+        else if (known && !is_replica())
+            ended = attempt_ended_by(first, after);
+        keep_in_step(tables, trigger->tg_relation, known ? &first : nullptr, &after, ended);
     } else if (known) {
-        keep_in_step(trigger->tg_relation, &first, nullptr);
+        keep_in_step(tables, trigger->tg_relation, &first, nullptr);
     }
     PopActiveSnapshot();
     CommandCounterIncrement();
@@ -443,11 +446,10 @@ JOBS_FUNCTION(jobs_after_row)
 
 JOBS_FUNCTION(jobs_after_truncate)
 {
-    const Tables tables = store::tables();
     context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & when_bits) == after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
-    store::empty_derived(tables);
+    store::empty_derived();
     return PointerGetDatum(nullptr);
 }
 

@@ -79,7 +79,7 @@ JOBS_FUNCTION(scheduled_jobs)
     pg::RowSink sink(fcinfo, gives);
     if (!schedules::pg_cron::is_pg_cron_installed())
         return Datum{0};
-    schedules::Schedules memory(store::tables().schedules, AccessShareLock);
+    schedules::Schedules memory(AccessShareLock);
     pg::RowMemory memory_of_row;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TEXTOID, CStringGetTextDatum(cron_command_begin)}};

@@ -46,7 +46,7 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
     }
 }
 
-// Nobody else can have been here: only a trigger on jobs that ran the very store::same schedule.
+// Nobody else can have been here: only a trigger on jobs that ran the very same schedule.
 void Schedules::require_unchanged(Oid role_oid, Datum schedule_name)
 {
     ItemPointerData locked = slot_->tts_tid;

@@ -14,8 +14,9 @@ namespace schedules {
 class Schedules {
 public:
     // Opens the table: RowExclusiveLock, inside a StatementScope, to write.
-    Schedules(const store::PrivateTable &table, LOCKMODE mode)
-        : table_(store::open_private(table.table, mode)), index_(store::open_key(table_, table.key_columns, mode)),
+    explicit Schedules(LOCKMODE mode)
+        : table_(store::open_private(store::PrivateTable::schedules, mode)),
+          index_(store::open_key(table_, store::shape_of(store::PrivateTable::schedules).key_columns, mode)),
           lookup_(table_, index_), slot_(table_), out_(table_)
     {
     }

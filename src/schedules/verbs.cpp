@@ -108,7 +108,7 @@ JOBS_FUNCTION(job_unschedule)
     const Datum name = call::require_value(pg::argument(fcinfo, 0), "name");
     schedules::pg_cron::require_usable();
     const bool there = schedules::pg_cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
-    Schedules(store::tables().schedules, RowExclusiveLock).remove(GetUserId(), name);
+    Schedules(RowExclusiveLock).remove(GetUserId(), name);
     return BoolGetDatum(there);
 }
 
@@ -121,7 +121,7 @@ pg::Nullable run_for(const Definition &definition)
     const Recurring schedule = recurring(definition);
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
-    Schedules memory(jobs.tables().schedules, RowExclusiveLock);
+    Schedules memory(RowExclusiveLock);
     memory.lock(GetUserId(), schedule.name);
     jobs.renew_snapshot();
     if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {

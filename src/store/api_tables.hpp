@@ -1,14 +1,7 @@
-// The tables that belong to users, who may alter them at any time: the one way to open them.
-//
-// open_table() locks first and looks afterwards. Nobody else alters a table while its lock is held; whatever did before is
-// seen. So what it returns fits its shape as long as it is open: this session itself can't alter, drop or truncate a table
-// that it has open (55006). What it still can, in a trigger or an index expression of the user's, is to make triggers,
-// rules, policies and children: whoever keeps a description over such code compares version_of_table() afterwards.
-//
-// A TableId is no Oid, so that no table of these is opened in another way by mistake.
+// The tables that belong to users, who may alter them at any time: which there are, and what each is like. They are opened by
+// open_table() (open_table.hpp).
 #pragma once
 
-#include "pg/scope.hpp"
 #include "store/shape.hpp"
 
 namespace store {
@@ -46,36 +39,5 @@ private:
 
     Oid oid_ = InvalidOid;
 };
-
-const char *name_of_table(ApiTable which);
-
-// Locks the table of that name and looks at it; the lock lasts until the end of the transaction, unless it is told to let
-// go. 42P01 when there is none, 42804 when it is not as the code relies on: another kind of relation, a column that is
-// missing or of another type; 42501 when it belongs to another role than `jobs` does.
-pg::OpenRelation open_table(ApiTable which, LOCKMODE lock);
-
-// Open to be looked at, no longer.
-pg::OpenRelation open_table_briefly(ApiTable which);
-
-// The same for a question that nobody depends on: closed where open_table() would raise.
-pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock);
-
-// What stands on a table runs as its owner, or as that of `jobs`: so all tables and partitions of the API have one. 42501
-// for one that has another. It must be locked, else it may change hands.
-void require_owner_of_jobs(Oid table);
-
-// Locks the table of that name without looking at it. 42P01.
-TableId lock_api_table(ApiTable which, LOCKMODE lock);
-
-// Without a lock: nothing but a hint.
-std::optional<TableId> find_table(ApiTable which);
-
-// Another number after each change of the table's definition, or of what its name means. Changes by this session count as
-// soon as their command is over, those of others at the next lock.
-std::uint64_t version_of_table(ApiTable which);
-
-// Called on relcache invalidations and on changes of schemas.
-void api_table_changed(Oid relation);
-void any_api_table_changed();
 
 } // namespace store

@@ -143,7 +143,12 @@ bool lock_partition_for(TimestampTz instant)
     return true;
 }
 
-bool lock_months() { return pg::lock_of_ours(tables().state, 0, pg::Wait::no); }
+bool lock_months()
+{
+    pg::OpenRelation state = open_private(PrivateTable::state, AccessShareLock);
+    state.unlock_when_closed(AccessShareLock);
+    return pg::lock_of_ours(RelationGetRelid(state), 0, pg::Wait::no);
+}
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include "pg/as_owner.hpp"
 #include "pg/heap.hpp"
 #include "pg/plan.hpp"
-#include "store/tables.hpp"
+#include "store/transition.hpp"
 
 namespace store::attempts {
 
@@ -91,8 +91,7 @@ private:
     }
 };
 
-} // namespace
-
+// `running` is the job's row while the attempt ran.
 void record(const Row &running, const EndedAttempt &ended)
 {
     const std::string_view name = outcome_names[static_cast<int>(ended.outcome)];
@@ -128,6 +127,39 @@ void record(const Row &running, const EndedAttempt &ended)
     // Whoever wrote a row of this attempt by hand must not keep the job from ending.
     pg::TableWriter(attempts.table).insert_unless_taken(slot, by_attempt);
 }
+
+void remove_attempts(const pg_uuid_t *job)
+{
+    const Attempts attempts(RowExclusiveLock);
+    if (attempts.by_statement) {
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::SpiScope spi;
+        const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
+        pg::run_sql("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
+        return;
+    }
+    pg::OpenRelation index = open_index(attempts.table, RowExclusiveLock);
+    pg::Slot slot(attempts.table);
+    pg::TableWriter writer(attempts.table);
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(job));
+    IndexScanDesc scan = pg::begin_index_scan(attempts.table, index, GetActiveSnapshot(), 1);
+    index_rescan(scan, &key, 1, nullptr, 0);
+    while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS(); // there may be thousands
+        writer.remove(&slot->tts_tid);
+    }
+    index_endscan(scan);
+}
+
+// One that succeeded at once has none.
+bool may_have_attempts(const Row &job)
+{
+    const int attempt = job.number(Column::attempt);
+    return attempt > 1 || (attempt == 1 && job.status() != logic::Status::completed);
+}
+
+} // namespace
 
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
 {
@@ -185,13 +217,15 @@ constexpr const char *select_json =
     " union all select place, 1, pg_catalog.jsonb_build_object('left_out', left_out) from gap"
     " where left_out operator(pg_catalog.>) 0) as elements";
 
-pg::Nullable as_json(const pg_uuid_t *job)
+pg::Nullable as_json(const Row &job)
 {
+    if (!may_have_attempts(job))
+        return {};
     static constexpr Oid gives[] = {JSONBOID};
     const Attempts attempts(AccessShareLock);
     pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
     pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)},
+    const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]},
                                         {INT8OID, Int64GetDatum(first_in_json)},
                                         {INT8OID, Int64GetDatum(last_in_json)},
                                         {INT8OID, Int64GetDatum(bytes_in_json)}};
@@ -200,28 +234,16 @@ pg::Nullable as_json(const pg_uuid_t *job)
     return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
 
-void remove_attempts(const pg_uuid_t *job)
+} // namespace store::attempts
+
+namespace store {
+
+void keep_attempts(const Transition &change)
 {
-    const Attempts attempts(RowExclusiveLock);
-    if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
-        pg::SpiScope spi;
-        const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
-        pg::run_sql("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
-        return;
-    }
-    pg::OpenRelation index = open_index(attempts.table, RowExclusiveLock);
-    pg::Slot slot(attempts.table);
-    pg::TableWriter writer(attempts.table);
-    ScanKeyData key;
-    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(job));
-    IndexScanDesc scan = pg::begin_index_scan(attempts.table, index, GetActiveSnapshot(), 1);
-    index_rescan(scan, &key, 1, nullptr, 0);
-    while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS(); // there may be thousands
-        writer.remove(&slot->tts_tid);
-    }
-    index_endscan(scan);
+    if (change.after == nullptr && attempts::may_have_attempts(*change.before))
+        attempts::remove_attempts(change.before->id());
+    else if (change.after != nullptr && change.ended)
+        attempts::record(*change.before, *change.ended);
 }
 
-} // namespace store::attempts
+} // namespace store

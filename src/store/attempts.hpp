@@ -11,19 +11,12 @@ namespace store::attempts {
 
 using Outcome = AttemptOutcome;
 
-// `running` is the job's row while the attempt ran. Called where a change of the job is written, and nowhere else: by Jobs::update()
-// for what a move says, by our trigger for direct SQL.
-void record(const Row &running, const EndedAttempt &ended);
-
 // How an attempt of the job ended; nothing: it did not end, or succeeded.
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 
 // A job's attempts in order, as a JSON array of objects; null when there is none. However many there were and whatever they
 // say, it has some 2 MB at most: where the first 10 and the last 90 (1 MB of either) are not all, an element between them
 // says how many were left out: {"left_out": 4200}.
-pg::Nullable as_json(const pg_uuid_t *job);
-
-// With their job.
-void remove_attempts(const pg_uuid_t *job);
+pg::Nullable as_json(const Row &job);
 
 } // namespace store::attempts

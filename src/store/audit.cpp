@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/built_under.hpp"
+#include "store/transition.hpp"
 #include "store/types.hpp"
 
 namespace store::audit {
@@ -36,21 +37,6 @@ private:
     TableScanDesc scan_;
 };
 
-const auto &table_of(const Tables &tables, DerivedTable table)
-{
-    switch (table) {
-    case DerivedTable::queue:
-        return tables.queue;
-    case DerivedTable::failed:
-        return tables.failed;
-    case DerivedTable::expiring:
-        return tables.expiring;
-    case DerivedTable::ended:
-        break;
-    }
-    return tables.ended;
-}
-
 } // namespace
 
 Comparison::Comparison()
@@ -58,11 +44,11 @@ Comparison::Comparison()
       by_id_index_(open_index_of_jobs(jobs_, tables_, Column::id, AccessShareLock))
 {
     for (const DerivedTable table : derived_tables)
-        derived_[static_cast<std::size_t>(table)].emplace(table_of(tables_, table), AccessShareLock);
+        derived_[static_cast<std::size_t>(table)].emplace(table, AccessShareLock);
     by_id_.emplace(jobs_, by_id_index_);
     job_.emplace(jobs_);
     PushActiveSnapshot(GetLatestSnapshot());
-    is_built_ = compare_with_build(jobs_, tables_.number, tables_.state, GetActiveSnapshot()) != Built::no;
+    is_built_ = compare_with_build(jobs_, tables_.number, GetActiveSnapshot()) != Built::no;
 }
 
 Comparison::~Comparison()
@@ -132,7 +118,7 @@ char *Comparison::describe(const Fault &fault)
     static constexpr const char *kinds[] = {"missing", "orphan", "wrong key", "not in its index"};
     StringInfoData text;
     initStringInfo(&text);
-    appendStringInfo(&text, "%s: %s (", name_of_derived(fault.table), kinds[static_cast<int>(fault.kind)]);
+    appendStringInfo(&text, "%s: %s (", shape_of(fault.table).name, kinds[static_cast<int>(fault.kind)]);
     TupleDesc columns = RelationGetDescr(open(fault.table).table());
     for (int i = 0; i < fault.key.columns - 1; ++i) { // the last one is the job
         Form_pg_attribute column = pg::attribute(columns, i + 1);
@@ -156,7 +142,7 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
         // Of another key than the one that was missing, where the type had no lane, or the job has moved since.
         if (!right || table.has(*right))
             return Mended::gone;
-        jobs.derived().restore(row, fault.table);
+        restore_key(jobs.derived(), row, fault.table);
         return Mended::yes;
     }
     // The right key at a place that its index does not lead to: that row goes. Where it is the only one of its key, the walk

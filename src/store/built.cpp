@@ -2,11 +2,11 @@
 
 namespace store {
 
-bool derived_were_built_since_snapshot(const Tables &known)
+bool derived_were_built_since_snapshot()
 {
     if (!IsolationUsesXactSnapshot())
         return false;
-    pg::OpenRelation table = open_private(known.state, AccessShareLock);
+    pg::OpenRelation table = open_private(PrivateTable::state, AccessShareLock);
     table.unlock_when_closed(AccessShareLock);
     pg::Slot slot(table);
     bool newer = false;
@@ -19,9 +19,6 @@ bool derived_were_built_since_snapshot(const Tables &known)
     return newer;
 }
 
-bool derived_are_readable(const Tables &known)
-{
-    return known.is_queue_built() && !derived_were_built_since_snapshot(known);
-}
+bool derived_are_readable() { return tables().is_queue_built() && !derived_were_built_since_snapshot(); }
 
 } // namespace store

@@ -10,9 +10,9 @@ namespace store {
 
 // Whether somebody else built them after the active snapshot was taken: then it shows them as they were before, and a key
 // that it does not show may be there. Only outside READ COMMITTED, where a transaction keeps its first snapshot.
-bool derived_were_built_since_snapshot(const Tables &known);
+bool derived_were_built_since_snapshot();
 
 // Whether a reader finds in them every job that the active snapshot sees. Else it reads `jobs`.
-bool derived_are_readable(const Tables &known);
+bool derived_are_readable();
 
 } // namespace store

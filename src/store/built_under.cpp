@@ -1,6 +1,7 @@
 #include "store/built_under.hpp"
 
 #include "pg/heap.hpp"
+#include "store/open_table.hpp"
 
 namespace store {
 
@@ -28,10 +29,11 @@ BuiltUnder look_at_jobs(Relation jobs, const ColumnNumbers &numbers)
     return {trigger_marks_of(oid), columns_mark_of(oid, numbers), {jobs->rd_rel->relfilenode, 0}};
 }
 
-Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Oid state, Snapshot snapshot)
+Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot snapshot)
 {
     BuiltUnder built = {};
-    pg::OpenRelation table = pg::open_briefly(state);
+    pg::OpenRelation table = open_private(PrivateTable::state, AccessShareLock);
+    table.unlock_when_closed(AccessShareLock);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {

@@ -43,7 +43,7 @@ enum class Built { no, yes, under_other_marks };
 
 // By the table `state` under the snapshot. If they do, no trigger was off, nor a value another, since the build that the snapshot
 // sees.
-Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Oid state, Snapshot snapshot);
+Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot snapshot);
 
 // A reader whose snapshot is older than the row of a trigger knows that the tables were built after it (built_since_snapshot()).
 bool is_of_trigger(TupleTableSlot *slot);

@@ -1,7 +1,5 @@
 #include "store/derived.hpp"
 
-#include "shared/at_commit.hpp"
-#include "shared/sleepers.hpp"
 #include "store/built.hpp"
 #include "store/types.hpp"
 
@@ -10,44 +8,6 @@ namespace store {
 namespace {
 
 using logic::Status;
-
-Keys keys_of(const Row *row) { return row == nullptr ? Keys{} : keys_of(*row); }
-
-// Of the lane of a waiting job; the running ones are nobody's to claim.
-void note_lane(const Row *row, const std::optional<Key> &key, bool gone)
-{
-    if (!key)
-        return;
-    const std::int32_t lane = DatumGetInt32(key->value[0]);
-    const TimestampTz due_at = as_time(key->value[2]);
-    if (lane == logic::running_lane) {
-        if (!gone)
-            shared::notes::note_due(due_at);
-    } else if (gone)
-        shared::notes::job_taken(lane);
-    else if (!shared::sleepers::is_anybody_asleep() || !types::settings_of(row->text(Column::job_type)).paused)
-        // Of a paused type nobody can claim it; the end of the pause wakes everybody.
-        shared::notes::job_waits(lane, due_at);
-}
-
-// What others are to hear of the change, when it is theirs to see.
-void note_change(const Row *before, const Row *after, const Keys &was, const Keys &is)
-{
-    const std::optional<Key> &from = was[DerivedTable::queue], &to = is[DerivedTable::queue];
-    if (!from || !to || !same_key(*from, *to)) {
-        note_lane(before, from, true);
-        note_lane(after, to, false);
-    }
-    if (const std::optional<Key> &expiring = is[DerivedTable::expiring])
-        shared::notes::note_due(as_time(expiring->value[0]));
-    if (before != nullptr && !logic::has_ended(before->status()) &&
-        (after == nullptr || logic::has_ended(after->status())))
-        shared::notes::job_ended(before->id());
-}
-
-} // namespace
-
-namespace {
 
 using LaneOf = std::int32_t(std::string_view type);
 
@@ -86,12 +46,6 @@ bool may_expire(const Row &row)
            (logic::waiting(status) || status == Status::paused);
 }
 
-const char *name_of_derived(DerivedTable table)
-{
-    static constexpr const char *names[] = {"queue", "failed", "expiring", "ended"};
-    return names[static_cast<int>(table)];
-}
-
 namespace {
 
 Keys keys_of(const Row &row, LaneOf lane_of)
@@ -114,11 +68,8 @@ Keys keys_of(const Row &row) { return keys_of(row, lanes::of); }
 
 Keys keys_to_compare(const Row &row) { return keys_of(row, lane_if_made); }
 
-void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
+void Derived::move(const Keys &was, const Keys &is, ItemPointer queue_row)
 {
-    const Keys was = keys_of(before);
-    const Keys is = keys_of(after);
-    note_change(before, after, was, is);
     for (const DerivedTable table : derived_tables) {
         const std::optional<Key> &from = was[table], &to = is[table];
         const bool place_is_known = table == DerivedTable::queue && queue_row != nullptr;
@@ -135,30 +86,18 @@ void Derived::follow(const Row *before, const Row *after, ItemPointer queue_row)
     }
 }
 
-void Derived::unlock_when_closed()
+void Derived::insert(const Keys &keys)
 {
-    for (std::optional<KeyTable> *table : {&queue_, &failed_, &expiring_, &ended_})
-        if (*table)
-            (*table)->unlock_when_closed();
-}
-
-void Derived::add(const Row &row)
-{
-    const Keys keys = keys_of(row);
-    note_change(nullptr, &row, {}, keys);
     for (const DerivedTable table : derived_tables)
         if (keys[table])
             open(table).insert(*keys[table]);
 }
 
-void Derived::restore(const Row &row, DerivedTable table)
+void Derived::unlock_when_closed()
 {
-    Keys missing;
-    missing[table] = keys_of(row)[table];
-    if (!missing[table])
-        return;
-    note_change(nullptr, &row, {}, missing);
-    open(table).put(*missing[table]);
+    for (std::optional<KeyTable> &table : open_)
+        if (table)
+            table->unlock_when_closed();
 }
 
 namespace {
@@ -178,35 +117,16 @@ bool Derived::remove_orphan_at(KeyTable &table, const ItemPointerData &place, co
     return may_remove_orphans() && table.remove_if_at(place, key);
 }
 
-KeyTable &Derived::open(std::optional<KeyTable> &table, const PrivateTable &which)
+KeyTable &Derived::open(DerivedTable which)
 {
+    std::optional<KeyTable> &table = open_[static_cast<std::size_t>(which)];
     if (table)
         return *table;
-    if (derived_were_built_since_snapshot(tables_))
+    if (derived_were_built_since_snapshot())
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent rebuild of the queue")));
     pg::InMemory long_lived(memory_);
     return table.emplace(which);
 }
-
-KeyTable &Derived::open(DerivedTable table)
-{
-    switch (table) {
-    case DerivedTable::queue:
-        return queue();
-    case DerivedTable::failed:
-        return failed();
-    case DerivedTable::expiring:
-        return expiring();
-    case DerivedTable::ended:
-        break;
-    }
-    return ended();
-}
-
-KeyTable &Derived::queue() { return open(queue_, tables_.queue); }
-KeyTable &Derived::failed() { return open(failed_, tables_.failed); }
-KeyTable &Derived::expiring() { return open(expiring_, tables_.expiring); }
-KeyTable &Derived::ended() { return open(ended_, tables_.ended); }
 
 } // namespace store

@@ -9,10 +9,8 @@ std::optional<logic::QueueKey> queue_key(const Row &row);
 
 std::optional<logic::QueueKey> ended_key(const Row &row);
 
-enum class DerivedTable : std::uint8_t { queue, failed, expiring, ended };
-inline constexpr std::array derived_tables = {DerivedTable::queue, DerivedTable::failed, DerivedTable::expiring,
-                                              DerivedTable::ended};
-const char *name_of_derived(DerivedTable table);
+// One of derived_tables.
+using DerivedTable = PrivateTable;
 
 // What the derived tables are to say of a row: its key in each, or nothing. The lane of its type is made, if there is none.
 class Keys {
@@ -32,17 +30,11 @@ bool may_expire(const Row &row);
 
 class Derived {
 public:
-    explicit Derived(const Tables &tables) : tables_(tables) {}
-
-    // The row was `before` and is `after`; null: it was not there, is not there any more. The caller has changed the
-    // jobs row already, see key_table.hpp. `queue_row`: where its row of the queue is, if known.
-    void follow(const Row *before, const Row *after, ItemPointer queue_row = nullptr);
-
-    // A row that was not there before under this id.
-    void add(const Row &row);
-
-    // Brings back the key of a row in one of the tables, where it is missing, and tells who waits for it.
-    void restore(const Row &row, DerivedTable table);
+    // Follows a row of `jobs` whose keys were and are these, and which the caller has changed already, see key_table.hpp. Called by
+    // transition.hpp alone. `queue_row`: where its row of the queue is, if that is known.
+    void move(const Keys &was, const Keys &is, ItemPointer queue_row = nullptr);
+    // Keys that cannot be there.
+    void insert(const Keys &keys);
 
     // Takes away a key of one of the tables whose job the active snapshot does not show. A key and its job are written in one
     // transaction, so whoever sees the key sees the job, or the job is gone for good. The exception is a transaction at
@@ -57,17 +49,13 @@ public:
     // Outside READ COMMITTED: 40001 when somebody else has built them since the transaction began, since its snapshot then
     // shows them as they were, without keys that it would have to remove.
     KeyTable &open(DerivedTable table);
-    KeyTable &queue();
-    KeyTable &failed();
-    KeyTable &expiring();
-    KeyTable &ended();
+    KeyTable &queue() { return open(DerivedTable::queue); }
+    KeyTable &expiring() { return open(DerivedTable::expiring); }
+    KeyTable &ended() { return open(DerivedTable::ended); }
 
 private:
-    KeyTable &open(std::optional<KeyTable> &table, const PrivateTable &which);
-
-    const Tables &tables_;
     MemoryContext memory_ = CurrentMemoryContext;
-    std::optional<KeyTable> queue_, failed_, expiring_, ended_;
+    std::array<std::optional<KeyTable>, derived_tables.size()> open_;
 };
 
 } // namespace store

@@ -1,9 +1,9 @@
 #include "store/jobs.hpp"
 
 #include "settings.hpp"
-#include "store/attempts.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
+#include "store/transition.hpp"
 
 namespace store {
 
@@ -64,7 +64,7 @@ Jobs Jobs::open()
 Jobs::Jobs(const Tables &known, pg::OpenRelation table)
     : tables_(known), described_at_(changes()), table_(std::move(table)),
       by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
-      found_(table_), out_(table_), writer_(table_), derived_(tables_)
+      found_(table_), out_(table_), writer_(table_)
 {
 }
 
@@ -73,8 +73,7 @@ const Tables &Jobs::current()
     if (described_at_ == changes())
         return tables_;
     const Tables now = store::tables();
-    if (now.jobs != tables_.jobs || now.number != tables_.number ||
-        written_with_jobs(now) != written_with_jobs(tables_))
+    if (now.jobs != tables_.jobs || now.number != tables_.number)
         raise_altered("jobs", "A trigger, or other code on it, put another table in its place meanwhile.");
     tables_ = now;
     described_at_ = changes();
@@ -154,29 +153,20 @@ Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer q
                         errmsg("job %s is already being changed by the statement that this call runs in",
                                to_text(before.id()))));
     }
-    derived_.follow(&before, &after, queue_row);
+    follow(derived_, &before, &after, after.ended, queue_row);
     return Written::yes;
 }
 
 Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
 {
     after.set_time(Column::updated_at, settings::now());
-    const std::optional<EndedAttempt> ended = after.ended; // a statement gives back what it wrote
-    const Written written = write(before, after, queue_row);
-    if (written == Written::yes && ended)
-        attempts::record(before, *ended);
-    return written;
-}
-
-Written Jobs::write(const Row &before, Row &after, ItemPointer queue_row)
-{
     if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
     go_by_statement();
     return statement::update_by_statement(tables_, after);
 }
 
-Written Jobs::remove(const Row &before, bool has_attempts)
+Written Jobs::remove(const Row &before)
 {
     if (!direct(current(), Operation::remove, 0)) {
         go_by_statement();
@@ -186,9 +176,7 @@ Written Jobs::remove(const Row &before, bool has_attempts)
     ItemPointerData tid = before.tid;
     if (writer_.remove(&tid) != TM_Ok)
         return Written::changed_meanwhile;
-    derived_.follow(&before, nullptr);
-    if (has_attempts)
-        attempts::remove_attempts(before.id());
+    follow(derived_, &before, nullptr);
     return Written::yes;
 }
 
@@ -207,7 +195,7 @@ bool Jobs::insert(Row &row, bool keyed)
         writer_.insert(out_);
     else if (!writer_.insert_unless_taken(out_, key))
         return false;
-    derived_.add(row);
+    follow_new(derived_, row);
     return true;
 }
 

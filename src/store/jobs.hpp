@@ -36,12 +36,12 @@ public:
     // Writes a new row. Sets what the database made of it. False: its job_id is taken, only when `keyed`.
     bool insert(Row &row, bool keyed);
 
-    // Replaces the version that was just found, and records the attempt that this ends. `after` is set to what was really written. `queue_row`: where the
-    // job's row of the queue is, if that is known from a scan under the active snapshot.
+    // Replaces the version that was just found; what follows from it, follows (transition.hpp). `after` is set to what was really
+    // written. `queue_row`: where the job's row of the queue is, if that is known from a scan under the active snapshot.
     Written update(const Row &before, Row &after, ItemPointer queue_row = nullptr);
 
-    // Deletes the version that was just found and locked, with its attempts, if it may have any.
-    Written remove(const Row &before, bool has_attempts);
+    // Deletes the version that was just found and locked.
+    Written remove(const Row &before);
 
     // The version that was just found, whole: also the user's own columns.
     TupleTableSlot *found() const { return found_; }
@@ -66,7 +66,6 @@ private:
     explicit Jobs(const Tables &known, pg::OpenRelation table);
 
     void go_by_statement();
-    Written write(const Row &before, Row &after, ItemPointer queue_row);
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;

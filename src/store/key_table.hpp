@@ -27,13 +27,17 @@ struct Key {
 Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job);
 Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 
+// The parts of a key: its time; its lane, where it begins with one.
+inline TimestampTz time_in(const Key &key) { return DatumGetTimestampTz(key.value[key.columns - 2]); }
+inline std::int32_t lane_in(const Key &key) { return DatumGetInt32(key.value[0]); }
+
 // Of the same table.
 bool same_key(const Key &a, const Key &b);
 
 class KeyTable {
 public:
-    explicit KeyTable(const PrivateTable &table, LOCKMODE lock = RowExclusiveLock)
-        : lock_(lock), table_(open_private(table.table, lock)), index_(open_key(table_, table.key_columns, lock)),
+    explicit KeyTable(PrivateTable table, LOCKMODE lock = RowExclusiveLock)
+        : lock_(lock), table_(open_private(table, lock)), index_(open_key(table_, shape_of(table).key_columns, lock)),
           lookup_(table_, index_), slot_(table_), writer_(table_, pg::TableWriter::Keys::change)
     {
     }

@@ -6,7 +6,7 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "store/built_under.hpp"
-#include "store/derived.hpp"
+#include "store/transition.hpp"
 #include "store/types.hpp"
 
 namespace store {
@@ -14,9 +14,9 @@ namespace store {
 namespace {
 
 // Row by row: readers with an older snapshot go on seeing what was there.
-void remove_all(Oid oid)
+void remove_all(PrivateTable which)
 {
-    const pg::OpenRelation table = open_private(oid, RowExclusiveLock);
+    const pg::OpenRelation table = open_private(which, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
@@ -39,9 +39,9 @@ void fill_mark(TupleTableSlot *slot, const char *name, const Mark &mark)
 }
 
 // Those of the triggers only where the tables are built.
-void write_built_under(Oid state, const BuiltUnder &under, bool with_triggers)
+void write_built_under(const BuiltUnder &under, bool with_triggers)
 {
-    const pg::OpenRelation table = open_private(state, RowExclusiveLock);
+    const pg::OpenRelation table = open_private(PrivateTable::state, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
@@ -59,27 +59,26 @@ void write_built_under(Oid state, const BuiltUnder &under, bool with_triggers)
     CacheInvalidateRelcache(table);
 }
 
-void truncate_tables(std::span<const Oid> tables)
+// The derived tables, and what is set aside.
+void truncate_tables()
 {
     List *relations = NIL;
     List *oids = NIL;
-    for (Oid oid : tables) {
-        Relation table = table_open(oid, AccessExclusiveLock);
+    std::array<pg::OpenRelation, derived_tables.size() + 1> tables;
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+        const PrivateTable which = i < derived_tables.size() ? derived_tables[i] : PrivateTable::set_aside;
+        tables[i] = open_private(which, AccessExclusiveLock);
         // A cursor of this session may read it, as that of the view jobs_set_aside does: 55006.
-        CheckTableNotInUse(table, "TRUNCATE");
-        relations = lappend(relations, table);
-        oids = lappend_oid(oids, oid);
+        CheckTableNotInUse(tables[i], "TRUNCATE");
+        relations = lappend(relations, static_cast<Relation>(tables[i]));
+        oids = lappend_oid(oids, RelationGetRelid(tables[i]));
     }
     pg::truncate_relations(relations, oids);
-    ListCell *cell;
-    foreach (cell, relations)
-        table_close(static_cast<Relation>(lfirst(cell)), NoLock);
-    CommandCounterIncrement();
 }
 
 std::int64_t fill_derived(const Tables &known, Relation jobs)
 {
-    Derived derived(known);
+    Derived derived;
     pg::Slot slot(jobs);
     pg::RowMemory memory;
     std::int64_t queued = 0;
@@ -90,7 +89,7 @@ std::int64_t fill_derived(const Tables &known, Relation jobs)
         pg::RowMemory::Use use(memory);
         Row row = read_row(known.number, slot);
         lanes::of(row.text(Column::job_type)); // also of a job that needs none yet: see types.hpp
-        derived.add(row);
+        add_keys(derived, row);
         queued += queue_key(row) ? 1 : 0;
     }
     table_endscan(scan);
@@ -99,11 +98,10 @@ std::int64_t fill_derived(const Tables &known, Relation jobs)
 
 } // namespace
 
-void empty_derived(const Tables &known)
+void empty_derived()
 {
-    const Oid derived[] = {known.queue.table, known.failed.table, known.expiring.table, known.ended.table,
-                           known.set_aside.table};
-    truncate_tables(derived);
+    truncate_tables();
+    CommandCounterIncrement();
     shared::notes::anything_changed();
 }
 
@@ -117,12 +115,12 @@ std::int64_t rebuild_derived()
 
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
-    for (const Oid derived : written_with_jobs(known))
+    for (const PrivateTable derived : derived_tables)
         remove_all(derived);
     CommandCounterIncrement();
     types::make_lanes();
     const std::int64_t queued = fill_derived(known, jobs);
-    write_built_under(known.state, under, true);
+    write_built_under(under, true);
     PopActiveSnapshot();
     CommandCounterIncrement();
     forget_tables();
@@ -156,7 +154,7 @@ void renew_marks()
         return;
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
-    write_built_under(known.state, look_at_jobs(jobs, known.number), false);
+    write_built_under(look_at_jobs(jobs, known.number), false);
     PopActiveSnapshot();
     CommandCounterIncrement();
     forget_tables();

@@ -18,6 +18,6 @@ void ensure_derived_built();
 void renew_marks();
 
 // After TRUNCATE of `jobs`: whose lock keeps everybody else away.
-void empty_derived(const Tables &known);
+void empty_derived();
 
 } // namespace store

@@ -98,16 +98,16 @@ const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id)
     return intent->row;
 }
 
-bool report(TableId table, Operation operation, const Row &written)
+const Row *report(TableId table, Operation operation, const Row &written)
 {
     Intent *intent = find_intent(table, operation, written.id(), true);
     if (intent == nullptr)
-        return false;
+        return nullptr;
     MemoryContext before = MemoryContextSwitchTo(intent->memory);
     intent->written = copy(written);
     intent->is_written = true;
     MemoryContextSwitchTo(before);
-    return true;
+    return intent->row;
 }
 
 bool lock_by_id(const pg_uuid_t *id)

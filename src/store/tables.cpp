@@ -16,34 +16,6 @@ std::uint64_t change_count = 0; // invalidations so far that may concern us
 std::uint64_t relation_changes = 0;
 std::uint64_t looked_up = 0;
 
-// A table of the schema jobs_ext that is as it was made.
-pg::OpenRelation open_as_made(const char *name, std::span<const ColumnDefinition> made, LOCKMODE lock)
-{
-    const Oid schema = get_namespace_oid("jobs_ext", true);
-    const Oid oid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-    if (!OidIsValid(oid))
-        raise_missing("jobs_ext", name);
-    pg::OpenRelation table(oid, lock);
-    require_fit(table, wrong_kind(table));
-    if (!superuser_arg(table->rd_rel->relowner))
-        raise_altered(name, "It is not the extension's own table.");
-    require_fit(table, wrong_columns(table, made));
-    return table;
-}
-
-} // namespace
-
-pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
-{
-    static constexpr AttrNumber first[] = {1, 2, 3, 4};
-    pg::OpenRelation index = pg::open_unique_index(table, std::span(first, columns), lock);
-    if (!index)
-        raise_altered(RelationGetRelationName(table), "Its primary key is missing or not valid.");
-    return index;
-}
-
-namespace {
-
 [[noreturn]] void key_missing(Column column)
 {
     raise_altered("jobs", column == Column::id
@@ -64,32 +36,6 @@ pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column 
 
 namespace {
 
-// The private tables, as 30_private_tables.sql makes them.
-constexpr ColumnDefinition queue_columns[] = {
-    {"lane", INT4OID}, {"rank", INT2OID}, {"due_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
-constexpr ColumnDefinition ended_columns[] = {
-    {"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
-constexpr ColumnDefinition failed_columns[] = {{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
-constexpr ColumnDefinition expiring_columns[] = {{"expires_at", TIMESTAMPTZOID}, {"job", UUIDOID}};
-constexpr ColumnDefinition lanes_columns[] = {{"lane", INT4OID}, {"job_type", TEXTOID}};
-constexpr ColumnDefinition state_columns[] = {{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}};
-constexpr ColumnDefinition schedules_columns[] = {
-    {"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}};
-constexpr ColumnDefinition set_aside_columns[] = {{"job", UUIDOID},
-                                                  {"task", TEXTOID},
-                                                  {"failures", INT4OID},
-                                                  {"since", TIMESTAMPTZOID},
-                                                  {"retry_at", TIMESTAMPTZOID},
-                                                  {"sqlstate", TEXTOID},
-                                                  {"message", TEXTOID}};
-
-Oid find_private(const char *name, std::span<const ColumnDefinition> made)
-{
-    pg::OpenRelation table = open_as_made(name, made, AccessShareLock);
-    table.unlock_when_closed(AccessShareLock);
-    return RelationGetRelid(table);
-}
-
 void describe_jobs(Tables &result)
 {
     pg::OpenRelation jobs = open_table_briefly(ApiTable::jobs);
@@ -104,42 +50,30 @@ void describe_jobs(Tables &result)
     }
     result.theirs = find_user_objects(jobs, result.number);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    result.built = compare_with_build(jobs, result.number, result.state, snapshot);
+    result.built = compare_with_build(jobs, result.number, snapshot);
     UnregisterSnapshot(snapshot);
 }
 
+// All private tables have to be there, also those that a call will not need: half of an extension is none.
 Tables describe_tables()
 {
+    for (int i = 0; i < private_table_count; ++i)
+        open_private(static_cast<PrivateTable>(i), AccessShareLock).unlock_when_closed(AccessShareLock);
     Tables result = {};
-    result.queue = {find_private("queue", queue_columns), 4};
-    result.failed = {find_private("failed", failed_columns), 2};
-    result.expiring = {find_private("expiring", expiring_columns), 2};
-    result.ended = {find_private("ended", ended_columns), 4};
-    result.set_aside = {find_private("set_aside", set_aside_columns), 1};
-    result.schedules = {find_private("schedules", schedules_columns), 2};
-    result.state = find_private("state", state_columns);
     describe_jobs(result);
     return result;
-}
-
-bool is_part_of(const Tables &tables, Oid relation)
-{
-    const Oid all[] = {tables.jobs.in_catalogs(), tables.queue.table,     tables.failed.table,    tables.expiring.table,
-                       tables.ended.table,        tables.set_aside.table, tables.schedules.table, tables.state};
-    return std::find(std::begin(all), std::end(all), relation) != std::end(all);
 }
 
 void relation_was_changed(Datum, Oid oid)
 {
     ++relation_changes;
-    api_table_changed(oid);
-    if (!is_known || !OidIsValid(oid) || is_part_of(known, oid))
+    if (table_was_changed(oid) || !is_known)
         forget_tables();
 }
 
 void schema_changed(Datum, int, uint32)
 {
-    any_api_table_changed();
+    any_table_was_changed();
     forget_tables();
 }
 
@@ -162,21 +96,6 @@ std::uint64_t changes() { return change_count; }
 std::uint64_t changes_of_relations() { return relation_changes; }
 
 std::uint64_t lookups() { return looked_up; }
-
-std::array<Oid, 4> written_with_jobs(const Tables &tables)
-{
-    return {tables.queue.table, tables.failed.table, tables.expiring.table, tables.ended.table};
-}
-
-pg::OpenRelation open_lanes(LOCKMODE lock) { return open_as_made("lanes", lanes_columns, lock); }
-
-pg::OpenRelation open_private(Oid oid, LOCKMODE lock)
-{
-    pg::OpenRelation relation(oid, lock);
-    if (!is_known && !is_part_of(tables(), oid))
-        raise_altered(RelationGetRelationName(relation), "It was made anew a moment ago.");
-    return relation;
-}
 
 bool direct(const Tables &tables, Operation operation, ColumnSet written)
 {

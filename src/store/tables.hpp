@@ -3,18 +3,11 @@
 #pragma once
 
 #include "pg/heap.hpp"
-#include "store/api_tables.hpp"
 #include "store/built_under.hpp"
+#include "store/open_table.hpp"
 #include "store/user_objects.hpp"
 
 namespace store {
-
-// A private table, whose first columns are its primary key. That of a derived table, kept in step with `jobs`, is its
-// whole row. The index is looked up once the table is locked, see open_key().
-struct PrivateTable {
-    Oid table;
-    int key_columns;
-};
 
 struct Tables {
     TableId jobs;
@@ -22,9 +15,6 @@ struct Tables {
 
     UserObjects theirs;
 
-    PrivateTable queue, failed, expiring, ended;
-    PrivateTable set_aside, schedules; // not derived
-    Oid state;
     Built built;
     bool is_queue_built() const { return built != Built::no; }
 };
@@ -32,19 +22,6 @@ struct Tables {
 // As they are now. 42P01 when `jobs` or a private one is missing, 42804 when it is not as the code relies on. Whoever holds
 // a lock on `jobs` since before it was called may use what it says of `jobs` until code of the user's has run.
 const Tables &tables();
-
-// Opens a private table: only a superuser alters those, yet maybe while its lock was waited for. 42804
-// when that is so.
-pg::OpenRelation open_private(Oid table, LOCKMODE lock);
-
-// The private table `lanes`, which is not known by tables(): types get their lanes whatever became of `jobs`.
-pg::OpenRelation open_lanes(LOCKMODE lock);
-
-// The derived tables, which a write to `jobs` may write besides.
-std::array<Oid, 4> written_with_jobs(const Tables &tables);
-
-// The primary key of a private table that is open, so locked. 42804 when it is missing.
-pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock);
 
 // The index on `id` or on `job_id` of `jobs`, which is open, so locked. 42804 when it is missing.
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock);

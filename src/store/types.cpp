@@ -208,7 +208,7 @@ Oid read_types()
 
 Oid read_lanes()
 {
-    pg::OpenRelation table = open_lanes(AccessShareLock);
+    pg::OpenRelation table = open_private(PrivateTable::lanes, AccessShareLock);
     table.unlock_when_closed(AccessShareLock);
     scan_all(table, [&](TupleTableSlot *slot) {
         bool null;
@@ -384,7 +384,7 @@ std::int32_t make_lane_of(std::string_view type)
     if (auto lane = find_lane(type))
         return *lane;
 
-    pg::OpenRelation table = open_lanes(RowExclusiveLock);
+    pg::OpenRelation table = open_private(PrivateTable::lanes, RowExclusiveLock);
     const std::int32_t number = next_number();
     pg::Slot slot(table);
     pg::start_row(slot);

@@ -58,13 +58,6 @@ void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, 
     find_ended(Task::archive, jobs, skip, now, pace, found);
 }
 
-// A job that succeeded at once has none.
-bool may_have_attempts(const Row &job)
-{
-    const int attempt = job.number(Column::attempt);
-    return attempt > 1 || (attempt == 1 && job.status() != logic::Status::completed);
-}
-
 bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
 {
     Jobs &jobs = batch.jobs;
@@ -81,10 +74,9 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
         jobs.derived().ended().remove(found); // it was retried
         return true;
     }
-    const bool has_attempts = may_have_attempts(*job);
     if (keeps)
-        batch.archive->add(jobs, *job, batch.now, has_attempts ? store::attempts::as_json(job->id()) : pg::Nullable{});
-    switch (jobs.remove(*job, has_attempts)) {
+        batch.archive->add(jobs, *job, batch.now, store::attempts::as_json(*job));
+    switch (jobs.remove(*job)) {
     case store::Written::yes:
         break;
     case store::Written::suppressed:

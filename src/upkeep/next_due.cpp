@@ -31,9 +31,9 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
     return DT_NOEND;
 }
 
-void add_ended(const store::Tables &tables, const Skip &skip, Earliest &earliest)
+void add_ended(const Skip &skip, Earliest &earliest)
 {
-    const store::KeyTable table(tables.ended, AccessShareLock);
+    const store::KeyTable table(store::PrivateTable::ended, AccessShareLock);
     std::int32_t lane = 0;
     for (int left = store::lanes::count_lanes(); left > 0; --left) {
         lane = store::lanes::after(lane);
@@ -57,11 +57,12 @@ Dues next_due(TimestampTz now)
     if (!tables.is_queue_built()) {
         earliest.add(Task::reap, now); // builds it
     } else {
-        const Skip skip(tables, now);
-        const store::KeyTable queue(tables.queue, AccessShareLock), expiring(tables.expiring, AccessShareLock);
+        const Skip skip(now);
+        const store::KeyTable queue(store::PrivateTable::queue, AccessShareLock),
+            expiring(store::PrivateTable::expiring, AccessShareLock);
         earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND), skip));
         earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND), skip));
-        add_ended(tables, skip, earliest);
+        add_ended(skip, earliest);
         skip.set_aside.each([&](const SetAside::Entry &entry) {
             for (const Task task : all_tasks)
                 if (std::strcmp(entry.task, name_of_task(task)) == 0)

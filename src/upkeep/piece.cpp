@@ -286,12 +286,12 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
     Counts counts;
     Candidates candidates;
     pg::StatementScope scope(function);
-    const Skip skip(store::tables(), now);
+    const Skip skip(now);
     {
         Jobs jobs = Jobs::open();
         // Here, so that a table that is locked, or was altered, is no fault of a job.
-        for (const Oid table : store::written_with_jobs(jobs.tables()))
-            pg::lock_table(table, RowExclusiveLock);
+        for (const store::PrivateTable table : store::derived_tables)
+            (void)store::open_private(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_types, AccessShareLock);
         store::types::load();
@@ -343,7 +343,7 @@ bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz no
     ErrorData error = {};
     error.sqlerrcode = ERRCODE_QUERY_CANCELED;
     error.message = pstrdup("it did not end, not even when it was canceled: the worker had to be ended");
-    if (SetAside(store::tables()).note(job, task, &error, now, unfinished_rest_ms) == SetAside::Noted::not_now)
+    if (SetAside().note(job, task, &error, now, unfinished_rest_ms) == SetAside::Noted::not_now)
         return false;
     ereport(WARNING,
             (errcode(error.sqlerrcode), errmsg("job %s was left as it is: %s", store::to_text(job), error.message)));

@@ -23,6 +23,8 @@ enum SetAsideColumn {
 };
 constexpr int set_aside_columns = message_column + 1;
 
+constexpr auto set_aside = store::PrivateTable::set_aside;
+
 constexpr std::int64_t first_delay_ms = 1000;
 constexpr std::int64_t longest_delay_ms = 60 * 60 * 1000;
 constexpr int longest_message = 4000; // bytes
@@ -52,9 +54,10 @@ HTAB *new_entries()
 
 } // namespace
 
-SetAside::SetAside(const store::Tables &tables) : table_(tables.set_aside)
+SetAside::SetAside()
 {
-    const pg::OpenRelation table = store::open_private(table_.table, AccessShareLock);
+    const pg::OpenRelation table = store::open_private(set_aside, AccessShareLock);
+    table_ = RelationGetRelid(table);
     pg::Slot slot(table);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
@@ -88,8 +91,7 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
 
 bool SetAside::lock() const
 {
-    return pg::lock_of_ours(table_.table, 0, pg::Wait::no) &&
-           ConditionalLockRelationOid(table_.table, RowExclusiveLock);
+    return pg::lock_of_ours(table_, 0, pg::Wait::no) && ConditionalLockRelationOid(table_, RowExclusiveLock);
 }
 
 SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
@@ -98,8 +100,8 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
     if (!lock())
         return Noted::not_now;
     // Another may have noted it since the list was read: only what the table says now counts.
-    const pg::OpenRelation table = store::open_private(table_.table, NoLock);
-    pg::OpenRelation index = store::open_key(table, table_.key_columns, RowExclusiveLock);
+    const pg::OpenRelation table = store::open_private(set_aside, RowExclusiveLock);
+    pg::OpenRelation index = store::open_key(table, store::shape_of(set_aside).key_columns, RowExclusiveLock);
     pg::Slot slot(table), changed(table);
     pg::IndexLookup lookup(table, index);
     static constexpr RegProcedure equal[] = {F_UUID_EQ};
@@ -134,8 +136,8 @@ bool SetAside::forget(const pg_uuid_t *job) const
         return true;
     if (!lock())
         return false;
-    const pg::OpenRelation table = store::open_private(table_.table, NoLock);
-    pg::OpenRelation index = store::open_key(table, table_.key_columns, RowExclusiveLock);
+    const pg::OpenRelation table = store::open_private(set_aside, RowExclusiveLock);
+    pg::OpenRelation index = store::open_key(table, store::shape_of(set_aside).key_columns, RowExclusiveLock);
     pg::Slot slot(table);
     pg::IndexLookup lookup(table, index);
     static constexpr RegProcedure equal[] = {F_UUID_EQ};

@@ -18,7 +18,7 @@ public:
     };
 
     // Reads them all, in the current memory context.
-    explicit SetAside(const store::Tables &tables);
+    SetAside();
 
     // Whether it is too early to try the job again.
     bool is_waiting(const pg_uuid_t *job, TimestampTz now) const;
@@ -51,7 +51,7 @@ public:
 private:
     bool lock() const;
 
-    store::PrivateTable table_;
+    Oid table_;
     HTAB *entries_ = nullptr; // null: there is none
 };
 

@@ -14,7 +14,7 @@ namespace upkeep {
 // Which jobs are not to be tried now: those that are set aside, and those that somebody else held a moment ago.
 class Skip {
 public:
-    Skip(const store::Tables &tables, TimestampTz now) : set_aside(tables), now_(now) {}
+    explicit Skip(TimestampTz now) : now_(now) {}
     bool operator()(const pg_uuid_t *job) const;
 
     const SetAside set_aside;

@@ -150,9 +150,9 @@ enum class Walk { waiting_and_running, running, failed };
 
 class Walker {
 public:
-    Walker(const Tables &tables, Walk walk, pg::Nullable before)
-        : table_(walk == Walk::failed ? tables.failed : tables.queue, AccessShareLock), slot_(table_.table()),
-          job_column_(walk == Walk::failed ? 2 : 4),
+    Walker(Walk walk, pg::Nullable before)
+        : table_(walk == Walk::failed ? store::PrivateTable::failed : store::PrivateTable::queue, AccessShareLock),
+          slot_(table_.table()), job_column_(walk == Walk::failed ? 2 : 4),
           direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
     {
         table_.unlock_when_closed();
@@ -213,15 +213,14 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
     PreventCommandIfParallelMode(function);
     pg::RowSink sink(fcinfo, store::row_type());
     const FreshLook look(store::ApiTable::jobs);
-    const Tables tables = store::tables();
-    if (!store::derived_are_readable(tables)) {
+    if (!store::derived_are_readable()) {
         Select select(store::ApiTable::jobs);
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.run(sink);
         return Datum{0};
     }
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
-    Walker walker(tables, walk, {});
+    Walker walker(walk, {});
     pg::RowMemory memory;
     for (;;) {
         pg::RowMemory::Use use(memory);
@@ -252,10 +251,10 @@ struct Filter {
 };
 
 // The failed jobs stand by time of creation: chunk after chunk, until the page is full.
-void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
+void list_failed(const Filter &filter, pg::RowSink &sink)
 {
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
-    Walker walker(tables, Walk::failed, filter.before);
+    Walker walker(Walk::failed, filter.before);
     pg::RowMemory memory;
     std::int64_t to_skip = filter.skip_rows;
     std::int64_t wanted = filter.max_rows;
@@ -282,16 +281,15 @@ void list_failed(const Tables &tables, const Filter &filter, pg::RowSink &sink)
 void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
-    const Tables tables = store::tables();
     const std::optional<logic::Status> status =
         filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
-    if (status == logic::Status::failed && store::derived_are_readable(tables)) {
-        list_failed(tables, filter, sink);
+    if (status == logic::Status::failed && store::derived_are_readable()) {
+        list_failed(filter, sink);
         return;
     }
     Select select(store::ApiTable::jobs);
-    if (status == logic::Status::in_progress && store::derived_are_readable(tables)) {
-        Walker walker(tables, Walk::running, {});
+    if (status == logic::Status::in_progress && store::derived_are_readable()) {
+        Walker walker(Walk::running, {});
         const Ids ids = walker.next(true);
         if (ids.empty())
             return;

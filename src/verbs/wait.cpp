@@ -4,7 +4,7 @@
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/scope.hpp"
-#include "store/api_tables.hpp"
+#include "store/open_table.hpp"
 #include "store/row.hpp"
 #include "verbs/list.hpp"
 

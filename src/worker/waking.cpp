@@ -39,7 +39,7 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
 
     PushActiveSnapshot(GetTransactionSnapshot());
     {
-        store::KeyTable queue(store::tables().queue, AccessShareLock);
+        store::KeyTable queue(store::PrivateTable::queue, AccessShareLock);
         auto look = [&](std::int32_t lane) {
             if (is_paused(lane))
                 return;

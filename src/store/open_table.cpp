@@ -1,12 +1,11 @@
-#include "store/api_tables.hpp"
+#include "store/open_table.hpp"
 
+#include "pg/heap.hpp"
 #include "store/columns.hpp"
 
 namespace store {
 
 namespace {
-
-constexpr const char *schema = "public";
 
 struct Known {
     Oid oid = InvalidOid;      // what the name meant when it was looked at
@@ -14,13 +13,26 @@ struct Known {
     std::uint64_t looked_at = 0;
 };
 
-constexpr const char *names[] = {"jobs", "job_types", "job_attempts", "jobs_archive"};
-Known tables_known[std::size(names)];
+constexpr const char *api_names[] = {"jobs", "job_types", "job_attempts", "jobs_archive"};
+constexpr int api_table_count = std::size(api_names);
+
+// Any table: those of the API, then the private ones.
+using Number = int;
+constexpr Number number(ApiTable which) { return static_cast<Number>(which); }
+constexpr Number number(PrivateTable which) { return api_table_count + static_cast<Number>(which); }
+constexpr bool is_private(Number table) { return table >= api_table_count; }
+
+Known tables_known[api_table_count + private_table_count];
+
+const char *name_of(Number table)
+{
+    return is_private(table) ? private_tables[table - api_table_count].name : api_names[table];
+}
+
+const char *schema_of(Number table) { return is_private(table) ? "jobs_ext" : "public"; }
 
 // Besides the columns of `jobs`.
 constexpr ColumnDefinition archive_shape[] = {{"archived_at", TIMESTAMPTZOID}, {"attempts", JSONBOID}};
-
-Known &known(ApiTable which) { return tables_known[static_cast<int>(which)]; }
 
 const char *wrong_with_plain(Relation table, std::span<const ColumnDefinition> shape)
 {
@@ -46,9 +58,20 @@ const char *wrong_with_archive(Relation table)
     return wrong;
 }
 
-const char *wrong_with(ApiTable which, Relation table)
+const char *wrong_with_private(Relation table, const PrivateTableShape &shape)
 {
-    switch (which) {
+    if (const char *wrong = wrong_kind(table))
+        return wrong;
+    if (!superuser_arg(table->rd_rel->relowner))
+        return "It is not the extension's own table.";
+    return wrong_columns(table, shape.columns_made());
+}
+
+const char *wrong_with(Number which, Relation table)
+{
+    if (is_private(which))
+        return wrong_with_private(table, private_tables[which - api_table_count]);
+    switch (static_cast<ApiTable>(which)) {
     case ApiTable::jobs:
         return wrong_with_plain(table, columns);
     case ApiTable::job_types:
@@ -61,19 +84,19 @@ const char *wrong_with(ApiTable which, Relation table)
     return nullptr;
 }
 
-Oid find_by_name(ApiTable which)
+Oid find_by_name(Number which)
 {
-    const Oid schema_oid = get_namespace_oid(schema, true);
-    return OidIsValid(schema_oid) ? get_relname_relid(name_of_table(which), schema_oid) : InvalidOid;
+    const Oid schema_oid = get_namespace_oid(schema_of(which), true);
+    return OidIsValid(schema_oid) ? get_relname_relid(name_of(which), schema_oid) : InvalidOid;
 }
 
 // Whether what was found out is true still, as far as this session has heard.
 bool is_current(const Known &table) { return table.looked_at == table.version; }
 
 // The table that has the name, locked: closed when there is none.
-pg::OpenRelation open_by_name(ApiTable which, LOCKMODE lock)
+pg::OpenRelation open_by_name(Number which, LOCKMODE lock)
 {
-    const Known &table = known(which);
+    const Known &table = tables_known[which];
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         const Oid oid = is_current(table) ? table.oid : find_by_name(which);
@@ -81,7 +104,7 @@ pg::OpenRelation open_by_name(ApiTable which, LOCKMODE lock)
             return {};
         Relation relation = pg::try_open_relation(oid, lock); // hears of what others did before it had the lock
         if (relation == nullptr)
-            any_api_table_changed(); // dropped a moment ago
+            any_table_was_changed(); // dropped a moment ago
         else if ((is_current(table) && table.oid == oid) || find_by_name(which) == oid)
             return pg::OpenRelation(relation, NoLock);
         else
@@ -90,9 +113,9 @@ pg::OpenRelation open_by_name(ApiTable which, LOCKMODE lock)
 }
 
 // Null: it fits.
-const char *look_at(ApiTable which, Relation relation)
+const char *look_at(Number which, Relation relation)
 {
-    Known &table = known(which);
+    Known &table = tables_known[which];
     if (is_current(table) && table.oid == RelationGetRelid(relation))
         return nullptr;
     table.oid = RelationGetRelid(relation); // from here on its invalidations count
@@ -117,7 +140,7 @@ Oid owner_of_table(Oid table)
 // That of `jobs`; its own where there is no `jobs`.
 Oid wanted_owner(Oid table)
 {
-    const Oid jobs = find_by_name(ApiTable::jobs);
+    const Oid jobs = find_by_name(number(ApiTable::jobs));
     const Oid owner = OidIsValid(jobs) ? owner_of_table(jobs) : InvalidOid;
     return OidIsValid(owner) ? owner : owner_of_table(table);
 }
@@ -140,23 +163,44 @@ void require_owner_of_jobs(Oid table)
                             quote_identifier(GetUserNameFromId(wanted, false)))));
 }
 
-const char *name_of_table(ApiTable which) { return names[static_cast<int>(which)]; }
+const char *name_of_table(ApiTable which) { return name_of(number(which)); }
 
-pg::OpenRelation open_table(ApiTable which, LOCKMODE lock)
+namespace {
+
+pg::OpenRelation open_fitting(Number which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
     if (!relation)
-        raise_missing(schema, name_of_table(which));
+        raise_missing(schema_of(which), name_of(which));
     require_fit(relation, look_at(which, relation));
+    return relation;
+}
+
+} // namespace
+
+pg::OpenRelation open_table(ApiTable which, LOCKMODE lock)
+{
+    pg::OpenRelation relation = open_fitting(number(which), lock);
     if (which != ApiTable::jobs)
         require_owner_of_jobs(RelationGetRelid(relation));
     return relation;
 }
 
+pg::OpenRelation open_private(PrivateTable which, LOCKMODE lock) { return open_fitting(number(which), lock); }
+
+pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
+{
+    static constexpr AttrNumber first[] = {1, 2, 3, 4};
+    pg::OpenRelation index = pg::open_unique_index(table, std::span(first, columns), lock);
+    if (!index)
+        raise_altered(RelationGetRelationName(table), "Its primary key is missing or not valid.");
+    return index;
+}
+
 pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock)
 {
-    pg::OpenRelation relation = open_by_name(which, lock);
-    const bool usable = relation && look_at(which, relation) == nullptr &&
+    pg::OpenRelation relation = open_by_name(number(which), lock);
+    const bool usable = relation && look_at(number(which), relation) == nullptr &&
                         owner_of_table(RelationGetRelid(relation)) == wanted_owner(RelationGetRelid(relation));
     return usable ? std::move(relation) : pg::OpenRelation();
 }
@@ -174,7 +218,7 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
         CHECK_FOR_INTERRUPTS();
         const std::optional<TableId> table = find_table(which);
         if (!table)
-            raise_missing(schema, name_of_table(which));
+            raise_missing(schema_of(number(which)), name_of_table(which));
         pg::lock_table(table->in_catalogs(), lock);
         if (find_table(which) == table)
             return *table;
@@ -184,23 +228,23 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
 
 std::optional<TableId> find_table(ApiTable which)
 {
-    const Oid oid = find_by_name(which);
+    const Oid oid = find_by_name(number(which));
     return OidIsValid(oid) ? std::optional(TableId(oid)) : std::nullopt;
 }
 
-std::uint64_t version_of_table(ApiTable which) { return known(which).version; }
+std::uint64_t version_of_table(ApiTable which) { return tables_known[number(which)].version; }
 
-void api_table_changed(Oid relation)
+bool table_was_changed(Oid relation)
 {
-    for (Known &table : tables_known)
-        if (!OidIsValid(relation) || relation == table.oid)
-            ++table.version;
+    bool concerns = !OidIsValid(relation);
+    for (Number table = 0; table < static_cast<Number>(std::size(tables_known)); ++table)
+        if (!OidIsValid(relation) || relation == tables_known[table].oid) {
+            ++tables_known[table].version;
+            concerns = concerns || table == number(ApiTable::jobs) || is_private(table);
+        }
+    return concerns;
 }
 
-void any_api_table_changed()
-{
-    for (Known &table : tables_known)
-        ++table.version;
-}
+void any_table_was_changed() { (void)table_was_changed(InvalidOid); }
 
 } // namespace store

@@ -1,0 +1,56 @@
+// The tables of the schema jobs_ext, which nobody but us writes to, as sql/parts/30_private_tables.sql makes them: the one list, from
+// which all that concerns every one of them follows. They are opened by open_private() (open_table.hpp).
+#pragma once
+
+#include "store/shape.hpp"
+
+namespace store {
+
+// The derived tables, kept in step with `jobs`, come first: of them the whole row is the key.
+enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes };
+
+struct PrivateTableShape {
+    const char *name;
+    int key_columns; // the first ones
+    std::array<ColumnDefinition, 8> columns;
+
+    constexpr std::span<const ColumnDefinition> columns_made() const
+    {
+        std::size_t count = 0;
+        while (count < columns.size() && columns[count].name != nullptr)
+            ++count;
+        return {columns.data(), count};
+    }
+};
+
+// In that order.
+inline constexpr PrivateTableShape private_tables[] = {
+    {"queue", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"due_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"failed", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"expiring", 2, {{{"expires_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"ended", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"set_aside",
+     1,
+     {{{"job", UUIDOID},
+       {"task", TEXTOID},
+       {"failures", INT4OID},
+       {"since", TIMESTAMPTZOID},
+       {"retry_at", TIMESTAMPTZOID},
+       {"sqlstate", TEXTOID},
+       {"message", TEXTOID}}}},
+    {"schedules",
+     2,
+     {{{"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}}}},
+    {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
+    {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
+};
+
+inline constexpr int private_table_count = std::size(private_tables);
+static_assert(private_table_count == static_cast<int>(PrivateTable::lanes) + 1);
+
+constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
+
+inline constexpr std::array derived_tables = {PrivateTable::queue, PrivateTable::failed, PrivateTable::expiring,
+                                              PrivateTable::ended};
+
+} // namespace store
