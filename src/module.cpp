@@ -9,9 +9,9 @@
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
 #include "store/async_commit.hpp"
+#include "store/lanes.hpp"
 #include "store/statement.hpp"
 #include "store/tables.hpp"
-#include "store/types.hpp"
 #include "worker/commands.hpp"
 #include "worker/launcher.hpp"
 
@@ -41,6 +41,7 @@ void _PG_init(void)
     version::watch_version();
     store::watch_tables();
     store::types::watch_types();
+    store::lanes::watch_lanes();
     store::statement::watch_statements();
     store::unflushed::watch_flushes();
 }

@@ -8,6 +8,7 @@
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "shared/at_commit.hpp"
+#include "store/lanes.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
 #include "store/transition.hpp"

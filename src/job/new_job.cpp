@@ -9,7 +9,7 @@
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
-#include "store/types.hpp"
+#include "store/lanes.hpp"
 
 namespace job {
 

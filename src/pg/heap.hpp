@@ -101,4 +101,31 @@ private:
     IndexScanDesc scan_ = nullptr;
 };
 
+// The rows of a table as the snapshot sees them, one after the other.
+class TableScan {
+public:
+    TableScan(Relation table, Snapshot snapshot) : slot_(table), scan_(table_beginscan(table, snapshot, 0, nullptr)) {}
+    ~TableScan() { end(); }
+    TableScan(const TableScan &) = delete;
+    TableScan &operator=(const TableScan &) = delete;
+
+    // Null: that was all.
+    TupleTableSlot *next()
+    {
+        CHECK_FOR_INTERRUPTS();
+        return table_scan_getnextslot(scan_, ForwardScanDirection, slot_) ? static_cast<TupleTableSlot *>(slot_)
+                                                                          : nullptr;
+    }
+    // Before its snapshot goes.
+    void end()
+    {
+        if (scan_ != nullptr)
+            table_endscan(std::exchange(scan_, nullptr));
+    }
+
+private:
+    Slot slot_;
+    TableScanDesc scan_;
+};
+
 } // namespace pg

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "store/built_under.hpp"
+#include "store/lanes.hpp"
 #include "store/transition.hpp"
-#include "store/types.hpp"
 
 namespace store::audit {
 

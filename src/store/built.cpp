@@ -8,13 +8,12 @@ bool derived_were_built_since_snapshot()
         return false;
     pg::OpenRelation table = open_private(PrivateTable::state, AccessShareLock);
     table.unlock_when_closed(AccessShareLock);
-    pg::Slot slot(table);
     bool newer = false;
     Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, latest, 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+    pg::TableScan rows(table, latest);
+    while (TupleTableSlot *slot = rows.next())
         newer = newer || (is_of_trigger(slot) && !table_tuple_satisfies_snapshot(table, slot, GetActiveSnapshot()));
-    table_endscan(scan);
+    rows.end();
     UnregisterSnapshot(latest);
     return newer;
 }

@@ -34,9 +34,8 @@ Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot s
     BuiltUnder built = {};
     pg::OpenRelation table = open_private(PrivateTable::state, AccessShareLock);
     table.unlock_when_closed(AccessShareLock);
-    pg::Slot slot(table);
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    pg::TableScan rows(table, snapshot);
+    while (TupleTableSlot *slot = rows.next()) {
         bool null;
         const char *found = TextDatumGetCString(slot_getattr(slot, 1, &null));
         each_mark(built, [&](const char *name, Mark &mark) {
@@ -45,7 +44,7 @@ Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot s
                         static_cast<std::uint64_t>(DatumGetInt64(slot_getattr(slot, 3, &null)))};
         });
     }
-    table_endscan(scan);
+    rows.end();
     const BuiltUnder now = look_at_jobs(jobs, numbers);
     if (!are_triggers_enabled(now.triggers) || now.triggers != built.triggers || !now.has_same_values(built))
         return Built::no;

@@ -1,7 +1,7 @@
 #include "store/derived.hpp"
 
 #include "store/built.hpp"
-#include "store/types.hpp"
+#include "store/lanes.hpp"
 
 namespace store {
 

@@ -6,8 +6,8 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "store/built_under.hpp"
+#include "store/lanes.hpp"
 #include "store/transition.hpp"
-#include "store/types.hpp"
 
 namespace store {
 
@@ -18,14 +18,11 @@ void remove_all(PrivateTable which)
 {
     const pg::OpenRelation table = open_private(which, RowExclusiveLock);
     pg::TableWriter writer(table);
-    pg::Slot slot(table);
-    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
+    pg::TableScan rows(table, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next()) {
         shared::databases::piece_goes_on(); // it may take minutes
         writer.remove(&slot->tts_tid);
     }
-    table_endscan(scan);
 }
 
 void fill_mark(TupleTableSlot *slot, const char *name, const Mark &mark)
@@ -43,13 +40,12 @@ void write_built_under(const BuiltUnder &under, bool with_triggers)
 {
     const pg::OpenRelation table = open_private(PrivateTable::state, RowExclusiveLock);
     pg::TableWriter writer(table);
-    pg::Slot slot(table);
-    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-        if (with_triggers || !is_of_trigger(slot))
-            writer.remove(&slot->tts_tid);
-    table_endscan(scan);
+    pg::TableScan rows(table, GetActiveSnapshot());
+    while (TupleTableSlot *row = rows.next())
+        if (with_triggers || !is_of_trigger(row))
+            writer.remove(&row->tts_tid);
     CommandCounterIncrement();
+    pg::Slot slot(table);
     each_mark(under, [&](const char *name, const Mark &mark) {
         if (!with_triggers && position_of_trigger(name) >= 0)
             return;
@@ -79,20 +75,17 @@ void truncate_tables()
 std::int64_t fill_derived(const Tables &known, Relation jobs)
 {
     Derived derived;
-    pg::Slot slot(jobs);
     pg::RowMemory memory;
     std::int64_t queued = 0;
-    TableScanDesc scan = table_beginscan(jobs, GetActiveSnapshot(), 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
+    pg::TableScan rows(jobs, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next()) {
         shared::databases::piece_goes_on();
         pg::RowMemory::Use use(memory);
         Row row = read_row(known.number, slot);
-        lanes::of(row.text(Column::job_type)); // also of a job that needs none yet: see types.hpp
+        lanes::of(row.text(Column::job_type)); // also of a job that needs none yet: see lanes.hpp
         add_keys(derived, row);
         queued += queue_key(row) ? 1 : 0;
     }
-    table_endscan(scan);
     return queued;
 }
 
@@ -118,7 +111,7 @@ std::int64_t rebuild_derived()
     for (const PrivateTable derived : derived_tables)
         remove_all(derived);
     CommandCounterIncrement();
-    types::make_lanes();
+    lanes::make_lanes();
     const std::int64_t queued = fill_derived(known, jobs);
     write_built_under(under, true);
     PopActiveSnapshot();

@@ -37,31 +37,35 @@ bool trigger_of_theirs(Relation table, Operation operation)
     return false;
 }
 
-bool has_late_index(Relation table)
+namespace {
+
+// Whether `is(Relation index)` says so of an index of the table.
+template <class Is>
+bool has_index(Relation table, Is is)
 {
     bool found = false;
     List *indexes = RelationGetIndexList(table);
     ListCell *cell;
-    foreach (cell, indexes) {
-        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
-        found = found || index->rd_index->indisexclusion || !index->rd_index->indimmediate;
-    }
+    foreach (cell, indexes)
+        found = found || is(static_cast<Relation>(pg::open_briefly(lfirst_oid(cell))));
     list_free(indexes);
     return found;
 }
 
+} // namespace
+
+bool has_late_index(Relation table)
+{
+    return has_index(table,
+                     [](Relation index) { return index->rd_index->indisexclusion || !index->rd_index->indimmediate; });
+}
+
 bool has_computed_index(Relation table)
 {
-    bool found = false;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        pg::OpenRelation index = pg::open_briefly(lfirst_oid(cell));
-        found = found || !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
-                !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-    }
-    list_free(indexes);
-    return found;
+    return has_index(table, [](Relation index) {
+        return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+               !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    });
 }
 
 namespace {
@@ -180,19 +184,13 @@ bool constraint_of_theirs(Relation table)
 bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
 {
     const AttrNumber ours[] = {numbers[index_of(Column::id)], numbers[index_of(Column::job_id)]};
-    bool found = false;
-    List *indexes = RelationGetIndexList(table);
-    ListCell *cell;
-    foreach (cell, indexes) {
-        pg::OpenRelation opened = pg::open_briefly(lfirst_oid(cell));
-        Form_pg_index form = opened->rd_index;
+    return has_index(table, [&](Relation index) {
+        Form_pg_index form = index->rd_index;
         const bool is_ours = form->indisunique && form->indimmediate && !form->indisexclusion &&
                              form->indnkeyatts == 1 &&
                              std::find(std::begin(ours), std::end(ours), form->indkey.values[0]) != std::end(ours);
-        found = found || ((form->indisunique || form->indisexclusion) && !is_ours);
-    }
-    list_free(indexes);
-    return found;
+        return (form->indisunique || form->indisexclusion) && !is_ours;
+    });
 }
 
 ColumnSet to_column_set(const ColumnNumbers &numbers, AttrNumber number)

@@ -8,8 +8,8 @@
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "store/attempts.hpp"
+#include "store/lanes.hpp"
 #include "store/run_scan.hpp"
-#include "store/types.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {

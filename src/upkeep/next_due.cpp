@@ -1,8 +1,8 @@
 #include "upkeep/next_due.hpp"
 
 #include "pg/time.hpp"
+#include "store/lanes.hpp"
 #include "store/run_scan.hpp"
-#include "store/types.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {

@@ -58,10 +58,8 @@ SetAside::SetAside()
 {
     const pg::OpenRelation table = store::open_private(set_aside, AccessShareLock);
     table_ = RelationGetRelid(table);
-    pg::Slot slot(table);
-    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
+    pg::TableScan rows(table, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next()) {
         slot_getallattrs(slot);
         const Datum *values = slot->tts_values;
         if (entries_ == nullptr)
@@ -73,7 +71,6 @@ SetAside::SetAside()
         entry->since = store::as_time(values[since_column]);
         entry->retry_at = store::as_time(values[retry_column]);
     }
-    table_endscan(scan);
 }
 
 const SetAside::Entry *SetAside::find(const pg_uuid_t *job) const

@@ -1,7 +1,5 @@
 #include "verbs/claim.hpp"
 
-#include <new>
-
 #include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "call/wait_loop.hpp"
@@ -11,7 +9,8 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "store/async_commit.hpp"
-#include "store/queue_scan.hpp"
+#include "store/best_first.hpp"
+#include "store/lanes.hpp"
 
 namespace verbs {
 
@@ -19,7 +18,6 @@ namespace {
 
 using store::Column;
 using store::Jobs;
-using store::LaneScan;
 using store::Row;
 
 std::string_view view(Datum text)
@@ -46,75 +44,20 @@ bool selected(const ClaimRequest &request, std::string_view type)
     return !request.category || (settings.has_category && settings.category == view(request.category.value));
 }
 
-// The sorted runs of the lanes asked for, merged: the best due row of all comes first.
-class Merge {
-public:
-    Merge(store::KeyTable &queue, const ClaimRequest &request, TimestampTz now) : queue_(queue), now_(now)
-    {
-        if (request.job_types) {
-            for (Datum name : names_in(request.job_types.value))
-                if (auto lane = store::lanes::find_lane_of(view(name)); lane && selected(request, view(name)))
-                    add(*lane);
-            return;
-        }
-        std::optional<std::int32_t> lane = logic::running_lane;
-        while ((lane = store::next_lane(queue, *lane)))
-            if (auto type = store::lanes::type_of(*lane); type && selected(request, *type))
-                add(*lane);
+// Calls `each(lane)` for the lanes whose jobs the request may take now.
+template <class Each>
+void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
+{
+    if (request.job_types) {
+        for (Datum name : names_in(request.job_types.value))
+            if (auto lane = store::lanes::find_lane_of(view(name)); lane && selected(request, view(name)))
+                each(*lane);
+        return;
     }
-
-    ~Merge()
-    {
-        ListCell *cell;
-        foreach (cell, scans_)
-            static_cast<LaneScan *>(lfirst(cell))->~LaneScan();
-    }
-    Merge(const Merge &) = delete;
-    Merge &operator=(const Merge &) = delete;
-
-    std::optional<store::Candidate> next()
-    {
-        LaneScan *best = nullptr;
-        ListCell *cell;
-        foreach (cell, scans_) {
-            auto scan = static_cast<LaneScan *>(lfirst(cell));
-            if (scan->head() != nullptr && (best == nullptr || better(*scan->head(), *best->head())))
-                best = scan;
-        }
-        if (best == nullptr)
-            return std::nullopt;
-        store::Candidate candidate = *best->head();
-        last_ = best;
-        return candidate;
-    }
-
-    // Only when another one is wanted: the row after the last one taken is not visited for nothing.
-    void advance() { last_->advance(); }
-
-private:
-    static bool better(const store::Candidate &a, const store::Candidate &b)
-    {
-        if (a.key.rank != b.key.rank)
-            return a.key.rank < b.key.rank;
-        if (a.key.due_at != b.key.due_at)
-            return a.key.due_at < b.key.due_at;
-        return std::memcmp(&a.job, &b.job, UUID_LEN) < 0;
-    }
-
-    void add(std::int32_t lane)
-    {
-        if (list_member_int(lanes_, lane))
-            return;
-        lanes_ = lappend_int(lanes_, lane);
-        scans_ = lappend(scans_, new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane, now_));
-    }
-
-    store::KeyTable &queue_;
-    TimestampTz now_;
-    List *lanes_ = NIL;
-    List *scans_ = NIL;
-    LaneScan *last_ = nullptr;
-};
+    for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
+        if (auto type = store::lanes::type_of(*lane); type && selected(request, *type))
+            each(*lane);
+}
 
 enum class Take { taken, left, busy, changed };
 
@@ -164,12 +107,13 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
 int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
 {
     const TimestampTz now = settings::now();
-    Merge merge(jobs.derived().queue(), request, now);
+    store::BestFirst due(jobs.derived().queue(), now);
+    each_lane(jobs.derived().queue(), request, [&](std::int32_t lane) { due.add_lane(lane); });
     pg::RowMemory memory;
     int taken = 0;
     bool any_busy = false;
     look_again = false;
-    while (auto candidate = merge.next()) {
+    while (auto candidate = due.best()) {
         CHECK_FOR_INTERRUPTS();
         {
             pg::RowMemory::Use use(memory);
@@ -180,7 +124,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
         }
         if (taken == wanted)
             break;
-        merge.advance();
+        due.advance();
     }
     look_again = look_again || (any_busy && taken == 0);
     return taken;
@@ -213,10 +157,10 @@ shared::Wish wish_of(const ClaimRequest &request)
 shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
 {
     for (int tries = 0;; ++tries) {
-        const std::uint64_t types = store::types::version_of_types();
+        const std::uint64_t types = store::lanes::version_of_types_and_lanes();
         const shared::Wish wish = wish_of(request);
         place.arm(wish);
-        if (store::types::version_of_types() == types || tries == 10)
+        if (store::lanes::version_of_types_and_lanes() == types || tries == 10)
             return wish;
     }
 }

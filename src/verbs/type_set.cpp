@@ -5,6 +5,7 @@
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "store/lanes.hpp"
 
 namespace verbs {
 

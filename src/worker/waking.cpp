@@ -4,8 +4,8 @@
 
 #include "settings.hpp"
 #include "shared/sleepers.hpp"
+#include "store/lanes.hpp"
 #include "store/queue_scan.hpp"
-#include "store/types.hpp"
 
 namespace worker {
 

@@ -13,8 +13,8 @@
 #include "shared/databases.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "store/lanes.hpp"
 #include "store/owner.hpp"
-#include "store/types.hpp"
 #include "upkeep/next_due.hpp"
 #include "upkeep/piece.hpp"
 #include "worker/auditing.hpp"
@@ -171,7 +171,7 @@ void Worker::wake(TimestampTz now, bool whole)
         store::AsOwnerOfJobs owner;
         woken = wake_sleepers(whole ? DT_NOBEGIN : told_until_, told_until_, now);
         if (whole)
-            types = store::types::version_of_types();
+            types = store::lanes::version_of_types_and_lanes();
     });
     // While waking fails, sleepers look by themselves.
     const bool serving = wake_.failures() == 0;
