@@ -298,18 +298,20 @@ Database *mine()
     return known;
 }
 
+bool lower_plan(Database &database, TimestampTz instant)
+{
+    pg_memory_barrier(); // what was made visible comes before the look at what is planned
+    auto planned = pg_atomic_read_u64(&database.planned);
+    while (instant < static_cast<TimestampTz>(planned))
+        if (pg_atomic_compare_exchange_u64(&database.planned, &planned, static_cast<uint64>(instant)))
+            return true;
+    return false;
+}
+
 void tell_due(TimestampTz instant)
 {
-    Database *database = mine();
-    if (database == nullptr)
-        return;
-    pg_memory_barrier(); // what was made visible comes before the look at what is planned
-    auto planned = pg_atomic_read_u64(&database->planned);
-    while (instant < static_cast<TimestampTz>(planned))
-        if (pg_atomic_compare_exchange_u64(&database->planned, &planned, static_cast<uint64>(instant))) {
-            wake_process(database->process);
-            return;
-        }
+    if (Database *database = mine(); database != nullptr && lower_plan(*database, instant))
+        wake_process(database->process);
 }
 
 void ask_for_a_look()

@@ -79,8 +79,8 @@ struct Database {
     Tally tally;
     ConditionVariable changed; // its worker came or left
 
-    // When the worker looks again, at the latest. Whoever commits something that is due earlier lowers it and wakes the
-    // worker. DT_NOEND while the worker finds out.
+    // When the worker looks again, at the latest. A session that commits something that is due earlier lowers it and wakes the
+    // worker. DT_NOEND while the worker finds out. logic/agenda.hpp says why nothing is lost.
     pg_atomic_uint64 planned;
     // Everything that is due is to be looked at: prepared transactions, job types, anything that nobody counted.
     pg_atomic_uint32 look_again;
@@ -158,6 +158,8 @@ Overstay end_if_overstaying(Database &database);
 // The entry of this session's database, or null.
 Database *mine();
 
+// Lowers `planned` to that time; false: it was not later.
+bool lower_plan(Database &database, TimestampTz instant);
 // Something in this database is due at that time. For callbacks at the end of a transaction: nothing here fails.
 void tell_due(TimestampTz instant);
 // Its worker, if it has one, is to look at all that is due.

@@ -29,26 +29,14 @@ bool is_slice_over(const AuditPlace &pass) { return !pass.began.is_set() || pass
 
 } // namespace
 
-Auditing::Auditing(shared::Database &database, Report &report) : database_(database), step_(report, "auditing") {}
-
 // A pass is as far as the time since its beginning is of the interval.
-pg::Moment Auditing::next_at() const
+void Auditing::set_time()
 {
     const AuditPlace &place = database_.audit;
     const double interval = static_cast<double>(settings::audit_interval) * USECS_PER_SEC;
-    return place.began + static_cast<std::int64_t>(interval * place.done);
-}
-
-bool Auditing::is_time() const
-{
-    return settings::audit_interval >= 0 && !step_.is_resting() && next_at() <= pg::moment();
-}
-
-long Auditing::until() const
-{
-    if (settings::audit_interval < 0)
-        return INT_MAX;
-    return std::max(step_.until(DT_NOBEGIN), pg::milliseconds_until(next_at()));
+    chore_.turn().opens = settings::audit_interval < 0
+                              ? logic::agenda::never
+                              : (place.began + static_cast<std::int64_t>(interval * place.done)).microseconds;
 }
 
 // A new pass, if the one before is over.
@@ -134,31 +122,32 @@ void Auditing::publish(const AuditPlace &place, int faults)
     database_.tally[logic::Count::audit_faults] += faults;
     if (is_slice_over(place))
         database_.audited_at = GetCurrentTimestamp();
+    set_time();
 }
 
-void Auditing::run()
+void Auditing::audit_slice()
 {
     const AuditPlace start = begin_slice();
     const pg::Moment began = pg::moment();
     Slice slice = {start};
-    if (!step_.run([&] { look(slice); })) {
-        failed(start);
+    if (!chore_.run([&] { look(slice); })) {
+        slice_failed(start);
         return;
     }
     if (!slice.is_built || (slice.left > 0 && ++tries_ < most_tries)) {
         publish(start, slice.mended);
-        step_.rest(again_ms);
+        chore_.rest(again_ms);
         return;
     }
     tries_ = 0;
     publish(slice.end, slice.mended + slice.left);
-    step_.rest(rest_factor * pg::milliseconds_since(began));
+    chore_.rest(rest_factor * pg::milliseconds_since(began));
 }
 
-// The step rests by itself. What fails again and again is left out; a table that is locked is no failure.
-void Auditing::failed(AuditPlace start)
+// The chore rests by itself. What fails again and again is left out; a table that is locked is no failure.
+void Auditing::slice_failed(AuditPlace start)
 {
-    if (step_.failures() > 0 && ++tries_ == most_tries) {
+    if (chore_.turn().failures > 0 && ++tries_ == most_tries) {
         tries_ = 0;
         start.block += most_blocks;
     }

@@ -9,14 +9,12 @@ namespace worker {
 
 class Auditing {
 public:
-    Auditing(shared::Database &database, Report &report);
+    Auditing(shared::Database &database, Chore chore) : database_(database), chore_(chore) {}
 
-    bool is_time() const;
-    // Looks at a slice and mends what is wrong in it.
-    void run();
-    // Milliseconds until it is time.
-    long until() const;
-    const char *resting_from() const { return step_.resting_from(); }
+    // Looks at the next slice and mends what is wrong in it.
+    void audit_slice();
+    // Tells the agenda when that is to be.
+    void set_time();
 
 private:
     // What a slice came to, and where the next one begins.
@@ -31,13 +29,12 @@ private:
     void look(Slice &slice);
     void walk(store::audit::Comparison &comparison, Slice &slice);
     void meet(store::audit::Comparison &comparison, const store::audit::Fault &fault, Slice &slice);
-    void failed(shared::AuditPlace start);
+    void slice_failed(shared::AuditPlace start);
     bool is_news(const pg_uuid_t *job);
     void publish(const shared::AuditPlace &place, int faults);
-    pg::Moment next_at() const;
 
     shared::Database &database_;
-    Step step_;
+    Chore chore_;
     int tries_ = 0;          // with the slice that is next
     HTAB *logged_ = nullptr; // the jobs that this pass has logged
 };

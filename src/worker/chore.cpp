@@ -1,49 +1,66 @@
 #include "worker/chore.hpp"
 
-#include <algorithm>
-
-#include "pg/time.hpp"
-#include "settings.hpp"
-
 namespace worker {
 
 namespace {
 
-constexpr long shortest_rest_ms = 1000;
-constexpr long longest_rest_ms = 60000;
-constexpr int most_failures = 10; // in a row
+using logic::agenda::Outcome;
 
-// Another process begins with fresh memory, and whatever else of this one may be broken.
-bool may_be_ours(const ErrorData *error)
+// By ChoreKind.
+constexpr const char *texts[] = {
+    "looking at the extension",
+    "waking who waits for jobs",
+    "notifying who listens",
+    "setting aside what did not end",
+    "reaping leases",
+    "cancelling what expired",
+    "deleting what ended",
+    "archiving",
+    "making and dropping months of the archive",
+    "looking what is due next",
+    "auditing",
+};
+static_assert(std::size(texts) == logic::agenda::chore_count);
+
+Outcome outcome_of(const ErrorData *error)
 {
+    if (error == nullptr)
+        return Outcome::done;
+    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+        return Outcome::locked;
     const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
     return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
-           category == ERRCODE_INTERNAL_ERROR;
+                   category == ERRCODE_INTERNAL_ERROR
+               ? Outcome::failed_in_process
+               : Outcome::failed;
 }
 
 } // namespace
 
-long Step::until(TimestampTz now) const
+const char *Chore::doing() const { return texts[logic::agenda::position_of(kind_)]; }
+
+bool Chore::may_begin()
 {
-    // By a clock that stands nothing becomes due.
-    const long until_due = due > now && settings::clock_stands() ? INT_MAX : pg::milliseconds_until(now, due);
-    return std::max(until_due, pg::milliseconds_until(not_before_));
+    if (turn().is_resting(pg::moment().microseconds))
+        return false;
+    report_.doing(doing());
+    shared::databases::piece_begins(2 * settings::longest_piece);
+    return true;
 }
 
-void Step::failed(ErrorData *error)
+bool Chore::has_passed(ErrorData *error)
 {
-    // Somebody else is at the tables, for as long as it takes: no failure.
-    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
-        resting_from_ = "waiting for a lock on the tables";
-        rest(std::min<long>(settings::maintenance_interval, shortest_rest_ms));
-    } else {
-        report_.failed(doing_, error);
-        resting_from_ = "resting after an error";
-        rest(std::min(longest_rest_ms, shortest_rest_ms << std::min(failures_, 6)));
-        if (++failures_ >= most_failures && may_be_ours(error))
-            proc_exit(1);
-    }
-    FreeErrorData(error);
+    pg::forget_session();
+    shared::databases::piece_ends();
+    pgstat_report_stat(false);
+    const Outcome outcome = outcome_of(error);
+    if (outcome >= Outcome::failed)
+        report_.failed(doing(), error);
+    if (agenda_.chore_ended(kind_, outcome, pg::moment().microseconds))
+        proc_exit(1);
+    if (error != nullptr)
+        FreeErrorData(error);
+    return outcome == Outcome::done;
 }
 
 } // namespace worker

@@ -1,7 +1,8 @@
-// Work of one kind, done in pieces: each in a transaction of its own, what goes wrong with it noted and tried again later,
-// after a longer rest each time, while other steps go on.
+// Work of one kind, done in pieces: each in a transaction of its own. What goes wrong with it is put on record, and the agenda says
+// when it is tried again.
 #pragma once
 
+#include "logic/agenda.hpp"
 #include "pg/session.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/time.hpp"
@@ -10,60 +11,34 @@
 
 namespace worker {
 
-class Step {
-public:
-    // How long a statement may take before it is ended, which may be a trigger of the user's.
-    enum class Limit { none, longest_piece };
-    // `doing`: for people.
-    Step(Report &report, const char *doing, Limit limit = Limit::longest_piece)
-        : report_(report), doing_(doing), limit_(limit)
-    {
-    }
+using logic::agenda::Agenda;
+using logic::agenda::ChoreKind;
 
-    // False: it went wrong, and is undone.
+class Chore {
+public:
+    Chore(Agenda &agenda, Report &report, ChoreKind kind) : agenda_(agenda), report_(report), kind_(kind) {}
+
+    // False: it rests, or it went wrong and is undone.
     template <class Work>
     bool run(Work work)
     {
-        report_.doing(doing_);
-        shared::databases::piece_begins(2 * settings::longest_piece);
-        ErrorData *error = pg::in_transaction(limit_ == Limit::none ? 0 : settings::longest_piece, work);
-        pg::forget_session();
-        shared::databases::piece_ends();
-        pgstat_report_stat(false);
-        if (error == nullptr) {
-            failures_ = 0;
-            resting_from_ = nullptr;
-            return true;
-        }
-        failed(error);
-        return false;
+        return may_begin() && has_passed(pg::in_transaction(longest_ms(), work));
     }
 
-    // Not again before so many milliseconds are over.
-    void rest(long milliseconds) { not_before_ = pg::in_milliseconds(milliseconds); }
-
-    // When there is something to do, by the queue's clock.
-    TimestampTz due = DT_NOBEGIN;
-
-    bool is_resting() const { return not_before_ > pg::moment(); }
-    // From what it rests, for people; null: it does not, or all is well.
-    const char *resting_from() const { return is_resting() ? resting_from_ : nullptr; }
-    bool is_time(TimestampTz now) const { return due <= now && !is_resting(); }
-    const char *doing() const { return doing_; }
-    // In a row; a lock that is waited for is none.
-    int failures() const { return failures_; }
-    // Milliseconds until it is time.
-    long until(TimestampTz now) const;
+    void rest(long milliseconds) { turn().rest(milliseconds * logic::agenda::millisecond, pg::moment().microseconds); }
+    logic::agenda::Turn &turn() { return agenda_.turn(kind_); }
+    // For people.
+    const char *doing() const;
 
 private:
-    void failed(ErrorData *error);
+    // How long a statement may take before it is ended, which may be a trigger of the user's; 0: for ever.
+    int longest_ms() const { return kind_ == ChoreKind::presence ? 0 : settings::longest_piece; }
+    bool may_begin();
+    bool has_passed(ErrorData *error);
 
+    Agenda &agenda_;
     Report &report_;
-    const char *doing_;
-    Limit limit_;
-    pg::Moment not_before_ = pg::long_ago;
-    const char *resting_from_ = nullptr;
-    int failures_ = 0;
+    ChoreKind kind_;
 };
 
 } // namespace worker
