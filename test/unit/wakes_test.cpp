@@ -1,11 +1,11 @@
 #include "logic/wakes.hpp"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <random>
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace {
 
