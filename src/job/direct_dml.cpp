@@ -160,19 +160,24 @@ bool equal(const Row &a, const Row &b, Column column)
     return a.text(column) == b.text(column);
 }
 
+// What an UPDATE of the status says besides: only what it changes is meant.
+struct Said {
+    Said(const Row &before, const Row &asked)
+    {
+        if (!equal(before, asked, Column::error_message))
+            message = asked.get(Column::error_message);
+        if (!equal(before, asked, Column::run_at))
+            run_at = asked.time(Column::run_at);
+    }
+
+    pg::Nullable message;
+    std::optional<TimestampTz> run_at;
+};
+
 // A direct UPDATE of the status is the same move as that of a verb.
 void move_job(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
 {
-    auto changed = [&](Column column) -> pg::Nullable {
-        return equal(before, asked, column) ? pg::Nullable{} : asked.get(column);
-    };
-    const pg::Nullable message = changed(Column::error_message);
-    const pg::Nullable run_at = changed(Column::run_at);
-    auto when = [&]() -> std::optional<TimestampTz> {
-        if (!run_at)
-            return std::nullopt;
-        return DatumGetTimestampTz(run_at.value);
-    };
+    const Said said(before, asked);
     const store::Type type = store::types::settings_of(before.text(Column::job_type));
     // The row as it was, until the move; what the client may write stays written.
     after.set_status(from);
@@ -191,19 +196,19 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
         break;
     case Status::pending:
         // A client that counts a retry, or says what went wrong, means a failure; else it gives the job back.
-        if (message || asked.number(Column::retries) > before.number(Column::retries))
-            moves::fail(after, type, now, {asked.get(Column::error_message), when(), false});
+        if (said.message || asked.number(Column::retries) > before.number(Column::retries))
+            moves::fail(after, type, now, {asked.get(Column::error_message), said.run_at, false});
         else
-            moves::release(after, now, when());
+            moves::release(after, now, said.run_at);
         break;
     case Status::cancelled:
-        moves::cancel(after, now, message);
+        moves::cancel(after, now, said.message);
         break;
     case Status::paused:
         moves::pause(after);
         break;
     case Status::queued:
-        moves::resume(after, now, when());
+        moves::resume(after, now, said.run_at);
         break;
     }
 }

@@ -4,10 +4,6 @@
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 
-extern "C" {
-#include "common/pg_prng.h"
-}
-
 namespace job::moves {
 
 namespace {

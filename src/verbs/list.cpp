@@ -2,6 +2,7 @@
 // from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
 // which ids to ask for.
 #include "verbs/list.hpp"
+
 #include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/refusal.hpp"
@@ -14,8 +15,6 @@
 namespace verbs {
 
 namespace {
-
-using store::Tables;
 
 const char *column_list()
 {

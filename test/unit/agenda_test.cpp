@@ -1,9 +1,9 @@
 #include "logic/agenda.hpp"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace {
 
@@ -629,13 +629,18 @@ private:
             return;
         }
         case WorkerAt::asleep:
-            if (!latch_)
-                pass(wakes_at_ > moment_ ? wakes_at_ - moment_ : 0);
-            latch_ = false;
-            if (std::exchange(reload_, false))
-                agenda_.settings_changed();
-            worker_at_ = WorkerAt::takes_plan;
+            wake_up();
         }
+    }
+
+    void wake_up()
+    {
+        if (!latch_)
+            pass(wakes_at_ > moment_ ? wakes_at_ - moment_ : 0);
+        latch_ = false;
+        if (std::exchange(reload_, false))
+            agenda_.settings_changed();
+        worker_at_ = WorkerAt::takes_plan;
     }
 
     // Under a snapshot; what comes of it is told later.
