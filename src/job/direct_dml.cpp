@@ -210,6 +210,8 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
     case Status::queued:
         moves::resume(after, now, said.run_at);
         break;
+    default:
+        call::raise(illegal_transition(before, to, "A function leads there, no UPDATE."));
     }
 }
 
