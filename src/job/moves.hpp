@@ -10,7 +10,7 @@
 //   check_completed_timestamp  complete() sets it, nothing else leads to or from completed
 //   check_finished_timestamp   end_job() sets it with each state that has ended; retry(), the one way back, clears it
 //   check_lease                claim() sets both; a heartbeat sets the second; nothing clears one of a job that stays running
-// test/pgtap/23_checks.sql tries each of them from rows at the edges.
+// test/pgtap/moves_keep_checks.sql tries each of them from rows at the edges.
 #pragma once
 
 #include "store/attempts.hpp"

@@ -26,7 +26,7 @@ begin
   return coalesce(new, old);
 end $$;
 create trigger refuse before update or delete on jobs for each row execute function refuse();
-set client_min_messages = error; -- the WARNINGs are looked at in test/tap/070_hostile.pl
+set client_min_messages = error; -- the WARNINGs are looked at in test/tap/clock_and_older_snapshots.pl
 
 --
 -- A lease that ran out

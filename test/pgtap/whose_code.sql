@@ -1,5 +1,5 @@
 -- Whose code runs as whom: the table of src/README.md, cell by cell. Wherever an owner can put code, a probe is put that notes
--- who runs it; then each moment comes. With pg_cron: test/tap/080_schedules.pl.
+-- who runs it; then each moment comes. With pg_cron: test/tap/schedules_by_cron.pl.
 \ir setup/begin.psql
 select no_plan();
 

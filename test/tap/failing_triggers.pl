@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # It looks at everything once an hour only: what else it does in time, it does since it is due.
-my $node = new_node('limits', extension => 0, autovacuum => 'off', 'jobs_ext.maintenance_interval' => "'1h'");
+my $node = new_node('failing', extension => 0, autovacuum => 'off', 'jobs_ext.maintenance_interval' => "'1h'");
 $node->safe_psql('postgres', <<'SQL');
 create role boss login;
 create role victim superuser;

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Without workers: what they would do, the tests do.
-my $node = new_node('hostile', extension => 0, autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'");
+my $node = new_node('clock', extension => 0, autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'");
 $node->safe_psql('postgres', <<'SQL');
 create role boss login;
 create role client login;

@@ -144,7 +144,7 @@ failed,lease_expired
 EXPECTED
 in_step($node, 'postgres', 'not preloaded: in step');
 
-# As in 020_crash.pl: what is flushed when the commit returns.
+# As in crash.pl: what is flushed when the commit returns.
 $sql->("select job_enqueue('import-csv') from generate_series(1, 20)");
 # The first look of a session may tidy up a page of a catalog, which is a write as well.
 my $flushed = $sql->("select 1 from job_claim(); select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 64 \\g /dev/null\nselect 1 from job_claim();\n"

@@ -1,4 +1,4 @@
--- job_enqueue: what a job is made of. What it refuses is in 12_bad_input.sql.
+-- job_enqueue: what a job is made of. What it refuses is in refused_arguments.sql.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql

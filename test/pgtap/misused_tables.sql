@@ -247,7 +247,7 @@ create function tests.maintain() returns text language sql as $$
   select coalesce(string_agg(format('%s %s', c.key, c.value), ', ' order by c.key), '')
   from jsonb_each_text(job_maintain()) c where c.value not in ('0', 'false')
 $$;
-set local client_min_messages = error; -- the WARNING is looked at in test/tap/070_hostile.pl
+set local client_min_messages = error; -- the WARNING is looked at in test/tap/clock_and_older_snapshots.pl
 -- Wherever the poisoned one stands among them.
 create function tests.poisoned_at(place int) returns text language plpgsql as $$
 declare

@@ -223,7 +223,7 @@ in_step($node, 'postgres', 'in step');
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 
-# Not preloaded. (050_standby.pl has job_claim.)
+# Not preloaded. (standby_or_not_preloaded.pl has job_claim.)
 $node = new_node('wait_plain', shared_preload_libraries => "''");
 ($id, $lease) = $new->('plain');
 $sleeper = $asleep->("select status from job_wait(job_id => 'plain', wait => NAP)");

@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 
 # The worker looks at everything once an hour only: a wake that is lost stays lost.
 my $node = new_node(
-	'honest_waits',
+	'abandoned',
 	max_prepared_transactions => 10,
 	'jobs_ext.max_waiters' => 20,
 	'jobs_ext.maintenance_interval' => "'1h'",

@@ -1,5 +1,5 @@
 -- INSERT, UPDATE, DELETE and TRUNCATE on public.jobs by whoever may: stamped, checked, and the queue follows.
--- The moves between the states are in 21_direct_moves.sql.
+-- The moves between the states are in direct_moves.sql.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql

@@ -9,7 +9,7 @@ use JobsExt;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('meddled', autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'", max_connections => 60);
+my $node = new_node('undermined', autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'", max_connections => 60);
 
 # The SQLSTATE of the last of the statements of one session.
 sub state_after { return (sql_states($node, 'postgres', @_))[-1] }

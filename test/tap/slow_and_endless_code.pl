@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 
 my %impatient = ('jobs_ext.longest_piece' => "'3s'", autovacuum => 'off', fsync => 'off');
 
-my $node = new_node('upkeep', %impatient, 'jobs_ext.archive_after' => 0);
+my $node = new_node('slow', %impatient, 'jobs_ext.archive_after' => 0);
 my $sql = sub { return $node->safe_psql('postgres', @_) };
 my $status = sub { return status_of($node, 'postgres', @_) };
 worker_serves($node, 'postgres', 'there is a worker');

@@ -1,5 +1,5 @@
--- Every alteration of every column, tried at a moment of a call: what 041_alterations.pl runs. walk_owner owns the tables and
--- alters them; walk_operator calls, with what grant_role() gives him and no more.
+-- Every alteration of every column, tried at a moment of a call: what alterations_at_each_moment.pl runs. walk_owner owns
+-- the tables and alters them; walk_operator calls, with what grant_role() gives him and no more.
 create schema walk;
 grant usage, create on schema walk to walk_owner;
 grant usage on schema walk to walk_operator;

@@ -1,4 +1,4 @@
--- job_get, job_list and the views. What they refuse is in 12_bad_input.sql, who sees what in 41_privileges.sql.
+-- job_get, job_list and the views. What they refuse is in refused_arguments.sql, who sees what in privileges.sql.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql

@@ -1,5 +1,5 @@
 -- What the functions for producing, steering and looking refuse: SQLSTATE, the value that the message names, the reason
--- in DETAIL, and that nothing changes. What needs a worker's lease is in 5*.sql and later, privileges in 41_privileges.sql.
+-- in DETAIL, and that nothing changes. What needs a worker's lease is in its verb's file, privileges in privileges.sql.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql

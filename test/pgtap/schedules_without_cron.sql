@@ -1,5 +1,5 @@
 -- Recurring jobs where pg_cron is not: what job_schedule refuses, and what a run does, called as pg_cron calls it. With
--- pg_cron: test/tap/080_schedules.pl.
+-- pg_cron: test/tap/schedules_by_cron.pl.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql

@@ -52,7 +52,7 @@ sub comes_back
 	return ok(server_is_back($node), "$name: the server comes back");
 }
 
-my $node = new_node('days', %setting, 'jobs_ext.max_waiters' => 2, allows_streaming => 1);
+my $node = new_node('outage', %setting, 'jobs_ext.max_waiters' => 2, allows_streaming => 1);
 my $sql = sub { return $node->safe_psql('postgres', @_) };
 my $broken = qr/PANIC:|TRAP:|terminated by signal (?!9)|\] XX\w{3} |\] 40P01 /;
 

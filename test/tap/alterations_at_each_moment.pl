@@ -13,8 +13,8 @@ my $node = new_node('alterations', autovacuum => 'off', 'jobs_ext.exclude_databa
 
 $node->safe_psql('postgres', 'create role walk_owner; create role walk_operator');
 
-# Every alteration of every column, and of each table as a whole, at each moment of a call (041_alterations.sql).
-my $alterations = slurp_file("$FindBin::Bin/041_alterations.sql");
+# Every alteration of every column, and of each table as a whole, at each moment of a call (alterations_at_each_moment.sql).
+my $alterations = slurp_file("$FindBin::Bin/alterations_at_each_moment.sql");
 
 # What may come of a call, besides right work and 42804: an alteration that Postgres refuses, since the table is in use;
 # a null that a column does not take any more; a job that is not there; a table that is missing; what Postgres says of

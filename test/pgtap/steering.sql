@@ -1,4 +1,4 @@
--- job_cancel, job_retry, job_pause, job_resume and job_type_set. What they refuse is in 12_bad_input.sql.
+-- job_cancel, job_retry, job_pause, job_resume and job_type_set. What they refuse is in refused_arguments.sql.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql
