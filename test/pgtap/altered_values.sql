@@ -1,10 +1,12 @@
--- An alteration may give columns of jobs other values without firing a trigger: the queue is built anew, and says what jobs says.
+-- An alteration may give columns of jobs other values without firing a trigger: the queue is built anew, and says what
+-- jobs says.
 \ir setup/begin.psql
 create schema tests;
 select no_plan();
 
 create function tests.claimed() returns text language sql as
-$$select coalesce(string_agg(job_id, ' ' order by ordinality), 'none') from job_claim(max_jobs => 100) with ordinality$$;
+$$ select coalesce(string_agg(job_id, ' ' order by ordinality), 'none')
+   from job_claim(max_jobs => 100) with ordinality $$;
 create function tests.marks() returns text language sql as
 $$select string_agg(s.xmin || ' ' || s.mark, ' ' order by mark) from jobs_ext.state s where mark !~ '^\('$$;
 
@@ -54,7 +56,8 @@ insert into jobs (job_type, job_id) values ('import-csv', 'unseen');
 alter table jobs enable trigger jobs_ext_after_row;
 commit;
 select tests.no_fault('triggers off and on twice in one transaction');
-select is((select string_agg(job_id, ' ' order by job_id) from job_claim(max_jobs => 100)), 'first unseen', '… both jobs are claimed');
+select is((select string_agg(job_id, ' ' order by job_id) from job_claim(max_jobs => 100)),
+          'first unseen', '… both jobs are claimed');
 
 -- What gives no column other values builds nothing.
 truncate jobs;
@@ -78,10 +81,15 @@ select lives_ok($$select job_enqueue('import-csv')$$, '… and then it is');
 
 -- Jobs of one call have times of their own, in the order of the array, and are judged by the same clock.
 truncate jobs;
-select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv', 'input_payload', jsonb_build_object('n', n)))
-                         from generate_series(1, 2000) n)) \g /dev/null
-select is((select count(distinct created_at) = 2000 and bool_and(in_order) from (
-             select created_at, id >= lag(id, 1, id) over (order by (input_payload ->> 'n')::int)
-                              and created_at >= lag(created_at, 1, created_at) over (order by (input_payload ->> 'n')::int) as in_order
-             from jobs) j), true, 'the jobs of one call are made one after the other');
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv',
+                                                             'input_payload', jsonb_build_object('n', n)))
+                         from generate_series(1, 2000) n))
+\g /dev/null
+select is((select count(distinct created_at) = 2000 and bool_and(in_order)
+           from (select created_at,
+                        id >= lag(id, 1, id) over (order by (input_payload ->> 'n')::int)
+                          and created_at >= lag(created_at, 1, created_at) over (
+                            order by (input_payload ->> 'n')::int) as in_order
+                 from jobs) j),
+          true, 'the jobs of one call are made one after the other');
 select finish();

@@ -1,6 +1,6 @@
--- The direct path (C on the tables) and the statement path (SQL as the caller) mean the same: the same random lives of a
--- queue, by all verbs and by SQL of the client's own, in transactions and savepoints that are rolled back or not, give
--- the same answers, errors and rows on either; and the private tables always hold what the rows of jobs say.
+-- The direct path (C on the tables) and the statement path (SQL as the caller) mean the same: the same random lives of
+-- a queue, by all verbs and by SQL of the client's own, in transactions and savepoints that are rolled back or not,
+-- give the same answers, errors and rows on either; and the private tables always hold what the rows of jobs say.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/play.sql
@@ -26,7 +26,8 @@ declare
   h record;
 begin
   perform set_config('jobs_ext.now', '2030-01-01 00:00:00+00', true), set_config('role', coalesce(role, 'none'), true);
-  fired := array[tests.fired('select job_enqueue(''image-upload'', job_id => ''path'', priority => 9, retry_delay_ms => 0)'),
+  fired := array[tests.fired(
+                   'select job_enqueue(''image-upload'', job_id => ''path'', priority => 9, retry_delay_ms => 0)'),
                  tests.fired('select job_enqueue(''merge-menus'')')];
   perform set_config('role', 'none', true);
   fired := fired || tests.fired('select job_claim(''{image-upload}'')');
@@ -108,7 +109,8 @@ call tests.play('statement triggers', 6, 300);
 drop trigger a_user on jobs;
 drop trigger z_user on jobs;
 
-create trigger a_user after update of metadata on jobs for each row when (old.metadata is distinct from new.metadata) execute function tests.passes();
+create trigger a_user after update of metadata on jobs
+  for each row when (old.metadata is distinct from new.metadata) execute function tests.passes();
 call tests.play('a trigger on one column', 6, 300);
 drop trigger a_user on jobs;
 
@@ -174,7 +176,8 @@ end $$;
 alter table jobs enable row level security;
 create policy everything on jobs to tests_secured using (true) with check (true);
 begin;
-select is(tests.path('tests_secured'), '1 1 0 1 1 0 1 1', 'row security: the verbs of whom it applies to go through SQL');
+select is(tests.path('tests_secured'),
+          '1 1 0 1 1 0 1 1', 'row security: the verbs of whom it applies to go through SQL');
 rollback;
 call tests.play('row security', 6, 300, 'tests_secured');
 drop policy everything on jobs;
@@ -186,20 +189,31 @@ from (select distinct way from tests.log where seed = 6 and way <> 'direct' orde
 --
 -- Nothing untoward, and not for lack of calls
 --
-select is((select string_agg(t.what, E'\n') from (select what from tests.trouble t where t.way = w.way limit 10) t), null,
-          w.way || ': the private tables always in step, every backoff within its bounds, no error but those of the contract')
+select is(
+  (select string_agg(t.what, E'\n') from (select what from tests.trouble t where t.way = w.way limit 10) t),
+  null,
+  w.way || ': the private tables always in step, every backoff within its bounds, no error but those of the contract')
 from (select distinct way from tests.log order by way) w;
 
 create temp table made as
 select (regexp_match(l.what, '(?:from |^\d+: )(job_\w+|jobs_\w+(?:\.\w+)?|insert|update|delete|truncate)'))[1] as verb,
-       l.what ~ '  error: ' as refused, l.what ~ '  wrote: ' as wrote, (regexp_match(l.what, '  error: (\S+)'))[1] as state
+       l.what ~ '  error: ' as refused,
+       l.what ~ '  wrote: ' as wrote, (regexp_match(l.what, '  error: (\S+)'))[1] as state
 from tests.log l where l.way = 'direct' and l.what ~ '^\d+: ';
 select cmp_ok((select count(*) from made), '>=', 2250::bigint, 'the lives had enough calls');
-select is(array(select v from unnest('{job_enqueue, job_enqueue_many, job_claim, job_heartbeat, job_heartbeat_many, job_complete, job_fail, job_release, job_next, job_finish_many, job_release_worker, job_cancel, job_retry, job_pause, job_resume, job_maintain, insert, update}'::text[]) v
-                where (select count(*) from made m where m.verb = v and m.wrote) < 5), '{}', 'each verb took effect at least five times');
-select is(array(select v from unnest('{PT404, PT409, 22023}'::text[]) v
-                where (select count(*) from made m where m.state = v) < 10), '{}', 'each error was met at least ten times');
-select cmp_ok((select count(*) from tests.log where way = 'direct' and what ~ ('^' || k)), '>=', 100::bigint, k || ': at least a hundred times')
+select is(array(select v
+                from unnest('{job_enqueue, job_enqueue_many, job_claim, job_heartbeat, job_heartbeat_many,
+                              job_complete, job_fail, job_release, job_next, job_finish_many, job_release_worker,
+                              job_cancel, job_retry, job_pause, job_resume, job_maintain,
+                              insert, update}'::text[]) v
+                where (select count(*) from made m where m.verb = v and m.wrote) < 5),
+          '{}', 'each verb took effect at least five times');
+select is(array(select v
+                from unnest('{PT404, PT409, 22023}'::text[]) v
+                where (select count(*) from made m where m.state = v) < 10),
+          '{}', 'each error was met at least ten times');
+select cmp_ok((select count(*) from tests.log where way = 'direct' and what ~ ('^' || k)),
+              '>=', 100::bigint, k || ': at least a hundred times')
 from unnest('{savepoint, release savepoint, rollback to savepoint, commit, rollback:}'::text[]) k;
 
 select * from finish();

@@ -1,18 +1,21 @@
--- jobs_ext.check(): each kind of fault, planted by hand in each of the private tables, is found and left as it is, then
--- mended; and nothing is found where nothing is wrong.
+-- jobs_ext.check(): each kind of fault, planted by hand in each of the private tables, is found and left as it is,
+-- then mended; and nothing is found where nothing is wrong.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
 -- The lanes that are named below, before the queue is built. The ALTER has them read anew.
-insert into jobs_ext.lanes values (nextval('jobs_ext.lane_numbers'), 'alpha'), (nextval('jobs_ext.lane_numbers'), 'beta');
+insert into jobs_ext.lanes
+values (nextval('jobs_ext.lane_numbers'), 'alpha'), (nextval('jobs_ext.lane_numbers'), 'beta');
 alter table jobs_ext.lanes set (fillfactor = 100);
 set timezone = 'UTC';
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 select no_plan();
 
 create function tests.check(mend boolean default false) returns text language sql as $$
-  select coalesce(string_agg(concat_ws(' ', j.job_id, c.fault, case when c.mended then 'mended' end), E'\n' order by j.job_id, c.fault), 'nothing')
+  select coalesce(string_agg(concat_ws(' ', j.job_id, c.fault, case when c.mended then 'mended' end), E'\n'
+                             order by j.job_id, c.fault),
+                  'nothing')
   from jobs_ext.check(mend) c left join jobs j on j.id = c.job
 $$;
 
@@ -51,8 +54,10 @@ select tests.planted($$delete from jobs_ext.queue where job = tests.id('queue')$
                      'queue queue: missing (lane 1, rank -3, due_at 2030-01-02 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.queue where job = tests.id('queue (running)')$$,
                      'queue (running) queue: missing (lane 0, rank 0, due_at 2030-01-01 12:10:00+00)');
-select tests.planted($$delete from jobs_ext.failed$$, 'failed, ended failed: missing (created_at 2030-01-01 12:00:00+00)');
-select tests.planted($$delete from jobs_ext.expiring$$, 'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)');
+select tests.planted($$delete from jobs_ext.failed$$,
+                     'failed, ended failed: missing (created_at 2030-01-01 12:00:00+00)');
+select tests.planted($$delete from jobs_ext.expiring$$,
+                     'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.ended where rank = 0$$,
                      'ended (completed) ended: missing (lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)');
 
@@ -90,19 +95,22 @@ select tests.planted($$insert into jobs_ext.failed values ('2030-01-01+00', test
 create function tests.unindexed(what regclass, of_job uuid) returns void language plpgsql as $$
 begin
   update pg_index set indisready = false, indisvalid = false where indrelid = what;
-  execute format('with gone as (delete from %1$s where job = %2$L returning *) insert into %1$s table gone', what, of_job);
+  execute format('with gone as (delete from %1$s where job = %2$L returning *) insert into %1$s table gone',
+                 what, of_job);
   update pg_index set indisready = true, indisvalid = true where indrelid = what;
 end $$;
 select tests.planted(format($$select tests.unindexed('jobs_ext.%s', tests.id('%s'))$$, w.name, w.job),
                      format(E'%1$s %2$s: missing %3$s\n%1$s %2$s: not in its index %3$s', w.job, w.name, w.key))
-from (values ('queue', 'queue', '(lane 1, rank -3, due_at 2030-01-02 00:00:00+00)'),
-             ('failed', 'failed, ended', '(created_at 2030-01-01 12:00:00+00)'),
-             ('expiring', 'queue, expiring', '(expires_at 2030-01-03 00:00:00+00)'),
-             ('ended', 'ended (completed)', '(lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)')) as w (name, job, key);
+from (values
+  ('queue', 'queue', '(lane 1, rank -3, due_at 2030-01-02 00:00:00+00)'),
+  ('failed', 'failed, ended', '(created_at 2030-01-01 12:00:00+00)'),
+  ('expiring', 'queue, expiring', '(expires_at 2030-01-03 00:00:00+00)'),
+  ('ended', 'ended (completed)', '(lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)')) as w (name, job, key);
 
 -- All at once, and many: no memory is needed for them, nothing is left.
 insert into jobs_ext.queue select 1, 0, '2030-01-01+00', gen_random_uuid() from generate_series(1, 500);
-select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'beta')) from generate_series(1, 500))) \g /dev/null
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'beta')) from generate_series(1, 500)))
+\g /dev/null
 delete from jobs_ext.queue where lane = 2;
 select is((select count(*) from jobs_ext.check(true) c where c.mended), 1000::bigint, 'a thousand at once');
 select tests.in_step('are gone');

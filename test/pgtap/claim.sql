@@ -9,13 +9,8 @@ set jobs_ext.now = '2030-01-01 12:00:00+00';
 
 create function tests.claim(max_jobs int default 1, job_types text[] default null, job_category text default null)
 returns text language sql as $$
-  select coalesce(string_agg(c.job_id, ' ' order by c.position), '')
-  from rows from (public.job_claim(job_types, max_jobs, job_category => job_category)) with ordinality
-    as c (id, job_id, job_type, job_category, status, input_payload, result, error_message, retries, max_retries,
-          retry_delay_ms, execution_time_ms, created_at, started_at, completed_at, cancelled_at, updated_at,
-          organisation_id, restaurant_id, created_by, parent_job_id, metadata, priority, run_at, attempt, lease_id,
-          worker, lease_expires_at, timeout_at, heartbeat_at, finished_at, cancel_requested_at, progress, expires_at,
-          position)
+  select coalesce(string_agg(c.job_id, ' ' order by c.ordinality), '')
+  from public.job_claim(job_types, max_jobs, job_category => job_category) with ordinality c
 $$;
 
 --
@@ -54,11 +49,13 @@ select job_complete(id, lease_id) from claimed_again \g /dev/null
 -- lease: the caller's, the type's, or jobs_ext.default_lease.
 select tests.run('lease asked for', 'alpha', lease => '90 s') \g /dev/null
 select is((tests.job('lease asked for')).lease_expires_at, '2030-01-01 12:03:30+00', 'lease: as long as asked for');
-select is((tests.job('lease asked for')).timeout_at, '2030-01-01 13:02:00+00', 'a lease does not change the run-time limit');
+select is((tests.job('lease asked for')).timeout_at,
+          '2030-01-01 13:02:00+00', 'a lease does not change the run-time limit');
 select tests.run('lease over the limit', 'alpha', lease => '2 hours') \g /dev/null
 select tests.in_step('a run-time limit before the end of the lease decides when a job is looked at');
 select tests.run('default lease', 'gamma') \g /dev/null
-select is((tests.job('default lease')).lease_expires_at, '2030-01-01 12:12:00+00', 'lease: ten minutes where nobody says');
+select is((tests.job('default lease')).lease_expires_at,
+          '2030-01-01 12:12:00+00', 'lease: ten minutes where nobody says');
 select is((tests.job('default lease')).timeout_at, null, 'no run-time limit where the type has none');
 set jobs_ext.default_lease = '30s';
 select tests.run('set lease', 'gamma') \g /dev/null
@@ -93,7 +90,9 @@ select job_enqueue('alpha', job_id => 'middle', run_at => '2030-01-01 11:00+00')
 set jobs_ext.now = '2030-01-01 12:00:03+00';
 select job_enqueue('alpha', job_id => 'youngest', run_at => '2030-01-01 11:00+00') \g /dev/null
 select is(tests.claim(10), 'oldest middle youngest', 'order: due at the same time by age');
-select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha', 'job_id', 'm' || i) order by i) from generate_series(1, 9) i)) \g /dev/null
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha', 'job_id', 'm' || i) order by i)
+                         from generate_series(1, 9) i))
+\g /dev/null
 select is(tests.claim(10), 'm1 m2 m3 m4 m5 m6 m7 m8 m9', 'order: made in one call in the order of the call');
 
 select job_enqueue('alpha', job_id => 'a1', run_at => '2030-01-01 10:00+00'),
@@ -104,24 +103,31 @@ select job_enqueue('alpha', job_id => 'a1', run_at => '2030-01-01 10:00+00'),
        job_enqueue('gamma', job_id => 'g5', priority => -1, run_at => '2030-01-01 09:00+00') \g /dev/null
 select is(tests.claim(10), 'b0 a1 g2 a3 b4 g5', 'order: across types as within one');
 
-select job_enqueue('alpha', job_id => 'one by one ' || i, priority => i % 3, run_at => '2030-01-01 11:00+00'::timestamptz + i * interval '1 s')
+select job_enqueue('alpha', job_id => 'one by one ' || i, priority => i % 3,
+                   run_at => '2030-01-01 11:00+00'::timestamptz + i * interval '1 s')
 from generate_series(1, 6) i \g /dev/null
-select is(concat_ws(', ', tests.claim(), tests.claim(), tests.claim(), tests.claim(), tests.claim(), tests.claim(), tests.claim()),
+select is(concat_ws(', ', tests.claim(), tests.claim(), tests.claim(), tests.claim(), tests.claim(), tests.claim(),
+                    tests.claim()),
           'one by one 2, one by one 5, one by one 1, one by one 4, one by one 3, one by one 6, ',
           'one at a time: the best that is left each time, then nothing');
 
 --
 -- How many
 --
-select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha', 'run_at', '2030-01-01 11:00+00'::timestamptz + i * interval '1 s', 'job_id', 'n' || i))
-                         from generate_series(1, 5) i)) \g /dev/null
+select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'alpha',
+                                                             'run_at',
+                                                             '2030-01-01 11:00+00'::timestamptz + i * interval '1 s',
+                                                             'job_id', 'n' || i))
+                         from generate_series(1, 5) i))
+\g /dev/null
 select is(tests.claim(2), 'n1 n2', 'max_jobs: no more than asked for');
 select is(tests.claim(10000), 'n3 n4 n5', 'max_jobs: fewer when there are no more; 10000 is allowed');
 select job_enqueue('alpha', job_id => 'stays') \g /dev/null
 select tests.refuses('select job_claim(max_jobs => 0)', '22023', '%max_jobs%: 0', 'max_jobs 0 is refused');
 select tests.refuses('select job_claim(max_jobs => -1)', '22023', '%max_jobs%: -1', 'max_jobs below 0 is refused');
 select tests.refuses('select job_claim(max_jobs => 10001)', '22023', '%max_jobs%: 10001', 'max_jobs 10001 is refused');
-select tests.refuses('select job_claim(max_jobs => 2147483647)', '22023', '%max_jobs%: 2147483647', 'max_jobs 2^31 - 1 is refused');
+select tests.refuses('select job_claim(max_jobs => 2147483647)',
+                     '22023', '%max_jobs%: 2147483647', 'max_jobs 2^31 - 1 is refused');
 select tests.refuses('select job_claim(max_jobs => null)', '22023', '%max_jobs%null%', 'max_jobs null is refused');
 select is(tests.claim(), 'stays', 'a refused claim takes nothing');
 
@@ -144,7 +150,8 @@ begin
 end $$;
 select is(tests.claimable(), 'g a b', 'no types: any');
 select is(tests.claimable('{beta}'), 'b', 'job_types: one');
-select is(tests.claimable('{beta, alpha, beta}'), 'a b', 'job_types: several, in order of the jobs, named twice or not');
+select is(tests.claimable('{beta, alpha, beta}'),
+          'a b', 'job_types: several, in order of the jobs, named twice or not');
 select is(tests.claimable('{import-csv}'), '', 'job_types: one without jobs');
 select is(tests.claimable('{}'), '', 'job_types: an empty list asks for none');
 select is(tests.claimable(null, 'letters'), 'a b', 'job_category: the jobs of its types');
@@ -152,8 +159,10 @@ select is(tests.claimable('{beta, gamma}', 'letters'), 'b', 'job_types and job_c
 select is(tests.claimable(null, 'own category'), '', 'job_category: of the type, not what the job was given');
 select is(tests.claimable(null, 'no such category'), '', 'job_category: one that no type has');
 select tests.refuses($$ select job_claim('{alpha, alhpa}') $$, '22023', '%"alhpa"%', 'an unknown type is refused');
-select tests.refuses($$ select job_claim(array['alpha', null]) $$, '22023', '%job_types%null%', 'null among the types is refused');
-select tests.refuses($$ select job_claim('{{alpha}, {beta}}') $$, '22023', '%job_types%', 'types in two dimensions are refused');
+select tests.refuses($$ select job_claim(array['alpha', null]) $$,
+                     '22023', '%job_types%null%', 'null among the types is refused');
+select tests.refuses($$ select job_claim('{{alpha}, {beta}}') $$,
+                     '22023', '%job_types%', 'types in two dimensions are refused');
 select job_type_set('beta', job_category => 'rays') \g /dev/null
 select is(tests.claimable(null, 'rays'), 'g b', 'a type that moves to another category takes its jobs along');
 
@@ -195,11 +204,16 @@ select tests.in_step('expired jobs leave the queue');
 -- lease and options
 --
 select tests.refuses($$ select job_claim(lease => '0') $$, '22023', '%lease%', 'a lease of nothing is refused');
-select tests.refuses($$ select job_claim(lease => '-1 s') $$, '22023', '%lease%-00:00:01', 'a negative lease is refused');
-select tests.refuses($$ select job_claim(lease => '300 years') $$, '22023', '%lease%300 years', 'an endless lease is refused');
-select tests.refuses($$ select job_claim(options => '{"colour": 1}') $$, '22023', '%"colour"%', 'an unknown option is refused');
-select tests.refuses($$ select job_claim(options => '[]') $$, '22023', '%options%[]', 'options that are no object are refused');
-select lives_ok($$ select job_claim(options => null, job_types => null, lease => null, wait => null, worker => null) $$,
+select tests.refuses($$ select job_claim(lease => '-1 s') $$,
+                     '22023', '%lease%-00:00:01', 'a negative lease is refused');
+select tests.refuses($$ select job_claim(lease => '300 years') $$,
+                     '22023', '%lease%300 years', 'an endless lease is refused');
+select tests.refuses($$ select job_claim(options => '{"colour": 1}') $$,
+                     '22023', '%"colour"%', 'an unknown option is refused');
+select tests.refuses($$ select job_claim(options => '[]') $$,
+                     '22023', '%options%[]', 'options that are no object are refused');
+select lives_ok($$ select job_claim(options => null, job_types => null, lease => null, wait => null,
+                                    worker => null) $$,
                 'null stands for the default');
 
 --
@@ -214,7 +228,8 @@ begin
 end $$;
 select ok(t.result = 0 and t.seconds between 0.29 and 5, 'wait: as long as asked for, when nothing comes')
 from tests.seconds($$ job_claim(wait => '300 ms') $$) t;
-select tests.refuses($$ select job_claim(wait => '-1 s') $$, '22023', '%wait%-00:00:01', 'wait: a negative one is refused');
+select tests.refuses($$ select job_claim(wait => '-1 s') $$,
+                     '22023', '%wait%-00:00:01', 'wait: a negative one is refused');
 
 select job_enqueue('alpha') \g /dev/null
 select ok(t.result = 1 and t.seconds < 5, 'wait: not at all when there is a job')
@@ -231,7 +246,8 @@ set statement_timeout = '1s';
 select ok(t.result = 0 and t.seconds between 0.2 and 1, 'wait: an answer comes before the statement''s timeout')
 from tests.seconds($$ job_claim(wait => '20 s') $$) t;
 set statement_timeout = '300ms';
-select ok(t.result = 0, 'wait: not at all under a short timeout') from tests.seconds($$ job_claim(wait => '20 s') $$) t;
+select ok(t.result = 0, 'wait: not at all under a short timeout')
+from tests.seconds($$ job_claim(wait => '20 s') $$) t;
 reset statement_timeout;
 
 set jobs_ext.max_wait = '100ms';
@@ -271,10 +287,11 @@ rollback;
 select job_enqueue('alpha', job_id => 'waiting too', priority => -1) \g /dev/null
 select results_eq('select (job_complete(id, lease_id)).status from job_claim(max_jobs => 5)',
                   array['completed', 'completed'], 'select job_complete(id, lease_id) from job_claim() works');
-select is(tests.status('waiting') || ' ' || tests.status('waiting too'), 'completed completed', 'its jobs are completed');
+select is(tests.status('waiting') || ' ' || tests.status('waiting too'),
+          'completed completed', 'its jobs are completed');
 select job_enqueue('alpha', job_id => 's' || i) from generate_series(1, 2) i \g /dev/null
-select is((select count(distinct a.id) from (select * from job_claim() union all select * from job_claim()) a), 2::bigint,
-          'two claims in one statement take two jobs');
+select is((select count(distinct a.id) from (select * from job_claim() union all select * from job_claim()) a),
+          2::bigint, 'two claims in one statement take two jobs');
 select tests.in_step('after all this the queue is right');
 
 select * from finish();

@@ -52,12 +52,15 @@ insert into shape values
   ('jsonb', 'jsonb_build_array(jsonb_build_object(%1$s, 1))');
 -- Every key that an element or an option has, with them as its value: a string, a number, an object's key.
 insert into shape
-select 'jsonb', replace(replace(w.whole, 'KEY', quote_literal(k.key)), 'VALUE', v.value), w.whole like 'jsonb_build_array%'
-from unnest(array['job_type', 'priority', 'run_at', 'max_retries', 'job_id', 'job_category', 'organisation_id', 'metadata',
-                  'expires_at', 'options', 'id', 'lease_id', 'complete', 'fail', 'release', 'progress', 'expires_in', 'pile_up']) as k (key),
+select 'jsonb', replace(replace(w.whole, 'KEY', quote_literal(k.key)), 'VALUE', v.value),
+       w.whole like 'jsonb_build_array%'
+from unnest(array['job_type', 'priority', 'run_at', 'max_retries', 'job_id', 'job_category', 'organisation_id',
+                  'metadata', 'expires_at', 'options', 'id', 'lease_id', 'complete', 'fail', 'release', 'progress',
+                  'expires_in', 'pile_up']) as k (key),
      unnest(array['%1$s', '%2$s::numeric', 'jsonb_build_object(%1$s, 1)',
                   $$jsonb_build_object('run_at', %1$s)$$, $$jsonb_build_object('permanent', %1$s)$$]) as v (value),
-     unnest(array['jsonb_build_array(jsonb_build_object(KEY, VALUE))', $$jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', KEY, VALUE))$$,
+     unnest(array['jsonb_build_array(jsonb_build_object(KEY, VALUE))',
+                  $$jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', KEY, VALUE))$$,
                   'jsonb_build_object(KEY, VALUE)']) as w (whole);
 
 -- Nothing is found by both of its names.
@@ -71,7 +74,8 @@ $$;
 select pg_temp.try(format('select %s(%s%I => %s)', f.oid::regproc, pg_temp.others(f, a.name), a.name,
                           format(s.value, '(select text from huge)', '(select digits from huge)')))
 from pg_proc f, unnest(f.proargnames, f.proargtypes::regtype[]) as a (name, type), shape s
-where f.prokind = 'f' and a.type = s.type and (s.is_list is null or s.is_list = (a.name in ('jobs', 'outcomes', 'leases')))
+where f.prokind = 'f'
+  and a.type = s.type and (s.is_list is null or s.is_list = (a.name in ('jobs', 'outcomes', 'leases')))
   and f.pronamespace = 'public'::regnamespace and f.proname like 'job\_%'
   and exists (select from pg_depend d where d.objid = f.oid and d.deptype = 'e');
 
@@ -80,25 +84,35 @@ do $$ begin
   perform job_enqueue('bulk-update', job_id => 'a');
   perform job_claim(worker => 'w');
 end $$;
-select pg_temp.try(call) from unnest(array[
-  $$insert into jobs (job_type, status) select text, 'pending' from huge$$,
-  $$insert into jobs (job_type, status) select 'bulk-update', text from huge$$,
-  $$insert into jobs (job_type, status, job_id) select 'bulk-update', 'pending', text from huge$$,
-  $$update jobs set status = (select text from huge)$$,
-  $$update jobs set job_type = (select text from huge)$$,
-  $$update jobs set status = 'pending', worker = (select text from huge)$$,
-  $$alter table jobs alter job_type type text, alter job_id type text, alter status type text, drop constraint check_status$$,
-  $$select set_config('request.jwt.claim.org_id', (select text from huge), true), job_enqueue('bulk-update')$$,
-  $$set jobs_ext.auto_register_types = on; select job_enqueue(text) from huge$$,
-  $$alter table job_types alter job_type type text, drop constraint check_backoff; insert into job_types (job_type, backoff) select 'bulk', text from huge;
-    select job_enqueue('bulkx')$$,
-  $$alter table jobs disable trigger user; alter table jobs drop constraint check_status, alter status type text, alter worker type text;
-    update jobs set status = (select text from huge); alter table jobs enable trigger user; select job_cancel(job_id => 'a')$$,
-  $$alter table jobs disable trigger user; update jobs set worker = (select text from huge); alter table jobs enable trigger user;
-    select job_complete(id, gen_random_uuid()) from jobs$$,
-  $$create function pg_temp.fail() returns trigger language plpgsql as 'begin raise using message = (select text from huge), errcode = ''22000''; end';
-    create trigger fail before insert on jobs for each row execute function pg_temp.fail();
-    select job_enqueue_many('[{"job_type": "bulk-update"}]')$$]) as call;
+select pg_temp.try(call)
+from unnest(
+  array[
+    $$insert into jobs (job_type, status) select text, 'pending' from huge$$,
+    $$insert into jobs (job_type, status) select 'bulk-update', text from huge$$,
+    $$insert into jobs (job_type, status, job_id) select 'bulk-update', 'pending', text from huge$$,
+    $$update jobs set status = (select text from huge)$$,
+    $$update jobs set job_type = (select text from huge)$$,
+    $$update jobs set status = 'pending', worker = (select text from huge)$$,
+    $$ alter table jobs alter job_type type text, alter job_id type text, alter status type text,
+         drop constraint check_status $$,
+    $$select set_config('request.jwt.claim.org_id', (select text from huge), true), job_enqueue('bulk-update')$$,
+    $$set jobs_ext.auto_register_types = on; select job_enqueue(text) from huge$$,
+    $$ alter table job_types alter job_type type text, drop constraint check_backoff;
+       insert into job_types (job_type, backoff) select 'bulk', text from huge;
+       select job_enqueue('bulkx') $$,
+    $$ alter table jobs disable trigger user;
+       alter table jobs drop constraint check_status, alter status type text, alter worker type text;
+       update jobs set status = (select text from huge);
+       alter table jobs enable trigger user;
+       select job_cancel(job_id => 'a') $$,
+    $$ alter table jobs disable trigger user;
+       update jobs set worker = (select text from huge);
+       alter table jobs enable trigger user;
+       select job_complete(id, gen_random_uuid()) from jobs $$,
+    $$ create function pg_temp.fail() returns trigger language plpgsql as
+         'begin raise using message = (select text from huge), errcode = ''22000''; end';
+       create trigger fail before insert on jobs for each row execute function pg_temp.fail();
+       select job_enqueue_many('[{"job_type": "bulk-update"}]') $$]) as call;
 
 -- Not those of Postgres's own, raised before we are called or by a statement of the caller's.
 create function pg_temp.is_valid(given text) returns boolean language plpgsql as $$
@@ -107,20 +121,30 @@ begin
 exception when character_not_in_repertoire then
   return false;
 end $$;
-select cmp_ok((select count(*) from outcome where state ~ '^(22|PT)'), '>', 400::bigint, 'most of the calls are refused');
-select is_empty($$ select left(o.call, 300), o.state, octet_length(o.message), octet_length(o.detail), octet_length(o.hint) from outcome o
-                   where greatest(length(o.message), length(o.detail), length(o.hint)) > 700 $$, 'no message repeats a value whole');
-select is_empty($$ select left(o.call, 300), o.state from outcome o
-                   where not (pg_temp.is_valid(o.message) and pg_temp.is_valid(o.detail) and pg_temp.is_valid(o.hint)) $$,
+select cmp_ok((select count(*) from outcome where state ~ '^(22|PT)'),
+              '>', 400::bigint, 'most of the calls are refused');
+select is_empty($$ select left(o.call, 300), o.state, octet_length(o.message), octet_length(o.detail),
+                          octet_length(o.hint)
+                   from outcome o where greatest(length(o.message), length(o.detail), length(o.hint)) > 700 $$,
+                'no message repeats a value whole');
+select is_empty($$ select left(o.call, 300), o.state
+                   from outcome o
+                   where not (pg_temp.is_valid(o.message)
+                                and pg_temp.is_valid(o.detail) and pg_temp.is_valid(o.hint)) $$,
                 'every message is valid in the encoding');
-select is_empty($$ select left(o.call, 300), o.message from outcome o
-                   where length(regexp_replace(o.message, '[^☃]', '', 'g')) > case when o.message like 'element%' then 500 else 100 end $$,
+select is_empty($$ select left(o.call, 300), o.message
+                   from outcome o
+                   where length(regexp_replace(o.message, '[^☃]', '', 'g')) > case
+                                                                                when o.message like 'element%' then 500
+                                                                                else 100 end $$,
                 'a value is cut at 100 characters');
 select is_empty($$ select left(o.call, 300), o.message from outcome o where o.state like 'XX%' $$,
                 'none of them is an internal error');
 
-select tests.refuses($$ select job_enqueue(repeat('☃', 100)) $$, '22023', 'unknown job type "' || repeat('☃', 100) || '"', 'not cut: 100 characters');
-select tests.refuses($$ select job_enqueue(repeat('☃', 101)) $$, '22023', 'unknown job type "' || repeat('☃', 100) || '..."', 'cut: 101 characters');
+select tests.refuses($$ select job_enqueue(repeat('☃', 100)) $$,
+                     '22023', 'unknown job type "' || repeat('☃', 100) || '"', 'not cut: 100 characters');
+select tests.refuses($$ select job_enqueue(repeat('☃', 101)) $$,
+                     '22023', 'unknown job type "' || repeat('☃', 100) || '..."', 'cut: 101 characters');
 
 select finish();
 rollback;

@@ -28,8 +28,8 @@ select tests.in_step('a renewed lease moves the queue''s row');
 
 select is(row(h.id, h.job_id, h.job_type, h.status, h.attempt, h.retries, h.lease_id, h.run_at, h.cancel_requested_at,
               h.finished_at, h.created)::text,
-          row(:'id'::uuid, 'job', 'alpha', 'in_progress', 1, 0, :'lease'::uuid, timestamptz '2000-01-01+00', null, null,
-              null)::text,
+          row(:'id'::uuid, 'job', 'alpha', 'in_progress', 1, 0, :'lease'::uuid, timestamptz '2000-01-01+00', null,
+              null, null)::text,
           'the state of the job comes back')
 from job_heartbeat(:'id', :'lease') h;
 
@@ -86,7 +86,8 @@ set jobs_ext.now = '2030-01-01 13:26:02+00';
 select job_heartbeat(:'pid', :'p', '{"done": 10, "of": 100}') \g /dev/null
 select is((tests.job('p')).progress, '{"done": 10, "of": 100}', 'progress is kept');
 select is((tests.job('p')).heartbeat_at, '2030-01-01 13:26:02+00', 'progress is a heartbeat');
-select is((tests.job('p')).lease_expires_at, '2030-01-01 13:27:01+00', 'progress alone renews no lease before its time');
+select is((tests.job('p')).lease_expires_at,
+          '2030-01-01 13:27:01+00', 'progress alone renews no lease before its time');
 select job_heartbeat(:'pid', :'p') \g /dev/null
 select is((tests.job('p')).progress, '{"done": 10, "of": 100}', 'progress null leaves what is there');
 select job_heartbeat(:'pid', :'p', '{"step": "upload"}') \g /dev/null
@@ -106,19 +107,20 @@ select is(h.status, 'in_progress', 'until then the job runs') from job_heartbeat
 --
 select tests.refuses(format('select job_heartbeat(%L, %L)', :'pid', :'limited'), 'PT409', '%lease%' || :'pid' || '%',
                      'lease_lost', 'another job''s lease is refused');
-select tests.refuses(format('select job_heartbeat(%L, %L)', tests.id('job'), :'lease'), 'PT409', '%' || tests.id('job') || '%',
-                     'lease_lost', 'a lease that was taken away is refused');
+select tests.refuses(format('select job_heartbeat(%L, %L)', tests.id('job'), :'lease'),
+                     'PT409', '%' || tests.id('job') || '%', 'lease_lost', 'a lease that was taken away is refused');
 select job_complete(:'pid', :'p') \g /dev/null
 select tests.refuses(format('select job_heartbeat(%L, %L)', :'pid', :'p'), 'PT409', '%' || :'pid' || '%', 'lease_lost',
                      'the lease of a job that ended is refused');
 select tests.refuses($$ select job_heartbeat('00000000-0000-7000-8000-000000000001', gen_random_uuid()) $$, 'PT404',
                      '%00000000-0000-7000-8000-000000000001', 'an unknown job');
 select tests.refuses('select job_heartbeat(null, gen_random_uuid())', '22023', 'id %null%', 'id null is refused');
-select tests.refuses('select job_heartbeat(gen_random_uuid(), null)', '22023', 'lease_id %null%', 'lease_id null is refused');
+select tests.refuses('select job_heartbeat(gen_random_uuid(), null)',
+                     '22023', 'lease_id %null%', 'lease_id null is refused');
 select tests.refuses(format('select job_heartbeat(%L, %L, lease => ''0'')', tests.id('limited'), :'limited'), '22023',
                      'lease %', 'a lease of nothing is refused');
-select tests.refuses(format('select job_heartbeat(%L, %L, lease => ''-1 h'')', tests.id('limited'), :'limited'), '22023',
-                     'lease %-01:00:00', 'a negative lease is refused');
+select tests.refuses(format('select job_heartbeat(%L, %L, lease => ''-1 h'')', tests.id('limited'), :'limited'),
+                     '22023', 'lease %-01:00:00', 'a negative lease is refused');
 begin read only;
 select tests.refuses(format('select job_heartbeat(%L, %L)', tests.id('limited'), :'limited'), '25006',
                      '%job_heartbeat()%', 'a read-only transaction cannot');
@@ -149,24 +151,31 @@ from answers a where a.position = 3;
 select tests.in_step('many renewed leases move the queue''s rows');
 select is(array_agg(h.lease_expires_at), array_fill(timestamptz '2030-01-01 16:00:40+00', '{3}'),
           'many: an explicit lease holds at once for all')
-from job_heartbeat_many(format('[{"id": "%s", "lease_id": "%s"}, {"id": "%s", "lease_id": "%s"}, {"id": "%s", "lease_id": "%s"}]',
-     tests.id('m1'), :'m1', tests.id('m2'), :'m2', tests.id('m3'), :'m3')::jsonb, '2 hours') h;
+from job_heartbeat_many(
+  format('[{"id": "%s", "lease_id": "%s"}, {"id": "%s", "lease_id": "%s"}, {"id": "%s", "lease_id": "%s"}]',
+         tests.id('m1'), :'m1', tests.id('m2'), :'m2', tests.id('m3'), :'m3')::jsonb,
+  '2 hours') h;
 select is((select count(*) from job_heartbeat_many('[]')), 0::bigint, 'many: none at all');
 
 select tests.refuses('select job_heartbeat_many(null)', '22023', 'leases %null%', 'many: null is refused');
-select tests.refuses(format('select job_heartbeat_many(%L)', call.leases), '22023', call.message, 'many: ' || call.about)
+select tests.refuses(format('select job_heartbeat_many(%L)', call.leases),
+                     '22023', call.message, 'many: ' || call.about)
 from (values ('{}', 'leases must be a JSON array%', 'an object is refused'),
              ('1', 'leases must be a JSON array%', 'a scalar is refused')
      ) as call (leases, message, about);
 set jobs_ext.max_batch = 3;
-select tests.refuses(format('select job_heartbeat_many(%L)', :'many'), 'PT413',
-                     'leases has too many elements: 4, and jobs_ext.max_batch is 3', 'many: too many elements are refused');
+select tests.refuses(format('select job_heartbeat_many(%L)', :'many'),
+                     'PT413',
+                     'leases has too many elements: 4, and jobs_ext.max_batch is 3',
+                     'many: too many elements are refused');
 reset jobs_ext.max_batch;
 
 -- What is wrong with one element keeps no other lease from being renewed.
 create function tests.beats(leases jsonb) returns text
 language sql as $$
-  select string_agg(concat_ws(' ', coalesce(j.job_id, '?'), coalesce(a.job_id, '-'), coalesce(a.lease_expires_at::time::text, '-')), ', ')
+  select string_agg(concat_ws(' ', coalesce(j.job_id, '?'), coalesce(a.job_id, '-'),
+                              coalesce(a.lease_expires_at::time::text, '-')),
+                    ', ')
   from job_heartbeat_many(leases, '1 min') a left join public.jobs j on j.id = a.id
 $$;
 set timezone = 'UTC';
@@ -183,21 +192,24 @@ from (values ('3'::jsonb, '? - -'),
              (jsonb_build_object('id', 'x', 'lease_id', :'m3'), '? - -'),
              (jsonb_build_object('id', tests.id('m3'), 'lease_id', 'x'), 'm3 - -')) as bad (element, answer);
 -- A progress that is too large is dropped.
-select is(tests.beats(jsonb_build_array(
-            jsonb_build_object('id', tests.id('m1'), 'lease_id', :'m1', 'progress', 1),
-            jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3', 'progress', repeat('x', 300 * 1024)),
-            jsonb_build_object('id', tests.id('m2'), 'lease_id', :'m2', 'progress', 2))),
-          'm1 m1 14:11:00, m3 m3 14:11:00, m2 m2 14:11:00', 'many: each lease is renewed beside a progress that is too large');
+select is(tests.beats(jsonb_build_array(jsonb_build_object('id', tests.id('m1'), 'lease_id', :'m1', 'progress', 1),
+                                        jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3',
+                                                           'progress', repeat('x', 300 * 1024)),
+                                        jsonb_build_object('id', tests.id('m2'), 'lease_id', :'m2', 'progress', 2))),
+          'm1 m1 14:11:00, m3 m3 14:11:00, m2 m2 14:11:00',
+          'many: each lease is renewed beside a progress that is too large');
 select is(row((tests.job('m1')).progress, (tests.job('m3')).progress, (tests.job('m2')).progress)::text,
           row('1'::jsonb, '{"p": 3}'::jsonb, '2'::jsonb)::text, 'many: which is dropped, and the others are written');
 select tests.in_step('many: the queue follows');
 -- So is one with which the row would be; what somebody else made too large keeps its lease.
 set jobs_ext.max_payload = '900kB';
 update jobs set metadata = jsonb_build_object('a', repeat('x', 600 * 1024)) where job_id = 'm3';
-select is(tests.beats(jsonb_build_array(jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3', 'progress', repeat('x', 600 * 1024)))),
+select is(tests.beats(jsonb_build_array(jsonb_build_object('id', tests.id('m3'), 'lease_id', :'m3',
+                                                           'progress', repeat('x', 600 * 1024)))),
           'm3 m3 14:11:00', 'many: a row that would be too large');
-select tests.refuses(format('select job_heartbeat(%L, %L, to_jsonb(repeat(''x'', 600 * 1024)))', tests.id('m3'), :'m3'), 'PT413',
-                     'job % would be too large: %', 'a single one is told');
+select tests.refuses(format('select job_heartbeat(%L, %L, to_jsonb(repeat(''x'', 600 * 1024)))',
+                            tests.id('m3'), :'m3'),
+                     'PT413', 'job % would be too large: %', 'a single one is told');
 reset jobs_ext.max_payload;
 
 select * from finish();

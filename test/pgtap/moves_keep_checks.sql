@@ -1,5 +1,5 @@
--- A direct write goes past the table's CHECKs: no call may break one, whatever an owner wrote into the row before, as long as
--- that row kept them all. Rows at the edges of what the checks allow, and every move that there is.
+-- A direct write goes past the table's CHECKs: no call may break one, whatever an owner wrote into the row before, as
+-- long as that row kept them all. Rows at the edges of what the checks allow, and every move that there is.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 begin;
@@ -33,8 +33,8 @@ from unnest('{pending, queued, in_progress, paused, completed, failed, cancelled
     (2147483647, 2147483647, 2147483647, 0)) n (attempt, retries, max_retries, retry_delay_ms),
   unnest('{-10, 10}'::int[]) p (priority),
   unnest('{-infinity, 2000-01-01, infinity}'::timestamptz[]) t (instant);
-insert into jobs (id, job_id, job_type, status, attempt, retries, max_retries, retry_delay_ms, priority, run_at, started_at,
-  completed_at, finished_at, lease_id, lease_expires_at, execution_time_ms, expires_at)
+insert into jobs (id, job_id, job_type, status, attempt, retries, max_retries, retry_delay_ms, priority, run_at,
+                  started_at, completed_at, finished_at, lease_id, lease_expires_at, execution_time_ms, expires_at)
 select gen_random_uuid(), 'edge-' || row_number() over (), 'bulk-update', status, attempt, retries, max_retries,
   retry_delay_ms, priority, least(instant, now()),
   case when status not in ('pending', 'queued') then instant end, case when status = 'completed' then instant end,
@@ -66,20 +66,42 @@ begin
   broken := tests.broken();
   return tap.is(broken, '', name || ' keeps every check');
 end $$;
-\set moves 'select tests.keeps(statement, name) from (values (''select job_claim(max_jobs => 10000)'', ''job_claim''), (''select job_complete($1, $2)'', ''job_complete''), (''select job_fail($1, $2, $$x$$)'', ''job_fail''), (''select job_fail($1, $2, permanent => true)'', ''job_fail for good''), (''select job_release($1, $2)'', ''job_release''), (''select job_heartbeat($1, $2, $${}$$)'', ''job_heartbeat''), (''select job_cancel($1)'', ''job_cancel''), (''select job_cancel($1, force => true)'', ''job_cancel by force''), (''select job_retry($1)'', ''job_retry''), (''select job_pause($1)'', ''job_pause''), (''select job_resume($1)'', ''job_resume''), (''select job_next($1, $2)'', ''job_next''), (''select job_maintain()'', ''job_maintain''), (''update jobs set status = $$in_progress$$ where id = $1'', ''an UPDATE that claims''), (''update jobs set status = $$failed$$ where id = $1'', ''an UPDATE that fails''), (''update jobs set status = $$pending$$ where id = $1'', ''an UPDATE that gives back'')) m (statement, name)'
-:moves;
+select tests.keeps(statement, name)
+from (values
+  ('select job_claim(max_jobs => 10000)', 'job_claim'),
+  ('select job_complete($1, $2)', 'job_complete'),
+  ('select job_fail($1, $2, $$x$$)', 'job_fail'),
+  ('select job_fail($1, $2, permanent => true)', 'job_fail for good'),
+  ('select job_release($1, $2)', 'job_release'),
+  ('select job_heartbeat($1, $2, $${}$$)', 'job_heartbeat'),
+  ('select job_cancel($1)', 'job_cancel'),
+  ('select job_cancel($1, force => true)', 'job_cancel by force'),
+  ('select job_retry($1)', 'job_retry'),
+  ('select job_pause($1)', 'job_pause'),
+  ('select job_resume($1)', 'job_resume'),
+  ('select job_next($1, $2)', 'job_next'),
+  ('select job_maintain()', 'job_maintain'),
+  ('update jobs set status = $$in_progress$$ where id = $1', 'an UPDATE that claims'),
+  ('update jobs set status = $$failed$$ where id = $1', 'an UPDATE that fails'),
+  ('update jobs set status = $$pending$$ where id = $1', 'an UPDATE that gives back')) m (statement, name);
 select tests.in_step('in step');
 rollback to edges;
 -- One after the other leads on: what was resumed, retried or given back is claimed, and so on.
 create table jobs_seen as select id, status from jobs;
-select is((select count(*) from job_claim(max_jobs => 10000) where attempt < 1), 0::bigint, 'nothing is claimed for the first time again');
-select is((select string_agg(distinct status || ': ' || error_message, ', ') from jobs j where attempt = 2147483647
-    and id in (select id from jobs_seen where status in ('pending', 'queued'))),
-  'failed: it was started as often as can be counted', 'a job that can''t be started once more fails, and says why');
-select is((select count(*) from jobs j join jobs_seen s using (id) where s.status in ('pending', 'queued')
-    and j.attempt < 2147483647 and j.status <> 'in_progress'), 0::bigint, 'it does not keep the others waiting');
-select throws_ok($$update jobs set status = 'in_progress' where job_id = (select min(job_id) from jobs where status = 'queued' and attempt = 2147483647)$$,
-  null, null) where exists (select from jobs where status = 'queued' and attempt = 2147483647);
+select is((select count(*) from job_claim(max_jobs => 10000) where attempt < 1),
+          0::bigint, 'nothing is claimed for the first time again');
+select is((select string_agg(distinct status || ': ' || error_message, ', ')
+           from jobs j where attempt = 2147483647
+             and id in (select id from jobs_seen where status in ('pending', 'queued'))),
+          'failed: it was started as often as can be counted',
+          'a job that can''t be started once more fails, and says why');
+select is((select count(*) from jobs j join jobs_seen s using (id)
+           where s.status in ('pending', 'queued') and j.attempt < 2147483647 and j.status <> 'in_progress'),
+          0::bigint, 'it does not keep the others waiting');
+select throws_ok($$ update jobs set status = 'in_progress'
+                    where job_id = (select min(job_id) from jobs where status = 'queued' and attempt = 2147483647) $$,
+                 null, null)
+where exists (select from jobs where status = 'queued' and attempt = 2147483647);
 rollback to edges;
 
 -- What a job takes from a type whose owner wrote what job_type_set refuses.
@@ -101,5 +123,6 @@ drop view jobs_queue_status, jobs_failed_summary, jobs_metrics cascade;
 drop function tests.derived_expected() cascade;
 alter table jobs alter job_type type varchar(200);
 insert into job_types (job_type) values (repeat('t', 50)) on conflict do nothing;
-select throws_ok(format('insert into jobs (job_type) values (%L)', repeat('t', 90)), '22023', null, 'a job_id that would be too long');
+select throws_ok(format('insert into jobs (job_type) values (%L)', repeat('t', 90)),
+                 '22023', null, 'a job_id that would be too long');
 select * from finish();
