@@ -1,5 +1,5 @@
-# Calls that wait: what becomes of them when their client is gone, when their worker is declared dead, when as many sleep as
-# may, and where waiting would be wrong.
+# Calls that wait: what becomes of them when their client is gone, when their worker is declared dead, when as many
+# sleep as may, and where waiting would be wrong.
 use strict;
 use warnings;
 
@@ -58,7 +58,8 @@ subtest 'a client that is killed' => sub {
 		$kill_client->($dead);
 		$sql->("select job_enqueue('a', job_id => 'for the living $interval')");
 		gets($alive, "for the living $interval", 'the job goes to a session whose client is there');
-		is($sql->("select attempt from jobs where job_id = 'for the living $interval'"), '1', '… and cost one attempt');
+		is($sql->("select attempt from jobs where job_id = 'for the living $interval'"),
+			'1', '… and cost one attempt');
 	}
 	# It is stopped, so that it can't notice before the job is there that its client is gone.
 	my $dead = $asleep->($claim);
@@ -66,7 +67,8 @@ subtest 'a client that is killed' => sub {
 	$kill_client->($dead);
 	$sql->("select job_enqueue('a', job_id => 'nobody has it')");
 	kill 'CONT', $dead->{pid};
-	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid = $dead->{pid}", '0', 'woken for a job, it looks at its client first', 10);
+	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid = $dead->{pid}",
+		'0', 'woken for a job, it looks at its client first', 10);
 	is($sql->("select status, attempt from jobs where job_id = 'nobody has it'"), 'queued|0', '… and takes no job');
 	is($sql->("select job_id from job_claim('{a}')"), 'nobody has it', '… which is there for others');
 	cmp_ok(scalar log_lines($node, qr/FATAL: +connection to client lost/), '>=', 7, 'the log says so each time');
@@ -77,7 +79,9 @@ subtest 'a worker that is declared dead' => sub {
 	my @dead = map { $named->('w1') } 1 .. 2;
 	my $other = $named->('w2');
 	my $unnamed = $asleep->($claim);
-	sleeps_on([ $other, $unnamed ], sub { is($sql->("select job_release_worker('w1')"), '0', 'it held no job') }, 'who has another name sleeps on');
+	sleeps_on([ $other, $unnamed ],
+		sub { is($sql->("select job_release_worker('w1')"), '0', 'it held no job') },
+		'who has another name sleeps on');
 	gets_nothing($_, '… its waiting claims come back without a job') for @dead;
 	$sql->("select job_enqueue('a', job_id => 'after')");
 	gets($other, 'after', 'no wake was lost');
@@ -93,11 +97,14 @@ subtest 'a worker that is declared dead' => sub {
 	gets_nothing($again, '… its sleeping claim does not take the job again');
 	gets($heir, 'lost', '… another one does');
 
-	# Who is declared dead in another database, be it under the same name, ends no wait here; nor do many who are somebody else.
+	# Who is declared dead in another database, be it under the same name, ends no wait here; nor do many who are
+	# somebody else.
 	$sql->('create database elsewhere');
 	$node->safe_psql('elsewhere', 'create extension jobs_ext');
 	my $here = $named->('w6');
-	sleeps_on([$here], sub { $node->safe_psql('elsewhere', "select job_release_worker('w6')") }, 'its namesake in another database is another worker');
+	sleeps_on([$here],
+		sub { $node->safe_psql('elsewhere', "select job_release_worker('w6')") },
+		'its namesake in another database is another worker');
 	$node->safe_psql('elsewhere', "select count(job_release_worker('other ' || n)) from generate_series(1, 10000) n");
 	$sql->("select job_enqueue('a', job_id => 'for the namesake')");
 	gets($here, 'for the namesake', '… and so are ten thousand others, at whose death it goes on');
@@ -108,20 +115,26 @@ subtest 'as many as may are asleep' => sub {
 	my $polled = $sql->("select waits_polled from jobs_ext.maintenance where database = 'postgres'");
 	my @sleepers;
 	push @sleepers, fall_asleep($node, 'postgres', 'set role one', $claim) for 1 .. 18;
-	my $counted = sub { return $sql->("select waits_polled - $polled from jobs_ext.maintenance where database = 'postgres'") };
+	my $counted = sub { return $sql->("select waits_polled - $polled
+		from jobs_ext.maintenance where database = 'postgres'") };
 	is($counted->(), '0', 'nine tenths of the places are anybody\'s');
 	my $late = fall_asleep($node, 'postgres', 'set role one', $claim);
 	is($counted->(), '1', 'a role that has places gets none of the last tenth, which is counted');
 	my $first = fall_asleep($node, 'postgres', 'set role two', $claim);
 	is($counted->(), '1', '… but one that has none does');
-	my $looked = sub { return slurp_file("/proc/$late->{pid}/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0 };
+	my $looked = sub {
+		return slurp_file("/proc/$late->{pid}/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
+	};
 	my $before = $looked->();
 	sleep 1; # to count what happens in it
 	my $looks = $looked->() - $before;
 	cmp_ok($looks, '>', 2, "who has no place looks again and again: $looks times");
 	cmp_ok($looks, '<', 60, '… and does not spin');
-	my $released = start_session($node, 'postgres', 'set role one', "select job_id from job_claim('{a}', worker => 'w5', wait => interval '40 s')");
-	eventually($node, 'postgres', "select waits_polled - $polled from jobs_ext.maintenance where database = 'postgres'", '2', 'another one looks by itself');
+	my $released = start_session($node, 'postgres', 'set role one',
+		"select job_id from job_claim('{a}', worker => 'w5', wait => interval '40 s')");
+	eventually($node, 'postgres',
+		"select waits_polled - $polled from jobs_ext.maintenance where database = 'postgres'",
+		'2', 'another one looks by itself');
 	$sql->("select job_release_worker('w5')");
 	gets_nothing($released, '… and comes back without a job when its worker is declared dead');
 	# Places become free: it has one, and is woken as the others.
@@ -134,11 +147,20 @@ subtest 'as many as may are asleep' => sub {
 subtest 'where waiting would be wrong' => sub {
 	my $wait = "job_claim('{b}', wait => '20 s')";
 	my @ways = (
-		[ 'it has written', "begin; select count(*) from job_enqueue('a', run_at => now() + interval '1 d'); select count(*) from $wait; commit", qr/has written/ ],
-		[ 'REPEATABLE READ', "begin isolation level repeatable read; select count(*) from $wait; commit", qr/not READ COMMITTED/ ],
+		[ 'it has written',
+			"begin;
+				select count(*) from job_enqueue('a', run_at => now() + interval '1 d');
+				select count(*) from $wait;
+				commit",
+			qr/has written/ ],
+		[ 'REPEATABLE READ',
+			"begin isolation level repeatable read; select count(*) from $wait; commit", qr/not READ COMMITTED/ ],
 		[ 'no time left', "set statement_timeout = '300 ms'; select count(*) from $wait", qr/timeout leaves no time/ ],
 		[ 'no wait at all', "set jobs_ext.max_wait = 0; select count(*) from $wait", qr/max_wait is 0/ ],
-		[ 'the end of a job', "begin isolation level serializable; select status from job_wait(job_id => 'crowd-1', wait => '20 s'); commit", qr/not READ COMMITTED/ ],
+		[ 'the end of a job',
+			"begin isolation level serializable;
+				select status from job_wait(job_id => 'crowd-1', wait => '20 s'); commit",
+			qr/not READ COMMITTED/ ],
 	);
 	for my $way (@ways)
 	{
@@ -152,40 +174,65 @@ subtest 'where waiting would be wrong' => sub {
 		is(scalar @said, 1, '… and says so once in a session');
 		like($err, $reason, '… with the reason');
 		like($err, qr/HINT:/, '… and what to do');
-		is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"), '2', '… and is counted each time');
+		is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"),
+			'2', '… and is counted each time');
 	}
 	my ($out, $err);
-	$node->psql('postgres', "begin; select count(*) from job_enqueue('a', run_at => now() + interval '1 d'); select count(*) from job_claim('{b}'); select count(*) from job_claim('{b}', wait => '0'); commit", stdout => \$out, stderr => \$err);
+	$node->psql('postgres',
+		"begin;
+			select count(*) from job_enqueue('a', run_at => now() + interval '1 d');
+			select count(*) from job_claim('{b}');
+			select count(*) from job_claim('{b}', wait => '0');
+			commit", stdout => \$out, stderr => \$err);
 	unlike($err, qr/NOTICE/, 'a call that asks for no wait says nothing');
 
-	# A look that writes ends the wait as well, and says so. The worker is stopped, since it would cancel the job first.
+	# A look that writes ends the wait as well, and says so. The worker is stopped, since it would cancel the job
+	# first.
 	my $worker = worker_of($node, 'postgres');
 	kill 'STOP', $worker;
-	my $cancelled = "select job_enqueue('b', expires_at => clock_timestamp() + interval '300 ms'); select pg_sleep(0.4); select 'got ' || count(*) from $wait";
+	my $cancelled = "select job_enqueue('b', expires_at => clock_timestamp() + interval '300 ms');
+		select pg_sleep(0.4); select 'got ' || count(*) from $wait";
 	my $looked = $sql->("select waits_refused from jobs_ext.maintenance where database = 'postgres'");
 	$node->psql('postgres', "$cancelled; $cancelled", stdout => \$out, stderr => \$err);
 	kill 'CONT', $worker;
 	my @said = $err =~ /NOTICE:  the call does not wait\nDETAIL:  The look for it has written/g;
-	is($sql->("select waits_refused - $looked from jobs_ext.maintenance where database = 'postgres'") . ' ' . @said, '2 1', 'a look that cancels an expired job is counted, and says once that it ends the wait');
+	is($sql->("select waits_refused - $looked from jobs_ext.maintenance where database = 'postgres'") . ' ' . @said,
+		'2 1', 'a look that cancels an expired job is counted, and says once that it ends the wait');
 
 	# In the same transaction it could not have waited, but had no need to.
 	my $refused = $sql->("select waits_refused from jobs_ext.maintenance where database = 'postgres'");
-	$node->psql('postgres', "begin; select job_enqueue('a', job_id => 'at once'); select job_id from job_claim('{a}', wait => '20 s'); commit", stdout => \$out, stderr => \$err);
+	$node->psql('postgres',
+		"begin;
+			select job_enqueue('a', job_id => 'at once'); select job_id from job_claim('{a}', wait => '20 s'); commit",
+		stdout => \$out, stderr => \$err);
 	like($out, qr/^at once$/m, 'a job that is there is claimed without a wait');
 	unlike($err, qr/NOTICE/, '… and nothing is said');
-	is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"), '0', '… nor counted');
+	is($sql->("select waits_refused - $refused from jobs_ext.maintenance where database = 'postgres'"),
+		'0', '… nor counted');
 };
 
 # Two wait for the lock under which the queue is built. The first builds it; the second finds it built, and no job.
 subtest 'asleep after the queue was built' => sub {
-	$sql->('alter table jobs disable trigger jobs_ext_after_row; alter table jobs enable always trigger jobs_ext_after_row');
+	$sql->('alter table jobs disable trigger jobs_ext_after_row;
+		alter table jobs enable always trigger jobs_ext_after_row');
 	my $writer = hold($node, 'postgres', 'lock table jobs in row exclusive mode');
-	my @claims = map { start_session($node, 'postgres', "select job_id from job_claim('{b}', wait => interval '40 s')") } 1 .. 2;
-	eventually($node, 'postgres', "select count(*) from pg_locks where relation = 'jobs'::regclass and mode = 'ShareRowExclusiveLock' and not granted", '2', 'both wait to build it');
+	my @claims = map { start_session($node,
+						   'postgres', "select job_id from job_claim('{b}', wait => interval '40 s')") } 1 .. 2;
+	eventually($node, 'postgres',
+		"select count(*) from pg_locks
+			where relation = 'jobs'::regclass and mode = 'ShareRowExclusiveLock' and not granted",
+		'2', 'both wait to build it');
 	let_go($writer);
-	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid in ($claims[0]{pid}, $claims[1]{pid}) and wait_event_type = 'Extension'", '1', 'one sleeps');
-	is($sql->("select count(*) from pg_locks where pid in ($claims[0]{pid}, $claims[1]{pid}) and relation = 'jobs'::regclass"), '0', '… without a lock on jobs');
-	is((sql_states($node, 'postgres', "set lock_timeout = '10 s'", "select job_enqueue('b', job_id => 'after the build')"))[1], '00000', '… so that others can enqueue');
+	eventually($node, 'postgres',
+		"select count(*) from pg_stat_activity
+			where pid in ($claims[0]{pid}, $claims[1]{pid}) and wait_event_type = 'Extension'",
+		'1', 'one sleeps');
+	is($sql->("select count(*) from pg_locks
+		where pid in ($claims[0]{pid}, $claims[1]{pid}) and relation = 'jobs'::regclass"),
+		'0', '… without a lock on jobs');
+	is((sql_states($node, 'postgres', "set lock_timeout = '10 s'",
+			"select job_enqueue('b', job_id => 'after the build')"))[1],
+		'00000', '… so that others can enqueue');
 	is(join('', map { end_session($_) } @claims), 'after the build', '… and has the job');
 };
 

@@ -1,5 +1,6 @@
-# What an owner can do to a table of his, every kind of it at every moment, and what then becomes of a call that meets it:
-# an error that says what was altered, or right work. Never a crash, never an internal error, never a value read as another.
+# What an owner can do to a table of his, every kind of it at every moment, and what then becomes of a call that meets
+# it: an error that says what was altered, or right work. Never a crash, never an internal error, never a value read as
+# another.
 use strict;
 use warnings;
 
@@ -13,12 +14,13 @@ my $node = new_node('alterations', autovacuum => 'off', 'jobs_ext.exclude_databa
 
 $node->safe_psql('postgres', 'create role walk_owner; create role walk_operator');
 
-# Every alteration of every column, and of each table as a whole, at each moment of a call (alterations_at_each_moment.sql).
+# Every alteration of every column, and of each table as a whole, at each moment of a call
+# (alterations_at_each_moment.sql).
 my $alterations = slurp_file("$FindBin::Bin/alterations_at_each_moment.sql");
 
-# What may come of a call, besides right work and 42804: an alteration that Postgres refuses, since the table is in use;
-# a null that a column does not take any more; a job that is not there; a table that is missing; what Postgres says of
-# rules, foreign tables and partition keys. Of plain statements (not of ours) whatever Postgres says of them.
+# What may come of a call, besides right work and 42804: an alteration that Postgres refuses, since the table is in
+# use; a null that a column does not take any more; a job that is not there; a table that is missing; what Postgres
+# says of rules, foreign tables and partition keys. Of plain statements (not of ours) whatever Postgres says of them.
 my $states = qr/^(?:00000|42804|55006|23502|PT404|PT409|42P01|22023|09000|0A000|55000|42P16|42P17|42809|42501|39P01)$/;
 # The caller may do all that he calls: what he is denied was asked of him where it was the owner's to do.
 my $denied = qr/^permission denied/;
@@ -37,11 +39,16 @@ sub walk
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/walk.sql";
 	unlink $file;
 	append_to_file($file,
-		join("\n", "set client_min_messages = error; set lock_timeout = '10 s';", "call walk.try('none', 'nothing', '');", @lines, q{\echo through}));
+		join("\n", "set client_min_messages = error; set lock_timeout = '10 s';",
+			"call walk.try('none', 'nothing', '');", @lines, q{\echo through}));
 	$node->psql($database, '', extra_params => [ '-f', $file ],
 		stdout => \$stdout, stderr => \$stderr, on_error_stop => 0, timeout => 600);
 	my @results = map { [ split / \| /, $_, 5 ] } $stderr =~ /INFO:  walked: (.*)$/mg;
-	my @wrong = grep { ($_->[3] !~ $states || $_->[4] =~ $denied) && !($_->[2] =~ $is_plain && $_->[3] =~ $plain_states) && $_->[2] ne '(alteration)' } @results;
+	my @wrong = grep {
+		($_->[3] !~ $states || $_->[4] =~ $denied)
+		  && !($_->[2] =~ $is_plain && $_->[3] =~ $plain_states)
+		  && $_->[2] ne '(alteration)'
+	} @results;
 	like($stdout, qr/through/, "$name: no crash");
 	is(join("\n", map { join ' | ', @$_ } @wrong), '', "$name: an error that says what was altered, or right work");
 	cmp_ok(scalar(@results), '>', @lines / 2, "$name: it was tried");
@@ -56,7 +63,9 @@ sub walk
 sub all_are_found
 {
 	my ($name, $unusable, @results) = @_;
-	my @unseen = grep { $unusable->{ $_->[1] } && $_->[3] eq '00000' && $_->[2] !~ $is_lenient && $_->[2] !~ $is_plain } @results;
+	my @unseen = grep {
+		$unusable->{ $_->[1] } && $_->[3] eq '00000' && $_->[2] !~ $is_lenient && $_->[2] !~ $is_plain
+	} @results;
 	is(join("\n", map { "$_->[1] | $_->[2]" } @unseen), '', "$name: seen by whoever opens the table");
 	return;
 }
@@ -85,7 +94,8 @@ sub alterations
 }
 
 my $database = walked_database('before');
-my %unusable = map { $_ => 1 } split /\n/, $node->safe_psql('before', 'select label from walk.alteration where is_unusable');
+my %unusable = map { $_ => 1 } split /\n/,
+	$node->safe_psql('before', 'select label from walk.alteration where is_unusable');
 for my $path ('off', 'on')
 {
 	my $name = 'before a call' . ($path eq 'on' ? ', by statements' : '');
@@ -95,8 +105,10 @@ for my $path ('off', 'on')
 			  . ($path eq 'on' ? 'relation' : 'null')));
 	for my $relation (qw(jobs job_types job_attempts jobs_archive))
 	{
-		my %opens = map { $_ => 1 } split /\n/, $node->safe_psql($database, "select name from walk.call where '$relation' = any (opens)");
-		all_are_found("$name, $relation", \%unusable, grep { $opens{ $_->[2] } && $_->[1] =~ /^$relation\b/ } @results);
+		my %opens = map { $_ => 1 } split /\n/,
+			$node->safe_psql($database, "select name from walk.call where '$relation' = any (opens)");
+		all_are_found("$name, $relation", \%unusable,
+			grep { $opens{ $_->[2] } && $_->[1] =~ /^$relation\b/ } @results);
 	}
 }
 
@@ -105,8 +117,12 @@ my $on_jobs = 'before insert or update or delete on jobs for each row execute fu
 for my $setup (
 	[ 'in a trigger', "create trigger a $on_jobs", qw(jobs job_types job_attempts jobs_archive) ],
 	[ 'in a trigger afterwards', 'create trigger z ' . $on_jobs =~ s/before/after/r, qw(job_types job_attempts) ],
-	[ 'in an index', 'create index on jobs (walk.in_index(attempt), walk.in_index(status))', qw(jobs job_types job_attempts jobs_archive) ],
-	[ 'in a trigger of attempts', 'create trigger a ' . $on_jobs =~ s/on jobs/on job_attempts/r, qw(job_types job_attempts) ],
+	[ 'in an index',
+		'create index on jobs (walk.in_index(attempt), walk.in_index(status))',
+		qw(jobs job_types job_attempts jobs_archive) ],
+	[ 'in a trigger of attempts',
+		'create trigger a ' . $on_jobs =~ s/on jobs/on job_attempts/r,
+		qw(job_types job_attempts) ],
 	[ 'in an index of attempts', 'create index on job_attempts (walk.in_index(attempt))', 'job_attempts' ])
 {
 	my ($name, $code, @relations) = @$setup;

@@ -1,8 +1,8 @@
 # Whoever owns the tables can alter them. A call then either does the right thing or says clearly what is wrong; no
 # alteration crashes the server, and the queue is in step afterwards.
 #
-# Each case has a database of its own. A session that has worked before the alteration and one that begins after it make
-# the same calls; where the case has an `undo`, a third one works after that.
+# Each case has a database of its own. A session that has worked before the alteration and one that begins after it
+# make the same calls; where the case has an `undo`, a third one works after that.
 use strict;
 use warnings;
 
@@ -147,14 +147,14 @@ try_alteration('varchar made text',
 	  . 'alter table jobs alter column job_id type text, alter column job_type type text, '
 	  . 'alter column status type text',
 	\@right);
-try_alteration('another collation',
-	'alter table jobs alter column job_id type varchar(100) collate "und-x-icu"', \@right,
-	more => [ map({ "select job_enqueue('import-csv', job_id => '$_')" } qw(a B c D)), map({ "select job_cancel(job_id => '$_')" } qw(a B c D)) ],
-	more_states => [ ($fine) x 8 ]);
-try_alteration('varchar made shorter',
-	'alter table jobs alter column job_category type varchar(8)', \@right,
-	more => [ "select job_enqueue('generate-content')", "select job_enqueue('import-csv', job_category => 'very long')" ],
-	more_states => [ '22001', '22001' ], query => 'select max(length(job_category)) from jobs', answer => 6);
+try_alteration('another collation', 'alter table jobs alter column job_id type varchar(100) collate "und-x-icu"',
+	\@right,
+	more => [ map({ "select job_enqueue('import-csv', job_id => '$_')" } qw(a B c D)),
+		map({ "select job_cancel(job_id => '$_')" } qw(a B c D)) ], more_states => [ ($fine) x 8 ]);
+try_alteration('varchar made shorter', 'alter table jobs alter column job_category type varchar(8)', \@right,
+	more => [ "select job_enqueue('generate-content')",
+		"select job_enqueue('import-csv', job_category => 'very long')" ], more_states => [ '22001', '22001' ],
+	query => 'select max(length(job_category)) from jobs', answer => 6);
 try_alteration('varchar made longer', 'alter table jobs alter column job_id type varchar(300)', \@right);
 try_alteration('text made a domain',
 	'create domain name_of_worker as text; alter table jobs alter column worker type name_of_worker',
@@ -166,8 +166,8 @@ try_alteration('timestamp without time zone',
 try_alteration('made a generated column',
 	'alter table jobs drop column progress, add column progress jsonb generated always as (metadata) stored',
 	\@altered);
-# That fires no trigger, yet what the keys of the queue are made of is another value now: what was enqueued with the default, 0, is
-# the most urgent.
+# That fires no trigger, yet what the keys of the queue are made of is another value now: what was enqueued with the
+# default, 0, is the most urgent.
 try_alteration('another priority for each job, by USING',
 	'alter table jobs alter column priority type integer using 10 - priority', \@right,
 	query => "select array_agg(priority order by priority) from jobs where status = 'in_progress' and lease_id <> id",
@@ -182,8 +182,10 @@ try_alteration('default dropped',
 try_alteration('default changed', "alter table jobs alter column priority set default 5", \@right);
 try_alteration('NOT NULL and check dropped',
 	'alter table jobs alter status drop not null, drop constraint check_status', \@right,
-	more => [ "insert into jobs (job_type, status) values ('import-csv', null)", "insert into jobs (job_type, status) values ('import-csv', 'odd')",
-		"update jobs set status = null where status = 'pending'", "update jobs set status = 'odd' where status = 'pending'" ],
+	more => [ "insert into jobs (job_type, status) values ('import-csv', null)",
+		"insert into jobs (job_type, status) values ('import-csv', 'odd')",
+		"update jobs set status = null where status = 'pending'",
+		"update jobs set status = 'odd' where status = 'pending'" ],
 	more_states => [ '23502', '22023', '23502', '22023' ]);
 
 try_alteration('NOT NULL on a column of ours',
@@ -254,10 +256,9 @@ try_alteration('our checks dropped',
 	\@right);
 try_alteration('our check made stricter',
 	'alter table jobs drop constraint check_priority; alter table jobs add constraint check_priority '
-	  . 'check (priority between -10 and 10 and priority <> 7) not valid',
-	\@right,
-	more => [ "select job_enqueue('import-csv', priority => 7)", "insert into jobs (job_type, priority) values ('import-csv', 7)" ],
-	more_states => [ '23514', '23514' ]);
+		. 'check (priority between -10 and 10 and priority <> 7) not valid', \@right,
+	more => [ "select job_enqueue('import-csv', priority => 7)",
+		"insert into jobs (job_type, priority) values ('import-csv', 7)" ], more_states => [ '23514', '23514' ]);
 try_alteration('foreign key to itself',
 	'alter table jobs add constraint parent foreign key (parent_job_id) references jobs on delete cascade',
 	\@right,
@@ -266,8 +267,9 @@ try_alteration('foreign key to itself',
 		"delete from jobs where id = '" . running(3) . "'" ],
 	more_states => [ $fine, $fine ], query => "select count(*) from jobs where job_id = 'child'", answer => 0);
 try_alteration('foreign key from a user table',
-	'create table items (job uuid references jobs on delete restrict); insert into items values (\'' . running(3) . '\')',
-	\@right, more => [ "delete from jobs where id = '" . running(3) . "'" ], more_states => [$restricted]);
+	'create table items (job uuid references jobs on delete restrict); insert into items values (\'' . running(3)
+		. '\')', \@right,
+	more => [ "delete from jobs where id = '" . running(3) . "'" ], more_states => [$restricted]);
 try_alteration('foreign key on organisation_id',
 	"create table organisations (id uuid primary key); "
 	  . "insert into organisations values ('00000000-0000-0000-0000-000000000000'); "
@@ -280,7 +282,8 @@ try_alteration('replica identity of nothing in a publication',
 	[ $fine, '55000', '55000', '55000', $fine ], undo => 'drop publication p');
 
 # Rules and triggers of theirs.
-try_alteration('rule that does more', "create rule more as on update to jobs do also insert into noted values ('rule')",
+try_alteration('rule that does more',
+	"create rule more as on update to jobs do also insert into noted values ('rule')",
 	[ '0A000', ($fine) x 4 ], # Postgres's own: no ON CONFLICT beside a rule
 	query => 'select count(*) from noted', answer => '6');
 try_alteration('rule that keeps rows from being inserted', 'create rule no as on insert to jobs do instead nothing',
@@ -403,16 +406,22 @@ try_alteration('NOT NULL of job_types dropped',
 try_alteration('column added to job_types', 'alter table job_types add column mine text', \@right);
 try_alteration('primary key of job_types dropped', 'alter table job_types drop constraint job_types_pkey', \@right);
 try_alteration('job_types emptied', 'truncate job_types', [ '22023', ($fine) x 3, '22023' ]);
-try_alteration('job_types dropped', 'drop table job_types cascade', [ '42P01', '42P01', $fine, '42P01', '42P01' ], undo => 'select jobs_ext.install()');
+try_alteration('job_types dropped', 'drop table job_types cascade', [ '42P01', '42P01', $fine, '42P01', '42P01' ],
+	undo => 'select jobs_ext.install()');
 try_alteration('job_types a view',
 	'alter table job_types rename to types2; create view job_types as table types2', \@types_altered,
 	undo => 'drop view job_types; alter table types2 rename to job_types');
 try_alteration('job_types partitioned',
 	'alter table job_types rename to types2; create table job_types (like types2) partition by list (job_type)',
 	\@types_altered, undo => 'drop table job_types; alter table types2 rename to job_types');
-try_alteration('a type of a very long name', "alter table job_types alter job_type type text, alter job_category type text; insert into job_types (job_type, job_category) values (repeat('x', 10000), repeat('y', 10000))", \@right,
+try_alteration('a type of a very long name',
+	"alter table job_types alter job_type type text, alter job_category type text;
+		insert into job_types (job_type, job_category) values (repeat('x', 10000), repeat('y', 10000))",
+	\@right,
 	# jobs.job_type holds 50 characters
-	more => [ "select job_enqueue(repeat('x', 10000))", "select job_enqueue(repeat('x', 200))" ], more_states => [ '22023', '22023' ], query => 'select count(*) from jobs where length(job_type) > 50', answer => 0);
+	more => [ "select job_enqueue(repeat('x', 10000))", "select job_enqueue(repeat('x', 200))" ],
+	more_states => [ '22023', '22023' ],
+	query => 'select count(*) from jobs where length(job_type) > 50', answer => 0);
 try_alteration('trigger of job_types disabled', 'alter table job_types disable trigger user', \@right);
 
 # job_attempts, of which only what does not complete has a need.
@@ -437,7 +446,8 @@ try_alteration('NOT NULL on job_attempts',
 try_alteration('primary key of job_attempts dropped',
 	'alter table job_attempts drop constraint job_attempts_pkey', \@right);
 try_alteration('job_attempts a view',
-	'alter table job_attempts rename to attempts2; create view job_attempts as table attempts2', [ $fine, $fine, $fine, '42804', $fine ],
+	'alter table job_attempts rename to attempts2; create view job_attempts as table attempts2',
+	[ $fine, $fine, $fine, '42804', $fine ],
 	undo => 'drop view job_attempts; alter table attempts2 rename to job_attempts');
 try_alteration('job_attempts dropped',
 	'drop table job_attempts cascade', [ $fine, $fine, $fine, '42P01', $fine ], undo => 'select jobs_ext.install()');
@@ -456,9 +466,9 @@ try_alteration('jobs_archive dropped',
 	more_states => [ '42P01', 'PT404' ]);
 
 # The private tables are not the owner's.
-is_deeply(
-	[ sql_states($node, 'base', 'alter table jobs_ext.queue add x int', 'truncate jobs_ext.queue', 'drop table jobs_ext.queue cascade',
-		'select * from jobs_ext.queue', 'delete from jobs_ext.lanes', 'create index on jobs_ext.failed (job)', 'update jobs_ext.state set number = 0') ],
+is_deeply([ sql_states($node, 'base', 'alter table jobs_ext.queue add x int', 'truncate jobs_ext.queue',
+				'drop table jobs_ext.queue cascade', 'select * from jobs_ext.queue', 'delete from jobs_ext.lanes',
+				'create index on jobs_ext.failed (job)', 'update jobs_ext.state set number = 0') ],
 	[ '42501', '42501', '2BP01', ('42501') x 4 ], 'the owner does not reach the private tables');
 try_alteration('index of the queue dropped by a superuser',
 	'alter table jobs_ext.queue drop constraint queue_pkey', \@altered, as_superuser => 1,

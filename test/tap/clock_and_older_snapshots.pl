@@ -1,5 +1,5 @@
-# Who may set the clock, whatever way it is set; what an older snapshot sees of a queue that another session builds anew;
-# and what job_maintain() says of a job that it has to leave.
+# Who may set the clock, whatever way it is set; what an older snapshot sees of a queue that another session builds
+# anew; and what job_maintain() says of a job that it has to leave.
 use strict;
 use warnings;
 
@@ -47,9 +47,10 @@ my %ways = (
 	'SET' => "set jobs_ext.now = '$fake'",
 	'SET LOCAL' => "begin; set local jobs_ext.now = '$fake'; commit",
 	'set_config()' => "do \$\$ begin perform set_config('jobs_ext.now', '$fake', false); end \$\$",
-	'an update of pg_settings' => "do \$\$ begin update pg_settings set setting = '$fake' where name = 'jobs_ext.now'; end \$\$",
-	'a function with SET' =>
-	  "create function pg_temp.f() returns int language sql set jobs_ext.now = '$fake' as 'select 1'; drop function pg_temp.f()",
+	'an update of pg_settings' => "do \$\$ begin update pg_settings set setting = '$fake'
+		where name = 'jobs_ext.now'; end \$\$",
+	'a function with SET' => "create function pg_temp.f()
+		returns int language sql set jobs_ext.now = '$fake' as 'select 1'; drop function pg_temp.f()",
 	'ALTER ROLE' => "alter role current_user set jobs_ext.now = '$fake'; alter role current_user reset jobs_ext.now",
 );
 
@@ -66,7 +67,8 @@ sub cannot_set_clock
 	my $log = -s $node->logfile;
 	my $said = says($role, $year, $in_options);
 	like($said, qr/FATAL:  permission denied to set parameter "jobs_ext.now"/, "$name: no connection by PGOPTIONS");
-	like(slurp_file($node->logfile, $log), qr/\] 42501 .*FATAL:  permission denied to set parameter "jobs_ext.now"/, "$name: its SQLSTATE");
+	like(slurp_file($node->logfile, $log),
+		qr/\] 42501 .*FATAL:  permission denied to set parameter "jobs_ext.now"/, "$name: its SQLSTATE");
 	return;
 }
 
@@ -83,7 +85,8 @@ is(says('client', $year), $this_year, 'the clock is the server\'s');
 cannot_set_clock('boss', 'the owner without jobs_ext.test_mode');
 cannot_set_clock('client', 'a client without jobs_ext.test_mode');
 cannot_set_clock('other', 'an operator without jobs_ext.test_mode');
-like(says('boss', "alter database d set jobs_ext.now = '$fake'"), qr/ERROR:  42501/, 'nor may the owner of a database for it');
+like(says('boss', "alter database d set jobs_ext.now = '$fake'"),
+	qr/ERROR:  42501/, 'nor may the owner of a database for it');
 like(says('boss', 'set jobs_ext.test_mode = on'), qr/ERROR:  55P02/, 'nobody switches test mode on for himself');
 like(says('boss', '', '-c jobs_ext.test_mode=on'), qr/FATAL/, 'nor by PGOPTIONS');
 can_set_clock($superuser, 'a superuser');
@@ -102,11 +105,13 @@ $node->append_conf('postgresql.conf', 'jobs_ext.test_mode = off');
 $node->reload;
 $node->poll_query_until('d', 'show jobs_ext.test_mode', 'off');
 like(says('boss', $year), qr/^$this_year\n/, 'without test mode it is not');
-like(says('boss', 'select'), qr/WARNING:  permission denied to set parameter "jobs_ext.now"/, 'and the session says so');
+like(says('boss', 'select'),
+	qr/WARNING:  permission denied to set parameter "jobs_ext.now"/, 'and the session says so');
 $node->safe_psql('postgres', 'alter role boss reset jobs_ext.now');
 
 # Set by a superuser, it stays for the role that he then takes on; who may not set it may still switch it off.
-is(says($superuser, "$ways{SET}; set role client; $year; reset jobs_ext.now; $year"), "2071\n$this_year", 'what a superuser set holds for others');
+is(says($superuser, "$ways{SET}; set role client; $year; reset jobs_ext.now; $year"),
+	"2071\n$this_year", 'what a superuser set holds for others');
 
 # A session that loads the library at its first call has the setting before anybody can check it.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
@@ -139,10 +144,16 @@ sub fresh_jobs
 	return $node->safe_psql('d', <<'SQL');
 truncate jobs, job_attempts;
 insert into jobs (id, job_id, job_type, status, attempt, started_at, lease_id, lease_expires_at, finished_at)
-select ('00000000-0000-0000-0000-00000000000' || n)::uuid, k, 'import-csv', s, 1, '2026-01-01', ('00000000-0000-0000-0000-00000000001' || n)::uuid, '2100-01-01', f
-from (values (1, 'r1', 'in_progress', null::timestamptz), (2, 'r2', 'in_progress', null), (3, 'f1', 'failed', '2026-01-02'), (4, 'f2', 'failed', '2026-01-02')) v (n, k, s, f);
+select ('00000000-0000-0000-0000-00000000000' || n)::uuid, k, 'import-csv', s, 1, '2026-01-01',
+       ('00000000-0000-0000-0000-00000000001' || n)::uuid, '2100-01-01', f
+from (values
+  (1, 'r1', 'in_progress', null::timestamptz),
+  (2, 'r2', 'in_progress', null),
+  (3, 'f1', 'failed', '2026-01-02'),
+  (4, 'f2', 'failed', '2026-01-02')) v (n, k, s, f);
 insert into jobs (id, job_id, job_type, run_at)
-select ('00000000-0000-0000-0000-00000000000' || n)::uuid, k, 'import-csv', '2026-01-01' from (values (5, 'q1'), (6, 'q2')) v (n, k);
+select ('00000000-0000-0000-0000-00000000000' || n)::uuid, k, 'import-csv', '2026-01-01'
+from (values (5, 'q1'), (6, 'q2')) v (n, k);
 select jobs_ext.rebuild_queue();
 SQL
 }
@@ -156,8 +167,8 @@ for my $level ('repeatable read', 'serializable')
 	is(says($superuser, "begin isolation level $level;\n$shown\n$rebuild\n$shown\ncommit;"), "$all\n$all",
 		"$level: so does one that has looked before");
 }
-is(says('client', "begin isolation level repeatable read;\nselect from jobs limit 0;\n$rebuild\n$shown\ncommit;"), $all,
-	'a client\'s older snapshot shows what was there');
+is(says('client', "begin isolation level repeatable read;\nselect from jobs limit 0;\n$rebuild\n$shown\ncommit;"),
+	$all, 'a client\'s older snapshot shows what was there');
 
 my ($id, $lease) = ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000011');
 my %verbs = (
@@ -181,10 +192,12 @@ for my $path ('off', 'on')
 		fresh_jobs();
 		my $before = $node->safe_psql('d', 'select string_agg(j::text, $$ $$ order by id) from jobs j');
 		my $said = says($superuser,
-			"set jobs_ext.force_statement_path = $path;\nbegin isolation level repeatable read;\nselect from jobs limit 0;\n$rebuild\n$verbs{$verb};\ncommit;");
+			"set jobs_ext.force_statement_path = $path;\nbegin isolation level repeatable read;\n"
+			  . "select from jobs limit 0;\n$rebuild\n$verbs{$verb};\ncommit;");
 		my $refused = qr/^[^\n]*ERROR:  40001$/;
 		like($said, $refused, "$verb $how, under a snapshot older than the queue: 40001");
-		is($node->safe_psql('d', 'select string_agg(j::text, $$ $$ order by id) from jobs j'), $before, "$verb $how: nothing changed");
+		is($node->safe_psql('d', 'select string_agg(j::text, $$ $$ order by id) from jobs j'),
+			$before, "$verb $how: nothing changed");
 		in_step($node, 'd', "$verb $how: no orphan");
 	}
 }
@@ -203,9 +216,13 @@ end $$;
 create trigger a_refuse before update on jobs for each row execute function refuse();
 SQL
 my ($stdout, $stderr) = ('', '');
-$node->psql('d', "set jobs_ext.now = '2101-01-01'; select m -> 'leases_reaped', m -> 'set_aside' from job_maintain() m", stdout => \$stdout, stderr => \$stderr, timeout => 60);
+$node->psql('d',
+	"set jobs_ext.now = '2101-01-01'; select m -> 'leases_reaped', m -> 'set_aside' from job_maintain() m",
+	stdout => \$stdout, stderr => \$stderr, timeout => 60);
 is($stdout, '1|1', 'one job is poisoned, the other reaped');
-like($stderr, qr/WARNING:  job $id was left as it is: not this one\nDETAIL:  poisoned/, 'a WARNING names the poisoned one, and why');
+like($stderr,
+	qr/WARNING:  job $id was left as it is: not this one\nDETAIL:  poisoned/,
+	'a WARNING names the poisoned one, and why');
 is(() = $stderr =~ /WARNING/g, 1, 'and no other');
 in_step($node, 'd', 'after it: in step');
 
@@ -214,10 +231,26 @@ in_step($node, 'd', 'after it: in step');
 #
 $node->safe_psql('d', <<'SQL', extra_params => [ '-U', 'boss' ]);
 create table public.ran (name text, who text);
-create function jobs_ext.run_schedule(text) returns uuid language plpgsql as $$ begin insert into public.ran values ('run_schedule', current_user); return null; end $$;
-create function jobs_ext.is_there(text, text, text) returns boolean language plpgsql as $$ begin insert into public.ran values ('is_there', current_user); return true; end $$;
-create function jobs_ext.is_there(text, "char") returns boolean language plpgsql as $$ begin insert into public.ran values ('is_there', current_user); return true; end $$;
-create function jobs_ext.hand_over(text) returns void language plpgsql as $$ begin insert into public.ran values ('hand_over', current_user); end $$;
+create function jobs_ext.run_schedule(text)
+returns uuid language plpgsql as $$
+begin
+  insert into public.ran values ('run_schedule', current_user);
+  return null;
+end $$;
+create function jobs_ext.is_there(text, text, text)
+returns boolean language plpgsql as $$
+begin
+  insert into public.ran values ('is_there', current_user);
+  return true;
+end $$;
+create function jobs_ext.is_there(text, "char")
+returns boolean language plpgsql as $$
+begin
+  insert into public.ran values ('is_there', current_user);
+  return true;
+end $$;
+create function jobs_ext.hand_over(text)
+returns void language plpgsql as $$ begin insert into public.ran values ('hand_over', current_user); end $$;
 SQL
 $node->safe_psql('d', 'drop view public.jobs_failed; select jobs_ext.install()');
 is($node->safe_psql('d', 'select count(*) from ran'), '0', 'install() calls none of them');

@@ -138,12 +138,12 @@ sub meddle
 	  . "with changed as ($statement returning job_id)\n"
 	  . "insert into work.meddled select substr(job_id, 5)::int from changed;\@$weight";
 }
-my @meddler = pgbench(
-	[ '-c', 1, '-T', 180 ],
+my @meddler = pgbench([ '-c', 1, '-T', 180 ],
 	metadata => meddle("update jobs set metadata = '{\"seen\": true}' where $one", 5),
 	priority => meddle("update jobs set priority = :p where $one", 5),
-	cancel => meddle("update jobs set status = 'cancelled' where $one and status in ('pending', 'queued', 'in_progress')", 2),
-	delete => meddle("delete from jobs where $one", 2),
+	cancel => meddle("update jobs set status = 'cancelled'
+	where $one and status in ('pending', 'queued', 'in_progress')",
+		2), delete => meddle("delete from jobs where $one", 2),
 	progress => meddle("update jobs set metadata = '{\"seen\": 2}' where $running", 2),
 	stop => meddle("update jobs set status = 'cancelled' where $running and status = 'in_progress'", 1),
 	away => meddle("delete from jobs where $running", 1));
@@ -184,7 +184,8 @@ unlike($meddler_out, qr/ERROR|aborted/, '… and met no error');
 
 $sql->('analyze');
 note($sql->(<<'SQL'));
-select format('claims %s, of them again %s; refused for a lost lease %s, for a deleted job %s; statements that meddled %s',
+select format(
+  'claims %s, of them again %s; refused for a lost lease %s, for a deleted job %s; statements that meddled %s',
   (select count(*) from work.claimed), (select count(*) from work.claimed where attempt > 1),
   (select count(*) from work.finished where state = 'PT409'),
   (select count(*) from work.finished where state = 'PT404'), (select count(*) from work.meddled))
@@ -247,8 +248,10 @@ cmp_ok($sql->('select count(*) from work.claimed'), '>', $jobs / 2, '… which w
 in_step($node, 'postgres', 'queue, failed and expiring say what jobs says');
 
 # The collector hears of it when the sessions have ended.
-$node->poll_query_until('postgres', "select n_tup_upd >= 2 * $jobs * 0.8 from pg_stat_user_tables where relid = 'jobs'::regclass");
-my ($updates, $hot) = split /\|/, $sql->("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'jobs'::regclass");
+$node->poll_query_until('postgres',
+	"select n_tup_upd >= 2 * $jobs * 0.8 from pg_stat_user_tables where relid = 'jobs'::regclass");
+my ($updates, $hot) = split /\|/,
+	$sql->("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'jobs'::regclass");
 my $share = 100 * $hot / $updates;
 diag(sprintf 'HOT updates of jobs: %.1f %% of %d', $share, $updates);
 cmp_ok($share, '>=', 95, 'at least 95 % of the updates of jobs are HOT');

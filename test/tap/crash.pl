@@ -132,7 +132,9 @@ sub start_load
 	for my $n (1 .. 8)
 	{
 		my $text =
-			$n <= 3 ? join('', map { "select 'enqueued', job_id from job_enqueue('import-csv', job_id => '$run-$n-$_');\n" } 1 .. 20000)
+			$n <= 3 ? join('',
+				map { "select 'enqueued', job_id from job_enqueue('import-csv', job_id => '$run-$n-$_');\n" }
+				  1 .. 20000)
 		  : $n <= 6 ? "$claim$complete" x 10000
 		  :           $claim x 10000;
 		my $script = "$directory/load-$run-$n.sql";
@@ -160,14 +162,16 @@ sub check_load
 	delete @lease{@completed};
 	my $list = sub { return join ',', map { "('$_')" } @_ };
 
-	is($sql->('select * from (values ' . $list->(@enqueued) . ') a (key) where not exists (select from jobs where job_id = key)'),
+	is($sql->('select * from (values ' . $list->(@enqueued)
+				  . ') a (key) where not exists (select from jobs where job_id = key)'),
 		'', "$name: no acknowledged enqueue is lost");
 	is( $sql->('select * from (values ' . $list->(@completed) . ") a (id)
 	      where not exists (select from jobs j where j.id = a.id::uuid and j.status = 'completed')"),
 		'', "$name: no acknowledged completion is lost");
 	in_step($node, 'postgres', "$name: in step");
 
-	my %again = map { $_ => 1 } split /\n/, $sql->("select id from job_claim(max_jobs => 10000, worker => 'after $run')");
+	my %again = map { $_ => 1 } split /\n/,
+		$sql->("select id from job_claim(max_jobs => 10000, worker => 'after $run')");
 	my @jobs = sort keys %lease;
 	my @states = sql_states($node, 'postgres', map { "select (job_complete('$_', '$lease{$_}')).status" } @jobs);
 	my ($valid, $lost) = (0, 0);

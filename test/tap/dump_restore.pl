@@ -42,10 +42,11 @@ insert into restaurants values ('00000000-0000-0000-0000-000000000001', 'Trattor
 
 select job_type_set('custom', description => 'of the user', max_retries => 7);
 select job_type_set('import-csv', description => 'changed');
-select count(*) from job_enqueue_many((
-  select jsonb_agg(jsonb_build_object('job_id', 'waits-' || n, 'job_type', (array['import-csv', 'custom'])[1 + n % 2],
-    'priority', n % 5, 'restaurant_id', '00000000-0000-0000-0000-000000000001', 'metadata', jsonb_build_object('n', n)))
-  from generate_series(1, 20) n));
+select count(*) from job_enqueue_many(
+  (select jsonb_agg(jsonb_build_object('job_id', 'waits-' || n, 'job_type', (array['import-csv', 'custom'])[1 + n % 2],
+                                       'priority', n % 5, 'restaurant_id', '00000000-0000-0000-0000-000000000001',
+                                       'metadata', jsonb_build_object('n', n)))
+   from generate_series(1, 20) n));
 select job_enqueue('custom', job_id => 'expires', expires_at => now() + interval '1 day', priority => -9);
 select job_enqueue('custom', job_id => 'later', run_at => now() + interval '1 day');
 select job_pause(job_id => id) from (select (job_enqueue('custom', job_id => 'paused')).job_id) p (id);
@@ -60,8 +61,11 @@ insert into jobs_archive (id, job_id, finished_at) values (gen_random_uuid(), 'o
 -- In a month that is made for it, and in one that stays in the default partition; with attempts that travelled along.
 insert into jobs_archive (id, job_id, finished_at) values (gen_random_uuid(), 'older', '2020-03-01');
 select job_enqueue('merge-menus', job_id => 'archived ' || n) from generate_series(1, 2) n;
-select job_fail(id, lease_id, 'no', permanent => true, error_details => '{"code": 2}') from job_claim('{merge-menus}', 2);
-update jobs set finished_at = case job_id when 'archived 1' then '2020-02-02' else '2020-03-03' end::timestamptz where job_id like 'archived%';
+select job_fail(id, lease_id, 'no', permanent => true, error_details => '{"code": 2}')
+from job_claim('{merge-menus}', 2);
+update jobs set finished_at = case job_id
+                                when 'archived 1' then '2020-02-02'
+                                else '2020-03-03' end::timestamptz where job_id like 'archived%';
 SQL
 	# The worker's: a job_maintain() of ours could leave it what it has begun.
 	$node->poll_query_until($database, "select count(*) = 0 from jobs where job_id like 'archived%'")
@@ -92,36 +96,45 @@ SQL
 	return;
 }
 
-my @rows = map { "select '$_', t::text from $_ t order by t::text" } qw(jobs job_types job_attempts jobs_archive restaurants items);
-my @shape = (
-	'select tablename, policyname, cmd, roles, qual, with_check from pg_policies order by 1, 2',
-	q{select c.relname, c.relkind, c.relowner::regrole, c.relrowsecurity, c.reloptions from pg_class c
-	  where c.relnamespace = 'public'::regnamespace order by 1},
+my @rows = map { "select '$_', t::text from $_ t order by t::text" }
+	qw(jobs job_types job_attempts jobs_archive restaurants items);
+my @shape = ('select tablename, policyname, cmd, roles, qual, with_check from pg_policies order by 1, 2',
+	q{select c.relname, c.relkind, c.relowner::regrole, c.relrowsecurity, c.reloptions
+		from pg_class c where c.relnamespace = 'public'::regnamespace order by 1},
 	q{select a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-	         (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum)
-	  from pg_attribute a join pg_class c on c.oid = a.attrelid
-	  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v', 'p') and a.attnum > 0 order by 1, a.attnum},
+			   (select pg_get_expr(d.adbin, d.adrelid)
+				from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum)
+		from pg_attribute a join pg_class c on c.oid = a.attrelid
+		where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v', 'p') and a.attnum > 0
+		order by 1, a.attnum},
 	q{select indexdef from pg_indexes where schemaname in ('public', 'jobs_ext') order by 1},
-	q{select t.tgrelid::regclass, t.tgname, t.tgenabled, t.tgfoid::regproc from pg_trigger t
-	  where not t.tgisinternal order by t.tgrelid::regclass::text, 2},
-	q{select c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid) from pg_constraint c
-	  where c.connamespace in ('public'::regnamespace, 'jobs_ext'::regnamespace) order by c.conrelid::regclass::text, 2},
+	q{select t.tgrelid::regclass, t.tgname, t.tgenabled, t.tgfoid::regproc
+		from pg_trigger t where not t.tgisinternal order by t.tgrelid::regclass::text, 2},
+	q{select c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)
+		from pg_constraint c
+		where c.connamespace in ('public'::regnamespace, 'jobs_ext'::regnamespace)
+		order by c.conrelid::regclass::text, 2},
 	q{select viewname, definition from pg_views where schemaname = 'public' order by 1},
 	q{select * from pg_publication_tables},
-	q{select d.objoid::regclass, d.objsubid, d.description from pg_description d join pg_class c on c.oid = d.objoid
-	  where d.classoid = 'pg_class'::regclass and c.relnamespace = 'public'::regnamespace order by 1, 2});
-my $grants = q{
-	select n.nspname, c.relname, a.grantee::regrole, a.privilege_type, a.is_grantable
-	from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+	q{select d.objoid::regclass, d.objsubid, d.description
+		from pg_description d
+		join pg_class c on c.oid = d.objoid
+		where d.classoid = 'pg_class'::regclass and c.relnamespace = 'public'::regnamespace
+		order by 1, 2});
+my $grants = q{select n.nspname, c.relname, a.grantee::regrole, a.privilege_type, a.is_grantable
+	from pg_class c
+	join pg_namespace n on n.oid = c.relnamespace, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
 	where n.nspname in ('public', 'jobs_ext') and c.relkind in ('r', 'v', 'p') and a.grantee <> c.relowner
 	union all
 	select n.nspname, c.relname || '.' || t.attname, a.grantee::regrole, a.privilege_type, a.is_grantable
-	from pg_attribute t join pg_class c on c.oid = t.attrelid join pg_namespace n on n.oid = c.relnamespace, aclexplode(t.attacl) a
+	from pg_attribute t join pg_class c on c.oid = t.attrelid
+	join pg_namespace n on n.oid = c.relnamespace, aclexplode(t.attacl) a
 	where n.nspname = 'public'};
 my $function_grants = q{
 	union all
 	select n.nspname, p.oid::regprocedure::text, a.grantee::regrole, a.privilege_type, a.is_grantable
-	from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+	from pg_proc p
+	join pg_namespace n on n.oid = p.pronamespace, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 	where (n.nspname = 'jobs_ext' or n.nspname = 'public' and p.proname ~ '^job_') and a.grantee <> p.proowner
 	union all
 	select 'type', t.oid::regtype::text, a.grantee::regrole, a.privilege_type, a.is_grantable
@@ -182,8 +195,10 @@ sub dump_and_restore
 	my @dump = ('pg_dump', '-U', $role, '-F', $format, '-f', $file, @options, $node->connstr($from));
 	my @restore =
 		$format eq 'p'
-	  ? ('psql', '-X', '-q', '-U', $role, '-v', 'ON_ERROR_STOP=1', '-f', $file, '-o', '/dev/null', '-d', $node->connstr($to))
-	  : ('pg_restore', '-U', $role, '--exit-on-error', (grep { $_ eq '--enable-row-security' } @options), '-d', $node->connstr($to), $file);
+	  ? ('psql', '-X', '-q', '-U', $role, '-v', 'ON_ERROR_STOP=1', '-f', $file, '-o', '/dev/null', '-d',
+		  $node->connstr($to))
+	  : ('pg_restore', '-U', $role, '--exit-on-error', (grep { $_ eq '--enable-row-security' } @options), '-d',
+		  $node->connstr($to), $file);
 	my ($dump_says, $restore_says) = ('', '');
 	ok(IPC::Run::run(\@dump, '&>', \$dump_says), "$to: dumped") or diag($dump_says);
 	local $ENV{PGOPTIONS} = $with{restoring} ? '-c jobs_ext.restoring=on' : '';
@@ -199,9 +214,12 @@ my %source;
 for my $from (sort keys %owner)
 {
 	make_source($from, $owner{$from});
-	is(content($from, q{select string_agg(concat_ws(' ', tableoid::regclass, job_id, attempts -> 0 -> 'error_details'), ', ' order by finished_at)
-	                    from jobs_archive where job_id <> 'old'}),
-		'jobs_ext.jobs_archive_2020_02 archived 1 {"code": 2}, jobs_ext.jobs_archive_default older, jobs_ext.jobs_archive_default archived 2 {"code": 2}',
+	is(content($from,
+		   q{select string_agg(concat_ws(' ', tableoid::regclass, job_id, attempts -> 0 -> 'error_details'), ', '
+				order by finished_at)
+		from jobs_archive where job_id <> 'old'}),
+		'jobs_ext.jobs_archive_2020_02 archived 1 {"code": 2}, jobs_ext.jobs_archive_default older, '
+		  . 'jobs_ext.jobs_archive_default archived 2 {"code": 2}',
 		"$from: months of the archive, and what travelled along");
 	$source{$from} = content($from, @rows, @shape, $grants . $function_grants);
 }
@@ -217,14 +235,16 @@ for my $case (
 		my $to = "${from}_by_${by}_$format";
 		new_database($to, $owner{$from});
 		dump_and_restore($from, $to, $role, $format);
-		is_same(content($to, @rows, @shape, $grants . $function_grants), $source{$from}, "$to: nothing is lost, nothing new");
+		is_same(content($to, @rows, @shape, $grants . $function_grants),
+			$source{$from}, "$to: nothing is lost, nothing new");
 		work_goes_on($to, $to, $owner{$from}, 1);
 
 		next if $from eq 'super_source';
 		$to .= '_row_security';
 		new_database($to, $owner{$from});
 		dump_and_restore($from, $to, $role, $format, options => ['--enable-row-security'], restoring => 1);
-		is_same(content($to, @rows, @shape, $grants . $function_grants), $source{$from}, "$to: nothing is lost, nothing new");
+		is_same(content($to, @rows, @shape, $grants . $function_grants),
+			$source{$from}, "$to: nothing is lost, nothing new");
 		work_goes_on($to, $to, $owner{$from}, 1);
 	}
 
@@ -248,23 +268,29 @@ new_database('twice', 'boss');
 new_database('once', 'boss');
 dump_and_restore('boss_source', 'once', 'boss', 'c');
 dump_and_restore('once', 'twice', 'boss', 'c');
-is_same(content('twice', @rows, @shape, $grants . $function_grants), $source{boss_source}, 'restored twice: nothing is lost, nothing new');
+is_same(content('twice', @rows, @shape, $grants . $function_grants),
+	$source{boss_source}, 'restored twice: nothing is lost, nothing new');
 work_goes_on('restored twice', 'twice', 'boss', 1);
 
-# The extension goes and comes back; what the user owns stays. Views upon its functions go with them: those are made anew,
-# for the default roles.
+# The extension goes and comes back; what the user owns stays. Views upon its functions go with them: those are made
+# anew, for the default roles.
 for my $from (sort keys %owner)
 {
-	my @kept = (@rows, @shape, "select * from ($grants) g where relname !~ '^(maintenance|jobs_(active|running|failed|failed_summary|schedules|set_aside))\$'");
+	my @kept = (@rows,
+		@shape,
+		"select * from ($grants) g
+			where relname !~ '^(maintenance|jobs_(active|running|failed|failed_summary|schedules|set_aside))\$'");
 	my $before = content($from, @kept);
 	my ($stdout, $stderr) = ('', '');
 	isnt($node->psql($from, 'drop extension jobs_ext', extra_params => [ '-U', $owner{$from} ], stderr => \$stderr), 0,
 		"$from: DROP EXTENSION alone is refused");
 	run_as($owner{$from}, $from, 'set client_min_messages = error; drop extension jobs_ext cascade');
-	is(content($from, 'select count(*) from jobs', 'select count(*) from job_types', 'select count(*) from jobs_archive'),
+	is(content($from, 'select count(*) from jobs', 'select count(*) from job_types',
+		   'select count(*) from jobs_archive'),
 		"27\n9\n4", "$from: the rows outlive DROP EXTENSION CASCADE");
 	run_as($owner{$from}, $from, "update jobs set metadata = metadata || '{\"without\": 1}' where job_id = 'waits-2'");
-	run_as($owner{$from}, $from, "update jobs set metadata = metadata - 'without' where job_id = 'waits-2'; truncate log");
+	run_as($owner{$from},
+		$from, "update jobs set metadata = metadata - 'without' where job_id = 'waits-2'; truncate log");
 	run_as($owner{$from}, $from, 'create extension jobs_ext');
 	is_same(content($from, @kept), $before, "$from: CREATE EXTENSION adopts it all");
 	work_goes_on("$from, created again", $from, $owner{$from}, 1);

@@ -19,8 +19,10 @@ SQL
 
 my %script = (
 	one => q{select job_enqueue('import-csv', job_id => 'hot');},
-	many => q{select count(*) from job_enqueue_many('[{"job_type": "import-csv", "job_id": "hot"}, {"job_type": "import-csv"}]');},
-	by_statement => q{set jobs_ext.force_statement_path = on; select job_enqueue('import-csv', job_id => 'hot'); reset jobs_ext.force_statement_path;},
+	many => q{select count(*) from job_enqueue_many(
+		  '[{"job_type": "import-csv", "job_id": "hot"}, {"job_type": "import-csv"}]');},
+	by_statement => q{set jobs_ext.force_statement_path = on;
+		select job_enqueue('import-csv', job_id => 'hot'); reset jobs_ext.force_statement_path;},
 	# under row security
 	tenant => q{set role tenant; select job_enqueue('import-csv', job_id => 'hot'); reset role;},
 	gone => q{delete from jobs where job_id = 'hot';},
@@ -36,7 +38,8 @@ my ($out, $err) = run_command([ 'pgbench', '-n', '-c', 8, '-j', 2, '-T', 8, @fil
 unlike($err, qr/ERROR/, 'no call failed');
 my ($transactions) = $out =~ /number of transactions actually processed: (\d+)/;
 cmp_ok($transactions, '>', 1000, '… of thousands');
-is($node->safe_psql('postgres', "select count(*) <= 1 from jobs where job_id = 'hot'"), 't', 'one job at most has the key');
+is($node->safe_psql('postgres', "select count(*) <= 1 from jobs where job_id = 'hot'"),
+	't', 'one job at most has the key');
 in_step($node, 'postgres', 'the derived tables say what jobs says');
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;

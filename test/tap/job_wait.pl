@@ -29,24 +29,32 @@ worker_serves($node, 'postgres', 'there is a worker');
 
 # Each way to end.
 my $number = 0;
-for my $way (
-	[ 'job_complete', 'completed', "select (job_complete(ID, LEASE)).status" ],
+for my $way ([ 'job_complete', 'completed', "select (job_complete(ID, LEASE)).status" ],
 	[ 'job_next', 'completed', "select job_next(ID, LEASE)" ],
-	[ 'job_finish_many', 'completed', "select job_finish_many(jsonb_build_array(jsonb_build_object('id', ID, 'lease_id', LEASE, 'complete', null)))" ],
+	[ 'job_finish_many',
+		'completed',
+		"select job_finish_many(jsonb_build_array(jsonb_build_object('id', ID, 'lease_id', LEASE,
+					'complete', null)))" ],
 	[ 'job_fail for good', 'failed', "select (job_fail(ID, LEASE, permanent => true)).status" ],
 	[ 'job_cancel with force', 'cancelled', "select job_cancel(ID, force => true)" ],
 	[ 'a cancel that the worker follows', 'cancelled', "select job_cancel(ID); select (job_fail(ID, LEASE)).status" ],
 	[ 'job_release after a cancel', 'cancelled', "select job_cancel(ID); select (job_release(ID, LEASE)).status" ],
 	[ 'an UPDATE', 'completed', "update jobs set status = 'completed' where id = ID" ],
-	[ 'an UPDATE in a savepoint', 'completed', "begin; savepoint s; update jobs set status = 'completed' where id = ID; release s; commit" ],
-	[ 'a DELETE', '', "delete from jobs where id = ID" ],
-	[ 'a TRUNCATE', '', "truncate jobs" ],
-	[ 'the statement path', 'completed', "set jobs_ext.force_statement_path = on; select (job_complete(ID, LEASE)).status" ],
-	[ 'a lease that runs out for the last time', 'failed', "update jobs set retries = max_retries where id = ID; select (job_heartbeat(ID, LEASE, lease => '200 ms')).status" ],
-	[ 'one transaction with many', 'completed', "update jobs set status = 'completed' where status = 'in_progress'", 100 ])
+	[ 'an UPDATE in a savepoint',
+		'completed', "begin; savepoint s; update jobs set status = 'completed' where id = ID; release s; commit" ],
+	[ 'a DELETE', '', "delete from jobs where id = ID" ], [ 'a TRUNCATE', '', "truncate jobs" ],
+	[ 'the statement path',
+		'completed', "set jobs_ext.force_statement_path = on; select (job_complete(ID, LEASE)).status" ],
+	[ 'a lease that runs out for the last time',
+		'failed',
+		"update jobs set retries = max_retries
+			where id = ID; select (job_heartbeat(ID, LEASE, lease => '200 ms')).status" ],
+	[ 'one transaction with many', 'completed', "update jobs set status = 'completed' where status = 'in_progress'",
+		100 ])
 {
 	my ($what, $status, $end, $others) = @$way;
-	$sql->("select job_enqueue('import-csv') from generate_series(1, $others); select count(*) from job_claim(max_jobs => $others)") if $others;
+	$sql->("select job_enqueue('import-csv')
+		from generate_series(1, $others); select count(*) from job_claim(max_jobs => $others)") if $others;
 	my $key = 'wait-' . ++$number;
 	my ($id, $lease) = $new->($key);
 	my $by_id = $asleep->("select status from job_wait('$id', wait => NAP)");
@@ -86,28 +94,30 @@ gets($sleeper, 'completed', 'woken by the end of the next attempt');
 # Without any wait.
 my $at_once = sub {
 	my ($call, $expected, $name) = @_;
-	return gets(start_session($node, 'postgres', "select status from job_wait($call, wait => '40 s')"), $expected, $name);
+	return gets(start_session($node, 'postgres', "select status from job_wait($call, wait => '40 s')"),
+		$expected, $name);
 };
 $at_once->("'$id'", 'completed', 'one that has ended answers at once');
 $at_once->("job_id => 'goes on'", 'completed', '… by job_id as well');
 $sql->("insert into jobs_archive (id, job_id, job_type, status, created_at, finished_at)
-  select id, 'archived', job_type, status, created_at, finished_at from jobs where id = '$id'; delete from jobs where id = '$id'");
+	select id, 'archived', job_type, status, created_at, finished_at from jobs where id = '$id';
+	delete from jobs where id = '$id'");
 $at_once->("'$id'", 'completed', 'one that was archived answers at once');
 $at_once->("job_id => 'archived'", 'completed', '… by job_id as well');
 my ($archived, $its_lease) = $new->('on its way');
 $sleeper = $asleep->("select status from job_wait('$archived', wait => NAP)");
-$sql->("begin; select (job_complete('$archived', '$its_lease')).status;
-  insert into jobs_archive (id, job_id, job_type, status, created_at, finished_at)
-  select id, job_id, job_type, status, created_at, finished_at from jobs where id = '$archived'; delete from jobs where id = '$archived'; commit");
+$sql->("begin;
+	select (job_complete('$archived', '$its_lease')).status;
+	insert into jobs_archive (id, job_id, job_type, status, created_at, finished_at)
+	select id, job_id, job_type, status, created_at, finished_at from jobs where id = '$archived';
+	delete from jobs where id = '$archived';
+	commit");
 gets($sleeper, 'completed', 'one that ends and is archived in one transaction');
-is_deeply(
-	[
-		sql_states($node, 'postgres',
-			"select job_wait('$archived', 'both')", 'select job_wait()', "select job_wait(gen_random_uuid(), wait => '40 s')",
-			"select job_wait(job_id => 'nothing', wait => '40 s')", "select job_wait('$archived', wait => '-1 s')")
-	],
-	[ '22023', '22023', 'PT404', 'PT404', '22023' ],
-	'refused');
+is_deeply([ sql_states($node, 'postgres', "select job_wait('$archived', 'both')", 'select job_wait()',
+				"select job_wait(gen_random_uuid(), wait => '40 s')",
+				"select job_wait(job_id => 'nothing', wait => '40 s')",
+				"select job_wait('$archived', wait => '-1 s')") ],
+	[ '22023', '22023', 'PT404', 'PT404', '22023' ], 'refused');
 
 # Row security: a policy that asks a function of its own, whose errors are caught inside.
 my ($visible, $lease_of_visible) = $new->('visible');
@@ -125,7 +135,8 @@ alter table jobs enable row level security;
 create policy seen on jobs for select to viewer using (may_see(job_id));
 SQL
 my $as_viewer = 'set role viewer';
-is((sql_states($node, 'postgres', $as_viewer, "select job_wait('$hidden', wait => '40 s')"))[1], 'PT404', 'row security hides');
+is((sql_states($node, 'postgres', $as_viewer, "select job_wait('$hidden', wait => '40 s')"))[1],
+	'PT404', 'row security hides');
 $sleeper = $asleep->($as_viewer, "select status from job_wait('$visible', wait => NAP)");
 my $other = $asleep->($as_viewer, "select status from job_wait(job_id => 'visible', wait => NAP)");
 $sql->("select (job_complete('$visible', '$lease_of_visible')).status");
@@ -142,7 +153,8 @@ $standby->start;
 $sleeper = fall_asleep($standby, 'postgres', "select status from job_wait('$id', wait => NAP)");
 $sql->("select (job_complete('$id', '$lease')).status");
 gets($sleeper, 'completed', 'a standby notices the end');
-is($standby->safe_psql('postgres', "select count(*) from pg_stat_activity where backend_type like 'jobs_ext%'"), '0', '… and has no worker');
+is($standby->safe_psql('postgres', "select count(*) from pg_stat_activity where backend_type like 'jobs_ext%'"),
+	'0', '… and has no worker');
 $standby->stop;
 
 # NOTIFY, off and on.
@@ -165,7 +177,8 @@ $sql->("select job_enqueue('import-csv')");
 $sql->("select job_enqueue('import-csv', run_at => now() + interval '100 ms')");
 set_config($node, 'jobs_ext.maintenance_interval' => "'100ms'");
 my $rounds = status_of($node, 'postgres', 'rounds');
-$node->poll_query_until('postgres', "select rounds > $rounds + 5 from jobs_ext.maintenance where database = 'postgres'");
+$node->poll_query_until('postgres',
+	"select rounds > $rounds + 5 from jobs_ext.maintenance where database = 'postgres'");
 is(status_of($node, 'postgres', 'notified'), '0', 'jobs_ext.notify is off');
 $sql->('select count(*) from job_claim(max_jobs => 1000)');
 set_config($node, 'jobs_ext.maintenance_interval' => "'1h'", 'jobs_ext.notify' => 'on');
@@ -174,16 +187,21 @@ $rounds = status_of($node, 'postgres', 'rounds');
 $sql->("begin; select job_type_set('import-csv', description => 'x'); commit");    # a round by all means
 $node->poll_query_until('postgres', "select rounds > $rounds from jobs_ext.maintenance where database = 'postgres'");
 my $before = status_of($node, 'postgres', 'notified');
-$sql->("begin; select job_enqueue('import-csv') from generate_series(1, 500); select job_enqueue('bulk-update') from generate_series(1, 500); commit");
+$sql->("begin;
+	select job_enqueue('import-csv') from generate_series(1, 500);
+	select job_enqueue('bulk-update') from generate_series(1, 500);
+	commit");
 heard($listener, 1, 'one notification for 1000 jobs');
-eventually($node, 'postgres', "select notified - $before from jobs_ext.maintenance where database = 'postgres'", '1', '… and the view counts it');
+eventually($node, 'postgres', "select notified - $before from jobs_ext.maintenance where database = 'postgres'",
+	'1', '… and the view counts it');
 $sql->("select job_enqueue('import-csv', run_at => now() + interval '1 s')");
 heard($listener, 1, 'one for a job that becomes due');
 
 # Due while the tables are locked, and found by a round that looks at everything.
 my $locker = $node->background_psql('postgres');
 $locker->query_safe('begin; lock table jobs_ext.queue in access exclusive mode');
-my $blocked = start_session($node, 'postgres', "select null from job_enqueue('bulk-update', run_at => now() + interval '200 ms')");
+my $blocked = start_session($node,
+	'postgres', "select null from job_enqueue('bulk-update', run_at => now() + interval '200 ms')");
 set_config($node, 'jobs_ext.maintenance_interval' => "'100ms'");
 sleep 1.5;    # that the worker meets the lock is likely, not needed
 $locker->query_safe('commit');
@@ -227,10 +245,12 @@ $node->stop;
 $node = new_node('wait_plain', shared_preload_libraries => "''");
 ($id, $lease) = $new->('plain');
 $sleeper = $asleep->("select status from job_wait(job_id => 'plain', wait => NAP)");
-is($sql->("select count(*) from pg_locks where pid = $sleeper->{pid} and locktype in ('relation', 'transactionid')"), '0', 'not preloaded: holds nothing');
+is($sql->("select count(*) from pg_locks where pid = $sleeper->{pid} and locktype in ('relation', 'transactionid')"),
+	'0', 'not preloaded: holds nothing');
 $sql->("select (job_complete('$id', '$lease')).status");
 gets($sleeper, 'completed', '… and notices the end');
-is($sql->('select database, pid, state from jobs_ext.maintenance'), 'postgres||not in shared_preload_libraries: call job_maintain()', '… the view says who does not work');
+is($sql->('select database, pid, state from jobs_ext.maintenance'),
+	'postgres||not in shared_preload_libraries: call job_maintain()', '… the view says who does not work');
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 done_testing();

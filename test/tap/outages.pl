@@ -1,5 +1,5 @@
-# Days on which things go wrong: processes are killed, the disk is full, tables are locked, the server stops, the clock is
-# set, a standby takes over. No job is lost, and all goes on by itself.
+# Days on which things go wrong: processes are killed, the disk is full, tables are locked, the server stops, the clock
+# is set, a standby takes over. No job is lost, and all goes on by itself.
 use strict;
 use warnings;
 
@@ -24,7 +24,8 @@ sub claim_briefly
 {
 	my ($node, $database, $count, $lease) = @_;
 	return $node->safe_psql($database, <<"SQL");
-select count(*) from (select job_enqueue('brief', retry_delay_ms => 0, max_retries => 9) from generate_series(1, $count)) e;
+select count(*) from (select job_enqueue('brief', retry_delay_ms => 0, max_retries => 9)
+                      from generate_series(1, $count)) e;
 select count(*) from job_claim('{brief}', max_jobs => $count, lease => '$lease');
 SQL
 }
@@ -71,14 +72,16 @@ subtest 'kill -9' => sub {
 			my $holder = start_session($node, 'postgres',
 				"select job_id from job_claim('{held}', lease => '1500 ms')", 'begin',
 				"select job_id from job_claim('{held}', lease => '1500 ms')", 'select pg_sleep(100)');
-			$node->poll_query_until('postgres', "select query ~ 'pg_sleep' from pg_stat_activity where pid = $holder->{pid}");
+			$node->poll_query_until('postgres',
+				"select query ~ 'pg_sleep' from pg_stat_activity where pid = $holder->{pid}");
 			push @sleepers, $holder;
 			return $holder->{pid};
 		});
 	for my $who ('a sleeper', 'the worker', 'the launcher', 'who holds a claim')
 	{
 		my @held = map { "held-$known-$_" } 1, 2;
-		$sql->("select job_enqueue('held', job_id => j, retry_delay_ms => 0, max_retries => 9) from unnest('{@{[join ',', @held]}}'::text[]) j")
+		$sql->("select job_enqueue('held', job_id => j, retry_delay_ms => 0, max_retries => 9)
+			from unnest('{@{[join ',', @held]}}'::text[]) j")
 		  if $who eq 'who holds a claim';
 		my $pid = $victim{$who}->();
 		$known += @held if $who eq 'who holds a claim';
@@ -99,7 +102,9 @@ subtest 'kill -9' => sub {
 		is($sql->('select count(*) from jobs'), $known, "$who: no job is lost");
 		in_step($node, 'postgres', "$who: in step");
 		all_reaped($node, 'postgres', "$who: leases of before the crash are reaped");
-		is($sql->("select string_agg(job_id, ' ' order by job_id) from job_claim('{held}', max_jobs => 5, lease => '1 h')"), "@held", "$who: the claims can be had again")
+		is($sql->("select string_agg(job_id, ' ' order by job_id)
+			from job_claim('{held}', max_jobs => 5, lease => '1 h')"),
+			"@held", "$who: the claims can be had again")
 		  if $who eq 'who holds a claim';
 		$sql->("select count(*) from job_claim('{brief, held}', max_jobs => 100) c, job_complete(c.id, c.lease_id)");
 
@@ -107,7 +112,8 @@ subtest 'kill -9' => sub {
 		my @two = map { fall_asleep($node, 'postgres', $any) } 1, 2;
 		my $polled = "select waits_polled from jobs_ext.maintenance where database = 'postgres'";
 		my $before = $sql->($polled);
-		gets_nothing(start_session($node, 'postgres', $any =~ s/NAP/interval '100 ms'/r), "$who: both places are taken again");
+		gets_nothing(start_session($node, 'postgres', $any =~ s/NAP/interval '100 ms'/r),
+			"$who: both places are taken again");
 		is($sql->($polled), $before + 1, '… and so a third looks by itself');
 		$sql->("select job_enqueue('new', job_id => 'new-$known-' || n) from generate_series(1, 2) n");
 		gets($_, qr/^new-$known-[12]$/, "$who: a sleeper is woken") for @two;
@@ -145,13 +151,17 @@ subtest 'the disk of the archive is full' => sub {
 	worker_serves($full, 'postgres', 'there is a worker');
 	$on->("create tablespace archive_space location '$space/archive_space'");
 	$on->('alter table jobs_archive set tablespace archive_space');
-	$on->("select format('drop table %s', inhrelid::regclass) from pg_inherits where inhparent = 'jobs_archive'::regclass and inhrelid::regclass::text ~ '_\\d+_\\d+\$' \\gexec");
+	$on->("select format('drop table %s', inhrelid::regclass)
+		from pg_inherits
+		where inhparent = 'jobs_archive'::regclass and inhrelid::regclass::text ~ '_\\d+_\\d+\$' \\gexec");
 	my $end_some = sub {
 		my ($count) = @_;
 		$on->(<<"SQL");
-select count(*) from (
-  select job_enqueue('a', jsonb_build_object('x', (select string_agg(md5(n || '-' || i), '') from generate_series(1, 20) i)))
-  from generate_series(1, $count) n) e;
+select count(*) from (select job_enqueue('a',
+                                         jsonb_build_object('x',
+                                                            (select string_agg(md5(n || '-' || i), '')
+                                                             from generate_series(1, 20) i)))
+                      from generate_series(1, $count) n) e;
 select count(*) from job_claim('{a}', max_jobs => $count) c, job_complete(c.id, c.lease_id);
 SQL
 	};
@@ -159,18 +169,21 @@ SQL
 	$full->reload;
 	$end_some->(20);
 	eventually($full, 'postgres', 'select count(*) from jobs_archive', '20', 'ended jobs are archived');
-	is($on->("select distinct spcname from jobs_archive a join pg_class c on c.oid = a.tableoid join pg_tablespace t on t.oid = c.reltablespace"),
+	is($on->("select distinct spcname
+		from jobs_archive a join pg_class c on c.oid = a.tableoid join pg_tablespace t on t.oid = c.reltablespace"),
 		'archive_space', '… in the tablespace');
 
 	append_to_file($flag, '');
 	my $from = -s $full->logfile;
 	$end_some->(500);
 	claim_briefly($full, 'postgres', 3, '500 ms');
-	eventually($full, 'postgres', "select last_error_sqlstate from jobs_ext.maintenance where database = 'postgres'", '53100', 'archiving fails');
+	eventually($full, 'postgres', "select last_error_sqlstate from jobs_ext.maintenance where database = 'postgres'",
+		'53100', 'archiving fails');
 	all_reaped($full, 'postgres', '… while leases are reaped');
 	my $reaped = status_of($full, 'postgres', 'reaped');
 	claim_briefly($full, 'postgres', 3, '500 ms');
-	eventually($full, 'postgres', "select reaped - $reaped from jobs_ext.maintenance where database = 'postgres'", '3', '… and again');
+	eventually($full, 'postgres', "select reaped - $reaped from jobs_ext.maintenance where database = 'postgres'",
+		'3', '… and again');
 	is(status_of($full, 'postgres', 'set_aside'), '0', '… nothing is set aside');
 	my $all = 'select (select count(*) from jobs) + (select count(*) from jobs_archive)';
 	my $both = 'select count(*) from jobs join jobs_archive using (id)';
@@ -182,7 +195,8 @@ SQL
 	in_step($full, 'postgres', '… in step');
 
 	unlink $flag;
-	eventually($full, 'postgres', 'select count(*) from jobs_archive', '520', 'with space again archiving goes on by itself', 40);
+	eventually($full, 'postgres', 'select count(*) from jobs_archive',
+		'520', 'with space again archiving goes on by itself', 40);
 	is($on->("select count(*) from jobs where status = 'completed'"), '0', '… all are archived');
 	is($on->($all), $known, '… no job is lost');
 	is($on->($both), '0', '… or doubled');
@@ -214,7 +228,8 @@ subtest 'locked tables' => sub {
 		my $from = -s $node->logfile;
 		$locker->query_safe("begin; $statement");
 		my $began = time;
-		eventually($node, 'watcher', "select state from jobs_ext.maintenance where database = 'postgres'", 'waiting for a lock on the tables', "$name: the worker waits for a lock", 20);
+		eventually($node, 'watcher', "select state from jobs_ext.maintenance where database = 'postgres'",
+			'waiting for a lock on the tables', "$name: the worker waits for a lock", 20);
 		sleep 0.1 while time - $began < 4;    # as long as it lasts
 		stays_quiet($node, $from, $name);
 		$locker->query_safe('rollback');
@@ -235,7 +250,8 @@ subtest 'the clock' => sub {
 	$worker = worker_of($node, 'postgres');
 	my ($rounds, $cpu) = (status_of($node, 'postgres', 'rounds'), cpu_of($worker));
 	sleep 1.5;
-	cmp_ok(status_of($node, 'postgres', 'rounds') - $rounds, '<=', 3, 'a clock that stands does not keep the worker busy');
+	cmp_ok(status_of($node, 'postgres', 'rounds') - $rounds,
+		'<=', 3, 'a clock that stands does not keep the worker busy');
 	cmp_ok(cpu_of($worker) - $cpu, '<', 0.2, '… nor its processor');
 	set_config($node, 'jobs_ext.now' => "''");
 	eventually($node, 'postgres', 'show jobs_ext.now', '', 'the clock runs again');
@@ -259,7 +275,8 @@ subtest 'the clock of the server is set' => sub {
 	{
 		local $ENV{LD_PRELOAD} = $library;
 		local $ENV{CLOCK_AHEAD} = $ahead;
-		$set_node = new_node('set', %setting, 'jobs_ext.maintenance_interval' => "'1s'", 'jobs_ext.longest_piece' => "'1min'");
+		$set_node = new_node('set', %setting, 'jobs_ext.maintenance_interval' => "'1s'",
+			'jobs_ext.longest_piece' => "'1min'");
 	}
 	my $on = sub { return $set_node->safe_psql('postgres', @_) };
 	my $pid = worker_serves($set_node, 'postgres', 'there is a worker');
@@ -272,15 +289,19 @@ begin
   end loop;
   return new;
 end $$;
-create trigger waits before update on jobs for each row when (old.job_type = 'waits' and new.status <> 'in_progress') execute function wait_at_the_gate();
+create trigger waits before update on jobs
+  for each row when (old.job_type = 'waits' and new.status <> 'in_progress') execute function wait_at_the_gate();
 select job_enqueue('waits', retry_delay_ms => 0);
 select job_claim('{waits}', lease => '300 ms');
 SQL
-	$set_node->poll_query_until('postgres', "select exists (select from pg_stat_activity where pid = $pid and wait_event = 'PgSleep')");
+	$set_node->poll_query_until('postgres',
+		"select exists (select from pg_stat_activity where pid = $pid and wait_event = 'PgSleep')");
 	$set->(3600);
 	# When the launcher has met another database, it has also looked which worker stays too long.
 	$on->('create database another');
-	eventually($set_node, 'postgres', "select count(*) from jobs_ext.maintenance where database = 'another' and state <> 'waiting for a worker'", '1', 'an hour ahead: the launcher looks');
+	eventually($set_node, 'postgres',
+		"select count(*) from jobs_ext.maintenance where database = 'another' and state <> 'waiting for a worker'",
+		'1', 'an hour ahead: the launcher looks');
 	$on->('insert into gate default values');
 	all_reaped($set_node, 'postgres', '… a piece that does not take long goes on');
 	is($on->('select count(*) from jobs_ext.jobs_set_aside'), '0', '… nothing is set aside');
@@ -296,7 +317,8 @@ SQL
 	while ($found eq '' && time < $end)
 	{
 		$set->(--$seconds);
-		$found = status_of($set_node, 'postgres', "coalesce((regexp_match(last_error, '^(no progress) for \\d+ s: reaping'))[1], '')");
+		$found = status_of($set_node,
+			'postgres', "coalesce((regexp_match(last_error, '^(no progress) for \\d+ s: reaping'))[1], '')");
 		sleep 0.3 if $found eq '';
 	}
 	is($found, 'no progress', 'set back again and again: no progress comes on record');
@@ -308,7 +330,9 @@ SQL
 	{
 		$on->("select pg_terminate_backend($pid)");
 		$set->(0) if $_ == 2;
-		$pid = worker_serves($set_node, 'postgres', $_ == 1 ? 'there is another worker' : '… and another one, though the clock was set back by hours', not => $pid);
+		$pid = worker_serves($set_node, 'postgres',
+			$_ == 1 ? 'there is another worker' : '… and another one, though the clock was set back by hours',
+			not => $pid);
 	}
 	claim_briefly($set_node, 'postgres', 2, '300 ms');
 	all_reaped($set_node, 'postgres', '… and goes by the clock as it is');
@@ -321,9 +345,11 @@ subtest 'restored' => sub {
 	my $file = PostgreSQL::Test::Utils::tempdir . '/dump.sql';
 	$node->command_ok([ 'pg_dump', '-f', $file, '-d', $node->connstr('postgres') ], 'pg_dump');
 	$sql->('create database restored');
-	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('restored') ], '… | psql');
+	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('restored') ],
+		'… | psql');
 	worker_serves($node, 'restored', 'there is a worker');
-	is($node->safe_psql('restored', 'select count(*) from jobs'), $sql->('select count(*) from jobs'), 'with all jobs');
+	is($node->safe_psql('restored', 'select count(*) from jobs'),
+		$sql->('select count(*) from jobs'), 'with all jobs');
 	claim_briefly($node, 'restored', 2, '500 ms');
 	all_reaped($node, 'restored', 'leases are reaped');
 	in_step($node, 'restored', 'in step');
@@ -336,16 +362,21 @@ subtest 'shutdown' => sub {
 	{
 		my $count = $sql->('select count(*) from jobs');
 		my $nap = $mode eq 'smart' ? "interval '4 s'" : 'NAP';
-		my @sleepers = map { fall_asleep($node, 'postgres', "select job_id from job_claim('{nothing}', wait => $nap)") } 1 .. 5;
+		my $claim = "select job_id from job_claim('{nothing}', wait => $nap)";
+		my @sleepers = map { fall_asleep($node, 'postgres', $claim) } 1 .. 5;
 		my $reaped = status_of($node, 'postgres', 'reaped');
 		claim_briefly($node, 'postgres', 1000, '300 ms');
-		$node->poll_query_until('postgres', "select reaped > $reaped from jobs_ext.maintenance where database = 'postgres'");
+		$node->poll_query_until('postgres',
+			"select reaped > $reaped from jobs_ext.maintenance where database = 'postgres'");
 		my $began = time;
 		$node->stop($mode);
 		my $took = time - $began;
 		cmp_ok($took, '<', 30, "$mode: the server stops");
-		if ($mode eq 'smart') { gets_nothing($_, 'smart: … after a session got its answer') for @sleepers; }
-		else { cut_off($_, qr/terminating connection|closed the connection/, "$mode: … a sleeper ends") for @sleepers; }
+		for (@sleepers)
+		{
+			if ($mode eq 'smart') { gets_nothing($_, 'smart: … after a session got its answer') }
+			else { cut_off($_, qr/terminating connection|closed the connection/, "$mode: … a sleeper ends") }
+		}
 		$node->start;
 		worker_serves($node, 'postgres', "$mode: after the start there is a worker");
 		is($sql->('select count(*) from jobs'), $count + 1000, "$mode: no job is lost");
@@ -365,15 +396,18 @@ subtest 'a standby' => sub {
 	claim_briefly($node, 'postgres', 5, '500 ms');
 	my $id = $sql->("select id from jobs where status = 'in_progress' limit 1");
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-	is($standby->safe_psql('postgres', "select count(*) from jobs where status = 'in_progress'"), '5', 'the standby has the jobs');
+	is($standby->safe_psql('postgres', "select count(*) from jobs where status = 'in_progress'"),
+		'5', 'the standby has the jobs');
 	is($standby->safe_psql('postgres', "select count(*) from job_get('$id')"), '1', '… for a reader');
 	my $began = time;
-	my $wait = start_session($standby, 'postgres', "select count(*) from job_wait('$id', wait => '1 s') w where w.status = 'completed'");
+	my $wait = start_session($standby,
+		'postgres', "select count(*) from job_wait('$id', wait => '1 s') w where w.status = 'completed'");
 	is(end_session($wait), '0', 'job_wait has nothing to tell there');
 	is($wait->{err}, '', '… and says no more');
 	cmp_ok($wait->{ended} - $began, '>', 0.9, '… at the end of its wait');
 	cmp_ok($wait->{ended} - $began, '<', 20, '… and not much later');
-	is($standby->safe_psql('postgres', "select count(*) from pg_stat_activity where backend_type like 'jobs_ext%'"), '0', 'no launcher, no worker');
+	is($standby->safe_psql('postgres', "select count(*) from pg_stat_activity where backend_type like 'jobs_ext%'"),
+		'0', 'no launcher, no worker');
 	is(join("\n", log_lines($standby, qr/jobs_ext/)), '', 'not a line of ours in its log');
 	$node->stop('immediate');
 	$standby->promote;

@@ -1,8 +1,9 @@
-# Indexes of ours are rebuilt, made and dropped by whoever runs the server, while jobs are worked on. Nothing stands in an
-# old index alone, nobody meets an index that is gone, and every job is claimed and ended once.
+# Indexes of ours are rebuilt, made and dropped by whoever runs the server, while jobs are worked on. Nothing stands in
+# an old index alone, nobody meets an index that is gone, and every job is claimed and ended once.
 #
-# REINDEX CONCURRENTLY is stopped at each of its waits, at every table of ours, and at each stop jobs are enqueued, claimed,
-# completed, failed, reaped, expired, archived: what is wrong is what another transaction does between two of its steps.
+# REINDEX CONCURRENTLY is stopped at each of its waits, at every table of ours, and at each stop jobs are enqueued,
+# claimed, completed, failed, reaped, expired, archived: what is wrong is what another transaction does between two of
+# its steps.
 use strict;
 use warnings;
 
@@ -38,23 +39,27 @@ select * from job_enqueue('failing');
 select job_fail(c.id, c.lease_id, 'first', permanent => true) from job_claim('{failing}') c;
 SQL
 
-# What is done at a stop: a line for each statement, with how many jobs it concerned. Where a job is to expire at once the clock
-# stands: a process that loses its processor for a millisecond would ask for a time that is past (22023).
+# What is done at a stop: a line for each statement, with how many jobs it concerned. Where a job is to expire at once
+# the clock stands: a process that loses its processor for a millisecond would ask for a time that is past (22023).
 my $work = <<'SQL';
 select 'enqueued', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
 select 'keyed', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
-select 'many', count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'quick')) from generate_series(1, 2)));
+select 'many', count(*)
+from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'quick')) from generate_series(1, 2)));
 insert into jobs (job_type, job_id) values ('stays', 'LABEL inserted');
 select clock_timestamp() as stands \gset
 set jobs_ext.now = :'stands';
-select 'expiring', count(*) from job_enqueue('expires', job_id => 'LABEL expires', expires_at => :'stands'::timestamptz + interval '1 ms');
+select 'expiring', count(*)
+from job_enqueue('expires', job_id => 'LABEL expires', expires_at => :'stands'::timestamptz + interval '1 ms');
 reset jobs_ext.now;
-select 'completed', count(*) from jobs j, lateral job_complete(j.id, j.lease_id) where j.job_type = 'long' and j.status = 'in_progress';
+select 'completed', count(*)
+from jobs j, lateral job_complete(j.id, j.lease_id) where j.job_type = 'long' and j.status = 'in_progress';
 select 'long', count(*) from job_enqueue('long');
 select 'claimed', count(*) from job_claim('{long}', lease => '1 day');
 select 'quick', count(*) from job_claim('{quick}', 9) c, lateral job_complete(c.id, c.lease_id);
 select 'retried', count(*) from jobs j, lateral job_retry(j.id) where j.job_type = 'failing' and j.status = 'failed';
-select 'failed', count(*) from job_claim('{failing}') c, lateral job_fail(c.id, c.lease_id, 'again', permanent => true);
+select 'failed', count(*)
+from job_claim('{failing}') c, lateral job_fail(c.id, c.lease_id, 'again', permanent => true);
 select 'brief', count(*) from job_enqueue('brief', job_id => 'LABEL brief');
 select 'leased', count(*) from job_claim('{brief}', lease => '1 ms');
 select 'deleted', count(*) from job_enqueue('stays', job_id => 'LABEL deleted');
@@ -64,8 +69,9 @@ select 'run', count(*) from jobs_ext.run_schedule(jsonb_build_object('name', 'ni
 do 'begin perform pg_sleep(0.01); end';
 select 'maintained', m ->> 'leases_reaped', m ->> 'expired', m ->> 'archived' from job_maintain() m;
 SQL
-my $worked = join "\n", qw(enqueued|1 keyed|1 many|2 expiring|1 completed|1 long|1 claimed|1 quick|2 retried|1 failed|1 brief|1
-  leased|1 deleted|1 first|1 run|1 maintained|1|1|3);
+my $worked = join "\n",
+	qw(enqueued|1 keyed|1 many|2 expiring|1 completed|1 long|1 claimed|1 quick|2 retried|1 failed|1 brief|1 leased|1
+	deleted|1 first|1 run|1 maintained|1|1|3);
 
 my $stays = 0;    # how many jobs wait for the end
 my $stops = 0;
@@ -157,7 +163,8 @@ for my $what (sort keys %added)
 		my $unique = $what =~ /unique/ ? 'unique ' : '';
 		my $waits = reindex_waits('jobs_ext.queue');
 		my $work = sub { work_at($_[0]) };
-		stop_at_each("create ${unique}index concurrently added on jobs_ext.queue $added{$what}", [ @$waits[ 0 .. 2 ] ], $work);
+		stop_at_each("create ${unique}index concurrently added on jobs_ext.queue $added{$what}",
+			[ @$waits[ 0 .. 2 ] ], $work);
 		is_whole('with it');
 		# Who reads the index; who reads it still when it is dead. These waits show no phase.
 		stop_at_each('drop index concurrently jobs_ext.added', [ ([ read_lock('jobs_ext.queue') ]) x 2 ], $work);
@@ -165,7 +172,8 @@ for my $what (sort keys %added)
 	};
 }
 
-# A call waits for the row of its job before it writes to the derived tables: what it knew of their indexes is old then.
+# A call waits for the row of its job before it writes to the derived tables: what it knew of their indexes is old
+# then.
 my %calls = (
 	queue => [ 'completed', "job_complete(j.id, j.lease_id)" ],
 	ended => [ 'completed', "job_complete(j.id, j.lease_id)" ],
@@ -180,7 +188,8 @@ sub wait_for_row
 	$sql->("select job_enqueue('row', job_id => '$label', expires_at => now() + interval '1 day')");
 	$sql->("select count(*) from job_claim('{row}')") if $table ne 'expiring';
 	my $holder = hold($node, 'postgres', "select from jobs where job_id = '$label' for update");
-	my $session = start_session($node, 'postgres', "select x.status from jobs j, lateral $calls{$table}[1] x where j.job_id = '$label'");
+	my $session = start_session($node,
+		'postgres', "select x.status from jobs j, lateral $calls{$table}[1] x where j.job_id = '$label'");
 	stops_at($session, $holder, undef, "$calls{$table}[1] at a locked row");
 	return ($holder, $session);
 }
@@ -208,7 +217,8 @@ for my $table (sort keys %calls)
 		is($rebuild->{err}, '', 'the old index is gone');
 		goes_on($table, @waiting, $statement);
 
-		for my $command ("reindex table jobs_ext.$table", "vacuum full jobs_ext.$table", "cluster jobs_ext.$table using ${table}_pkey")
+		for my $command ("reindex table jobs_ext.$table",
+			"vacuum full jobs_ext.$table", "cluster jobs_ext.$table using ${table}_pkey")
 		{
 			my @waiting = wait_for_row($table);
 			$sql->($command);
@@ -216,7 +226,9 @@ for my $table (sort keys %calls)
 		}
 		my @again = wait_for_row($table);
 		my $key = $sql->("select pg_get_constraintdef(oid) from pg_constraint where conname = '${table}_pkey'");
-		$sql->("begin; alter table jobs_ext.$table drop constraint ${table}_pkey, add constraint ${table}_pkey $key; commit");
+		$sql->("begin;
+			alter table jobs_ext.$table drop constraint ${table}_pkey, add constraint ${table}_pkey $key;
+			commit");
 		goes_on($table, @again, 'another primary key');
 	};
 }
@@ -288,31 +300,39 @@ SQL
 		maintain => "select job_maintain();\n");
 	for my $table (@tables)
 	{
-		my $key = $sql->("select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = '$table'::regclass and i.indisprimary");
-		for my $command ("reindex table $table", "reindex table concurrently $table", "vacuum full $table", "cluster $table using $key")
+		my $key = $sql->("select c.relname
+			from pg_index i
+			join pg_class c on c.oid = i.indexrelid where i.indrelid = '$table'::regclass and i.indisprimary");
+		for my $command ("reindex table $table", "reindex table concurrently $table", "vacuum full $table",
+			"cluster $table using $key")
 		{
 			is($node->psql('postgres', $command), 0, $command);
 			is($sql->("select * from tests.corruption('$table')"), '', "$command: amcheck finds nothing");
 		}
 	}
 	stop_load($load, 'all tables');
-	$node->poll_query_until('postgres', "select count(*) = 0 from pg_stat_activity where application_name = 'pgbench'");
+	$node->poll_query_until('postgres',
+		"select count(*) = 0 from pg_stat_activity where application_name = 'pgbench'");
 	is_whole('under load');
 
 	$node->poll_query_until('postgres', <<'SQL') or diag('some are left');
-with m as materialized (select job_maintain()), c as materialized (select x.id from job_claim('{load}', 1000) c, lateral job_complete(c.id, c.lease_id) x)
-select (select count(*) from m) = 1 and (select count(*) from c) = 0 and not exists (select from jobs where job_type = 'load')
+with m as materialized (select job_maintain()),
+     c as materialized (select x.id from job_claim('{load}', 1000) c, lateral job_complete(c.id, c.lease_id) x)
+select (select count(*) from m) = 1
+  and (select count(*) from c) = 0 and not exists (select from jobs where job_type = 'load')
 SQL
 	cmp_ok($sql->('select count(*) from acknowledged'), '>', 100, 'there was load');
 	is($sql->(<<'SQL'), '', 'every job that was acknowledged has ended once');
-select k.made, count(a.id) from acknowledged k left join jobs_archive a on a.job_id = 'load ' || k.made and a.status = 'completed'
+select k.made, count(a.id)
+from acknowledged k left join jobs_archive a on a.job_id = 'load ' || k.made and a.status = 'completed'
 group by 1 having count(a.id) <> 1 limit 10
 SQL
 	is_whole('in the end');
 };
 
 is($sql->("select count(*) from job_claim('{stays}', 10000)"), $stays, 'every job that was left waiting is claimed');
-is($sql->("select count(*) from jobs where status <> 'in_progress' and job_type = 'stays'"), 0, 'and no other is there');
+is($sql->("select count(*) from jobs where status <> 'in_progress' and job_type = 'stays'"),
+	0, 'and no other is there');
 log_is_clean($node, 'nothing broke on the way');
 
 done_testing;

@@ -10,7 +10,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $node = new_node('databases', max_worker_processes => 16, 'jobs_ext.maintenance_interval' => "'1h'", autovacuum => 'off');
+my $node = new_node('databases', max_worker_processes => 16, 'jobs_ext.maintenance_interval' => "'1h'",
+	autovacuum => 'off');
 my $sql = sub { return $node->safe_psql('postgres', @_) };
 my $directory = PostgreSQL::Test::Utils::tempdir;
 $sql->("create tablespace elsewhere location '$directory'");
@@ -39,7 +40,8 @@ sub does
 	my ($command, $name, $role) = @_;
 	my $began = time;
 	my $stderr = '';
-	my $code = $node->psql('postgres', ($role ? "set role $role;\n" : '') . $command, stderr => \$stderr, on_error_stop => 1);
+	my $code = $node->psql('postgres', ($role ? "set role $role;\n" : '') . $command, stderr => \$stderr,
+		on_error_stop => 1);
 	my $took = time - $began;
 	$slowest = $took if $took > $slowest;
 	return ok($code == 0 && $took < 10, $name // $command) || diag("after $took s: $stderr");
@@ -66,7 +68,8 @@ subtest 'with the worker connected' => sub {
 		does('alter database a set tablespace elsewhere');
 		does('alter database a set tablespace pg_default');
 		does('create database copy template a');
-		does('create database copy_2 template a strategy = file_copy', 'the copy of a database, by files') if $round == 1;
+		does('create database copy_2 template a strategy = file_copy',
+			'the copy of a database, by files') if $round == 1;
 		worker_serves($node, 'copy', 'the copy is served') if $round == 1;
 		does('create database copy_of_copy template copy', 'a copy of the copy, on whose heels the worker is');
 		does('drop database copy');
@@ -147,10 +150,16 @@ subtest 'what fails' => sub {
 	}
 	# What was begun outside of the savepoint goes on.
 	my $open = $node->background_psql('postgres', on_error_stop => 0);
-	$open->query_safe('begin; alter database b rename to c; savepoint s; alter database c rename to d; rollback to s; select 1');
+	$open->query_safe('begin;
+		alter database b rename to c;
+		savepoint s;
+		alter database c rename to d;
+		rollback to s;
+		select 1');
 	sleep 0.5;
-	is($sql->("select count(*) from pg_stat_activity where backend_type = 'jobs_ext worker' and datname in ('b', 'c', 'd')"), '0',
-		'a rename before the savepoint still keeps the worker away');
+	is($sql->("select count(*) from pg_stat_activity
+		where backend_type = 'jobs_ext worker' and datname in ('b', 'c', 'd')"),
+		'0', 'a rename before the savepoint still keeps the worker away');
 	$open->query_safe('rollback');
 	$open->quit;
 	is_served('b', '… until the end');
@@ -176,7 +185,8 @@ subtest 'others' => sub {
 	$sql->('create database unrelated');
 	sleep 0.3;
 	does('drop database unrelated');
-	does("create database unrelated_$_", 'an unrelated database') && does("drop database unrelated_$_", '… dropped') for 1 .. 3;
+	does("create database unrelated_$_",
+		'an unrelated database') && does("drop database unrelated_$_", '… dropped') for 1 .. 3;
 
 	does('alter database b is_template true');
 	worker_leaves($node, 'b', 'a template is left alone');
@@ -190,15 +200,26 @@ subtest 'others' => sub {
 	is_served('b', '… and served when it does again');
 
 	$node->safe_psql('a', "alter database a set statement_timeout = '1ms'");
-	$sql->("alter database a set default_transaction_read_only = on; alter database a set search_path = nowhere; alter database a set lock_timeout = '1ms'");
-	$sql->("alter database a set default_transaction_isolation = 'serializable'; alter database a set session_replication_role = replica");
-	$sql->("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'jobs_ext worker' and datname = 'a'");
+	$sql->("alter database a set default_transaction_read_only = on;
+		alter database a set search_path = nowhere;
+		alter database a set lock_timeout = '1ms'");
+	$sql->("alter database a set default_transaction_isolation = 'serializable';
+		alter database a set session_replication_role = replica");
+	$sql->("select pg_terminate_backend(pid)
+		from pg_stat_activity where backend_type = 'jobs_ext worker' and datname = 'a'");
 	worker_serves($node, 'a', 'a has a worker');
-	my $id = $node->safe_psql('a', "set default_transaction_read_only = off; set statement_timeout = 0; set session_replication_role = origin; set default_transaction_isolation = 'read committed'; set search_path = public;
-		select id from job_enqueue('import-csv', retry_delay_ms => 0) \\gset
-		select :'id' as id, count(*) from job_claim('{import-csv}', max_jobs => 100, lease => '300 ms')") =~ s/\|.*//sr;
+	my $id = $node->safe_psql('a', <<'SQL') =~ s/\|.*//sr;
+set default_transaction_read_only = off;
+set statement_timeout = 0;
+set session_replication_role = origin;
+set default_transaction_isolation = 'read committed';
+set search_path = public;
+select id from job_enqueue('import-csv', retry_delay_ms => 0) \gset
+select :'id' as id, count(*) from job_claim('{import-csv}', max_jobs => 100, lease => '300 ms')
+SQL
 	$node->poll_query_until('postgres', "select reaped > 0 from jobs_ext.maintenance where database = 'a'");
-	is($sql->("select reaped > 0 and last_error_at is null from jobs_ext.maintenance where database = 'a'"), 't', 'whatever is set for the database, it works');
+	is($sql->("select reaped > 0 and last_error_at is null from jobs_ext.maintenance where database = 'a'"),
+		't', 'whatever is set for the database, it works');
 	$sql->('alter database a reset all');
 };
 
@@ -218,11 +239,14 @@ subtest 'excluded' => sub {
 };
 
 subtest 'what the view shows of others' => sub {
-	$sql->("select jobs_ext.grant_role('stranger', 'monitor'); grant pg_read_all_stats to owner; select jobs_ext.grant_role('owner', 'monitor')");
+	$sql->("select jobs_ext.grant_role('stranger', 'monitor'); grant pg_read_all_stats to owner;
+		select jobs_ext.grant_role('owner', 'monitor')");
 	set_config($node, 'jobs_ext.maintenance_interval' => "'200ms'");
 	$node->safe_psql('a', 'alter table jobs rename column lease_id to "a secret"');
-	eventually($node, 'postgres', "select last_error is not null from jobs_ext.maintenance where database = 'a'", 't', 'something went wrong in a');
-	my $look = "select last_error_at is null, last_error is null, last_error_sqlstate is null from jobs_ext.maintenance where database = 'a'";
+	eventually($node, 'postgres', "select last_error is not null from jobs_ext.maintenance where database = 'a'",
+		't', 'something went wrong in a');
+	my $look = "select last_error_at is null, last_error is null, last_error_sqlstate is null
+		from jobs_ext.maintenance where database = 'a'";
 	is($sql->("set role stranger; $look"), 'f|t|t', '… what it was is not for everybody');
 	is($sql->("set role owner; $look"), 'f|f|f', '… but for members of pg_read_all_stats');
 	$node->safe_psql('a', 'alter table jobs rename column "a secret" to lease_id');
@@ -232,13 +256,18 @@ subtest 'what the view shows of others' => sub {
 # A dump, restored.
 subtest 'dump and restore' => sub {
 	my $dump = "$PostgreSQL::Test::Utils::tmp_check/worker.dump";
-	$node->safe_psql('a', "delete from jobs; select job_enqueue('import-csv', job_id => 'runs', retry_delay_ms => 0) ; select job_claim(lease => '1 s')");
+	$node->safe_psql('a',
+		"delete from jobs;
+			select job_enqueue('import-csv', job_id => 'runs', retry_delay_ms => 0) ;
+			select job_claim(lease => '1 s')");
 	$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('a') ], 'pg_dump, the worker connected');
 	$sql->('create database restored');
 	$node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), $dump ], 'pg_restore');
 	worker_serves($node, 'restored', 'the restored database is served');
-	eventually($node, 'restored', "select status from jobs where job_id = 'runs'", 'pending', '… a lease that ended on the way is reaped');
-	is($sql->("select last_error from jobs_ext.maintenance where database = 'restored'"), '', '… and nothing went wrong meanwhile');
+	eventually($node, 'restored', "select status from jobs where job_id = 'runs'",
+		'pending', '… a lease that ended on the way is reaped');
+	is($sql->("select last_error from jobs_ext.maintenance where database = 'restored'"),
+		'', '… and nothing went wrong meanwhile');
 	in_step($node, 'restored', 'in step');
 	does('drop database restored');
 };
@@ -247,13 +276,15 @@ log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 
 # More databases than processes.
-$node = new_node('many', extension => 0, max_worker_processes => 8, 'jobs_ext.maintenance_interval' => "'1h'", 'jobs_ext.exclude_databases' => "'*'", autovacuum => 'off', fsync => 'off');
+$node = new_node('many', extension => 0, max_worker_processes => 8, 'jobs_ext.maintenance_interval' => "'1h'",
+	'jobs_ext.exclude_databases' => "'*'", autovacuum => 'off', fsync => 'off');
 $node->safe_psql('template1', 'create extension jobs_ext');
 my @names = map { "many_$_" } 1 .. 20;
 $node->safe_psql('postgres', join "\n", map { "create database $_ strategy = file_copy;" } @names);
 for my $database (@names)
 {
-	$node->safe_psql($database, "select job_enqueue('import-csv', retry_delay_ms => 0); select job_claim(lease => '100 ms')");
+	$node->safe_psql($database,
+		"select job_enqueue('import-csv', retry_delay_ms => 0); select job_claim(lease => '100 ms')");
 }
 my $from = -s $node->logfile;
 set_config($node, 'jobs_ext.exclude_databases' => "''");
@@ -283,7 +314,8 @@ while (%waiting && time - $began < 90)
 is(join(' ', sort keys %waiting), '', '… and once more');
 note(sprintf 'after %.1f s', time - $began);
 is(scalar(log_lines($node, qr/WARNING/, $from)), 1, '… with one warning');
-like((log_lines($node, qr/WARNING/, $from))[0], qr/no process is free for the jobs of \d+ databases/, '… that says what is lacking');
+like((log_lines($node, qr/WARNING/, $from))[0],
+	qr/no process is free for the jobs of \d+ databases/, '… that says what is lacking');
 cmp_ok(scalar(log_lines($node, qr/ERROR|FATAL/, $from)), '==', 0, '… and no error');
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;

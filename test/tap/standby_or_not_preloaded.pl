@@ -1,5 +1,5 @@
-# On a standby nothing can be written, and everything can be looked at. Without shared_preload_libraries the whole life of
-# a job works: a claim that waits looks again and again, and every commit is flushed.
+# On a standby nothing can be written, and everything can be looked at. Without shared_preload_libraries the whole life
+# of a job works: a claim that waits looks again and again, and every commit is flushed.
 use strict;
 use warnings;
 
@@ -85,8 +85,10 @@ is(join("\n", @errors), '', 'nothing else in the log of the standby');
 # Promoted, it goes on where the primary was.
 $primary->stop('immediate');
 $standby->promote;
-is($standby->safe_psql('postgres', "select count(*) from (select * from job_claim(max_jobs => 10)) c"), '3', 'promoted: claims');
-is($standby->safe_psql('postgres', "select status from job_complete('$id', '$lease')"), 'completed', 'promoted: completes');
+is($standby->safe_psql('postgres', "select count(*) from (select * from job_claim(max_jobs => 10)) c"),
+	'3', 'promoted: claims');
+is($standby->safe_psql('postgres', "select status from job_complete('$id', '$lease')"),
+	'completed', 'promoted: completes');
 in_step($standby, 'postgres', 'promoted: in step');
 log_is_clean($standby, 'no crash, no internal error, no deadlock');
 $standby->stop;
@@ -120,8 +122,10 @@ select status from job_pause(id => (select id from jobs where priority = 5));
 select status from job_resume(id => (select id from jobs where priority = 5));
 select status from job_cancel(id => (select id from jobs where priority = 5));
 select f.outcome, f.sqlstate is null
-from job_claim() c, job_finish_many(jsonb_build_array(jsonb_build_object('id', c.id, 'lease_id', c.lease_id, 'complete', null))) f;
-select string_agg(a.outcome, ',' order by a.attempt) from job_attempts a join jobs j on j.id = a.job where j.job_id = 'a';
+from job_claim() c,
+     job_finish_many(jsonb_build_array(jsonb_build_object('id', c.id, 'lease_id', c.lease_id, 'complete', null))) f;
+select string_agg(a.outcome, ',' order by a.attempt)
+from job_attempts a join jobs j on j.id = a.job where j.job_id = 'a';
 SQL
 t
 f
@@ -147,8 +151,9 @@ in_step($node, 'postgres', 'not preloaded: in step');
 # As in crash.pl: what is flushed when the commit returns.
 $sql->("select job_enqueue('import-csv') from generate_series(1, 20)");
 # The first look of a session may tidy up a page of a catalog, which is a write as well.
-my $flushed = $sql->("select 1 from job_claim(); select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 64 \\g /dev/null\nselect 1 from job_claim();\n"
-	  . "\\echo flushed \\\\ select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 64;\n");
+my $is_flushed = 'select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 64';
+my $flushed = $sql->("select 1 from job_claim(); $is_flushed \\g /dev/null\n"
+	  . "select 1 from job_claim();\n\\echo flushed \\\\ $is_flushed;\n");
 is($flushed, "1\n1\nflushed\nt", 'not preloaded: a claim is flushed');
 $flushed = $sql->("load 'jobs_ext'; set jobs_ext.async_claim = on; select 1 from job_claim();\n"
 	  . "\\echo flushed \\\\ select pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 64;\n");
@@ -163,7 +168,8 @@ sub waiting_claim
 	$claim{psql} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-c', "select job_id from job_claim(wait => '$wait')", $node->connstr('postgres') ],
 		'<', \'', '>', \$claim{out}, IPC::Run::timeout(60));
-	$node->poll_query_until('postgres', "select count(*) = 1 from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid()");
+	$node->poll_query_until('postgres',
+		"select count(*) = 1 from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid()");
 	return \%claim;
 }
 
@@ -187,10 +193,13 @@ cmp_ok(time - $claim->{began}, '>', 0.9, '… not before its time');
 
 # Asleep it keeps nobody from anything, and a cancel reaches it.
 $claim = waiting_claim('30 s');
-is($sql->("set lock_timeout = '5s'; alter table jobs add column mine int; truncate jobs; select 1"), '1', 'not preloaded: a claim that sleeps holds no lock');
-is($sql->("select count(*) from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid() and backend_xid is null"),
+is($sql->("set lock_timeout = '5s'; alter table jobs add column mine int; truncate jobs; select 1"),
+	'1', 'not preloaded: a claim that sleeps holds no lock');
+is($sql->("select count(*) from pg_stat_activity
+	where query like '%job_claim(wait%' and pid <> pg_backend_pid() and backend_xid is null"),
 	'1', '… and no transaction id');
-$sql->("select pg_cancel_backend(pid) from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid()");
+$sql->("select pg_cancel_backend(pid)
+	from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid()");
 $claim->{psql}->finish;
 cmp_ok(time - $claim->{began}, '<', 20, '… and a cancel reaches it');
 in_step($node, 'postgres', 'not preloaded: in step at the end');

@@ -1,5 +1,6 @@
-# What somebody did to what the functions stand on: a row put by hand, another type under a saved plan, an attribute more, half
-# an upgrade, a wrapper that lies, the extension dropped under a call. Each is an error that says so, and no crash.
+# What somebody did to what the functions stand on: a row put by hand, another type under a saved plan, an attribute
+# more, half an upgrade, a wrapper that lies, the extension dropped under a call. Each is an error that says so, and no
+# crash.
 use strict;
 use warnings;
 
@@ -20,22 +21,27 @@ is(state_after("insert into jobs_archive (id, job_id, finished_at) values (gen_r
 	'23502', 'job_wait on a row of the archive without a status');
 is(state_after(q{select job_get(job_id => 'by hand')}), '00000', 'job_get on it');
 
-# A plan that was saved for other types. The archive is written by a statement, since a constraint of the owner's stands on
-# it; a column of his own is numeric first, then bigint.
+# A plan that was saved for other types. The archive is written by a statement, since a constraint of the owner's
+# stands on it; a column of his own is numeric first, then bigint.
 $node->safe_psql("postgres", join ";\n",
 	'alter table jobs_archive add constraint theirs check (id is not null)',
 	'alter table jobs add column much numeric', 'alter table jobs_archive add column much numeric',
 	"select job_type_set('import-csv', keep_completed => '1 us')",
 	map({
 		my ($name, $much, $type) = @$_;
-		(
-			($type ? ("alter table jobs alter much type $type", "alter table jobs_archive alter much type $type") : ()),
+		(($type ? ("alter table jobs alter much type $type", "alter table jobs_archive alter much type $type") : ()),
 			"insert into jobs (id, job_id, job_type, status, attempt, started_at, completed_at, finished_at, much) "
-			  . "values (gen_random_uuid(), '$name', 'import-csv', 'completed', 1, now(), now(), now() - interval '1 day', $much)",
+				. "values (gen_random_uuid(), '$name', 'import-csv', 'completed', 1, now(), now(),
+							now() - interval '1 day', $much)",
 			'select 1 from job_maintain()')
-	} [ 'numeric', '1.5' ], [ 'integer', '7', 'integer' ], [ 'bigint', '3000000000', 'bigint' ], [ 'text', q{'words'}, 'text' ]));
+	}
+	  [ 'numeric', '1.5' ],
+	[ 'integer', '7', 'integer' ],
+	[ 'bigint', '3000000000', 'bigint' ],
+	[ 'text', q{'words'}, 'text' ]));
 is($node->safe_psql('postgres',
-	q{select string_agg(job_id || ' ' || much, ', ' order by archived_at, job_id) from jobs_archive where much is not null}),
+	   q{select string_agg(job_id || ' ' || much, ', ' order by archived_at, job_id)
+	from jobs_archive where much is not null}),
 	'numeric 2, integer 7, bigint 3000000000, text words', 'archived by statements with other types');
 $node->safe_psql('postgres',
 	'alter table jobs drop column much; alter table jobs_archive drop column much, drop constraint theirs');
@@ -45,17 +51,25 @@ $node->safe_psql('postgres',
 # Composite types, private tables, versions: in a session that has worked before.
 my $works = q{select job_enqueue('import-csv')};
 my $claims = 'select job_claim()';
-for my $case (
-	[ 'an attribute added to job_state', 'alter type job_state add attribute more int', $works, '42804' ],
+for my $case ([ 'an attribute added to job_state', 'alter type job_state add attribute more int', $works, '42804' ],
 	[ 'an attribute of job_state dropped', 'alter type job_state drop attribute created', $works, '42804' ],
-	[ 'an attribute of job_state of another type', 'alter type job_state alter attribute retries type text', $works, '42804' ],
-	[ 'an attribute added to job', 'drop view jobs_active, jobs_running, jobs_failed cascade; alter type job add attribute more int cascade', $claims, '42804' ],
-	[ 'an attribute added to job_type_settings', 'alter type job_type_settings add attribute more int', q{select job_type_set('import-csv')}, '42804' ],
+	[ 'an attribute of job_state of another type', 'alter type job_state alter attribute retries type text', $works,
+		'42804' ],
+	[ 'an attribute added to job',
+		'drop view jobs_active, jobs_running, jobs_failed cascade; alter type job add attribute more int cascade',
+		$claims, '42804' ],
+	[ 'an attribute added to job_type_settings', 'alter type job_type_settings add attribute more int',
+		q{select job_type_set('import-csv')}, '42804' ],
 	[ 'a column added to the queue', 'alter table jobs_ext.queue add more int', $works, '42804' ],
 	[ 'a column of the lanes of another type', 'alter table jobs_ext.lanes alter lane type bigint', $works, '42804' ],
-	[ 'the queue dropped', 'alter extension jobs_ext drop table jobs_ext.queue; drop table jobs_ext.queue cascade', $works, '42P01' ],
-	[ 'SQL of another version', q{update pg_extension set extversion = '0.9' where extname = 'jobs_ext'; create or replace function public.any_function() returns int language sql as 'select 1'}, $works, '55000' ],
-	[ 'TRUNCATE under a cursor', 'declare c cursor for select * from jobs_ext.jobs_set_aside; fetch c', 'truncate jobs', '55006' ])
+	[ 'the queue dropped', 'alter extension jobs_ext drop table jobs_ext.queue; drop table jobs_ext.queue cascade',
+		$works, '42P01' ],
+	[ 'SQL of another version',
+		q{update pg_extension set extversion = '0.9' where extname = 'jobs_ext';
+			create or replace function public.any_function() returns int language sql as 'select 1'},
+		$works, '55000' ],
+	[ 'TRUNCATE under a cursor', 'declare c cursor for select * from jobs_ext.jobs_set_aside; fetch c',
+		'truncate jobs', '55006' ])
 {
 	my ($name, $change, $call, $expected) = @$case;
 	is(state_after($works, $claims, 'begin', (split /; /, $change), $call), $expected, $name);
@@ -64,12 +78,13 @@ for my $case (
 # Functions that say they were parallel safe.
 $node->safe_psql('postgres', 'create table many as select n from generate_series(1, 10000) n; analyze many');
 my @parallel = ('set parallel_setup_cost = 0', 'set parallel_tuple_cost = 0', 'set min_parallel_table_scan_size = 0');
-for my $call (
-	q{job_get(job_id => 'by hand')}, q{job_wait(job_id => 'by hand')}, 'job_list()', 'jobs_ext.active_jobs()',
-	q{job_enqueue('import-csv')}, 'job_claim()', q{job_type_set('import-csv')}, 'jobs_ext.scheduled_jobs()', 'jobs_ext.check()')
+for my $call (q{job_get(job_id => 'by hand')}, q{job_wait(job_id => 'by hand')}, 'job_list()',
+	'jobs_ext.active_jobs()', q{job_enqueue('import-csv')}, 'job_claim()', q{job_type_set('import-csv')},
+	'jobs_ext.scheduled_jobs()', 'jobs_ext.check()')
 {
-	is(state_after("create or replace function lies(int) returns bigint language sql parallel safe as \$\$ select count(*) from $call \$\$",
-			@parallel, 'select count(lies(n)) from many'),
+	is(state_after("create or replace function lies(int)
+		returns bigint language sql parallel safe as \$\$ select count(*) from $call \$\$",
+		   @parallel, 'select count(lies(n)) from many'),
 		'25000', "$call in a parallel worker");
 }
 

@@ -30,7 +30,8 @@ my $any = "select job_id from job_claim(wait => NAP)";
 my $only = sub { return "select job_id from job_claim('{$_[0]}', wait => NAP)" };
 my $enqueue = sub { return "select job_enqueue('$_[0]', job_id => '$_[1]')" };
 my $asleep = sub { return fall_asleep($node, 'postgres', @_) };
-my $close = sub { $sql->("select pg_cancel_backend($_->{pid})"), cut_off($_, qr/canceling statement/, 'a cancel ends a sleep') for @_ };
+my $close = sub { $sql->("select pg_cancel_backend($_->{pid})"),
+	cut_off($_, qr/canceling statement/, 'a cancel ends a sleep') for @_ };
 my $session = sub { return $node->background_psql('postgres', on_error_stop => 0) };
 
 subtest 'exactly as many as there are jobs' => sub {
@@ -40,7 +41,8 @@ subtest 'exactly as many as there are jobs' => sub {
 		'10 sleepers, 3 jobs: 7 are not even woken');
 	is(join(' ', sort map { end_session($_) } @sleepers[ 0 .. 2 ]),
 		'three-1 three-2 three-3', '… the 3 longest asleep have a job each');
-	is($sql->("select count(*) from jobs where job_id like 'three-%' and status = 'in_progress'"), '3', '… and so the table says');
+	is($sql->("select count(*) from jobs where job_id like 'three-%' and status = 'in_progress'"),
+		'3', '… and so the table says');
 
 	my $number = 0;
 	for my $way (
@@ -57,7 +59,9 @@ subtest 'exactly as many as there are jobs' => sub {
 
 	# Two types in one transaction, two sleepers.
 	my ($first, $second) = (shift @rest, shift @rest);
-	sleeps_on(\@rest, sub { $sql->("begin; select job_enqueue('a', job_id => 'x'); select job_enqueue('b', job_id => 'x-2'); commit") },
+	sleeps_on(\@rest,
+		sub { $sql->("begin;
+		select job_enqueue('a', job_id => 'x'); select job_enqueue('b', job_id => 'x-2'); commit") },
 		'two jobs of two types: two are woken');
 	gets($_, qr/^x/, '… with a job') for $first, $second;
 	$close->(@rest);
@@ -68,14 +72,25 @@ subtest 'what never came to be wakes nobody' => sub {
 	my $e = $enqueue->('a', 'never');
 	sleeps_on([$sleeper], sub { $sql->("begin; $e; rollback") }, 'an enqueue that is rolled back');
 	sleeps_on([$sleeper], sub { $sql->("begin; savepoint s; $e; rollback to s; commit") }, '… or in a savepoint');
-	sleeps_on([$sleeper], sub { $sql->("begin; savepoint s; $e; savepoint t; release t; release s; rollback") }, '… or in a released one');
+	sleeps_on([$sleeper],
+		sub { $sql->("begin; savepoint s; $e; savepoint t; release t; release s; rollback") },
+		'… or in a released one');
 	sleeps_on([$sleeper], sub { $sql->("begin; $e; prepare transaction 'p'") }, 'an enqueue that is prepared');
 	# After this the worker looks at everything, and may wake for types that have come since it last did.
 	$sql->("rollback prepared 'p'");
-	sleeps_on([$sleeper], sub { $sql->("select job_enqueue('a', job_id => 'later', run_at => now() + interval '1 h')") }, 'a job for later');
-	sleeps_on([$sleeper], sub { $sql->("update jobs set metadata = '{\"x\": 1}' where job_id = 'later'") }, 'a change of what is due no sooner');
+	sleeps_on([$sleeper],
+		sub { $sql->("select job_enqueue('a', job_id => 'later', run_at => now() + interval '1 h')") },
+		'a job for later');
+	sleeps_on([$sleeper],
+		sub { $sql->("update jobs set metadata = '{\"x\": 1}' where job_id = 'later'") },
+		'a change of what is due no sooner');
 	my $other = $asleep->($any);
-	sleeps_on([$other], sub { $sql->("begin; savepoint s; select job_enqueue('a', job_id => 'undone'); rollback to s; select job_enqueue('a', job_id => 'kept'); commit") },
+	sleeps_on([$other],
+		sub { $sql->("begin; savepoint s;
+		select job_enqueue('a', job_id => 'undone');
+		rollback to s;
+		select job_enqueue('a', job_id => 'kept');
+		commit") },
 		'one of two jobs is rolled back: one sleeper is woken');
 	gets($sleeper, 'kept', '… and has the other');
 	$close->($other);
@@ -130,15 +145,20 @@ subtest 'what is given back' => sub {
 	gets($sleeper, 'back', 'a claim of a session that is terminated');
 	eval { $other->quit };
 
-	for my $way (
-		[ 'job_release', 'select count(*) from jobs j, job_release(j.id, j.lease_id) where j.job_id = \'back\'' ],
+	for my $way ([ 'job_release',
+					 'select count(*) from jobs j, job_release(j.id, j.lease_id) where j.job_id = \'back\'' ],
 		[ 'job_release_worker', "update jobs set worker = 'w' where job_id = 'back'; select job_release_worker('w')" ],
-		[ 'job_fail, again now', 'select count(*) from jobs j, job_fail(j.id, j.lease_id, run_at => now()) where j.job_id = \'back\'' ],
-		[ 'job_cancel, job_retry', "select job_cancel(job_id => 'back', force => true); select job_retry(job_id => 'back')" ],
-		[ 'job_pause, job_resume', "select job_release_worker(worker) from jobs where job_id = 'back' and worker is not null;
-			select count(*) from jobs j, job_release(j.id, j.lease_id) where j.job_id = 'back';" ],
-		[ 'a change of run_at', "select count(*) from jobs j, job_release(j.id, j.lease_id, now() + interval '1 h') where j.job_id = 'back';
-			update jobs set run_at = now() where job_id = 'back'" ],
+		[ 'job_fail, again now',
+			'select count(*) from jobs j, job_fail(j.id, j.lease_id, run_at => now()) where j.job_id = \'back\'' ],
+		[ 'job_cancel, job_retry',
+			"select job_cancel(job_id => 'back', force => true); select job_retry(job_id => 'back')" ],
+		[ 'job_pause, job_resume',
+			"select job_release_worker(worker)
+				from jobs where job_id = 'back' and worker is not null;
+				select count(*) from jobs j, job_release(j.id, j.lease_id) where j.job_id = 'back';" ],
+		[ 'a change of run_at',
+			"select count(*) from jobs j, job_release(j.id, j.lease_id, now() + interval '1 h')
+				where j.job_id = 'back'; update jobs set run_at = now() where job_id = 'back'" ],
 		[ 'an UPDATE of status', "update jobs set status = 'pending' where job_id = 'back'" ])
 	{
 		$sleeper = $asleep->($any);
@@ -178,15 +198,17 @@ subtest 'by lane' => sub {
 	$sql->("select job_type_set('b', job_category => 'heavy')");
 	gets($heavy, 'b-again', 'a type that comes into the category wakes');
 
-	my $many = $asleep->("select job_id from job_claim(array(select 'many-' || n from generate_series(1, 50) n), wait => NAP)");
+	my $many = $asleep->("select job_id
+		from job_claim(array(select 'many-' || n from generate_series(1, 50) n), wait => NAP)");
 	$sql->($enqueue->('many-47', 'of many'));
 	gets($many, 'of many', 'more types than a place has room for');
 
-	# The first to be woken, for the plain one, wants either and takes the better one. Who was woken for that is stopped
-	# meanwhile: the plain one is for the third.
+	# The first to be woken, for the plain one, wants either and takes the better one. Who was woken for that is
+	# stopped meanwhile: the plain one is for the third.
 	my @sleepers = map { $asleep->($only->($_)) } 'a, b', 'b', 'a';
 	kill 'STOP', $sleepers[1]{pid};
-	$sql->("begin; " . $enqueue->('a', 'plain') . "; select job_enqueue('b', job_id => 'urgent', priority => 10); commit");
+	$sql->("begin; " . $enqueue->('a', 'plain')
+			   . "; select job_enqueue('b', job_id => 'urgent', priority => 10); commit");
 	gets($sleepers[0], 'urgent', 'who wants either takes the better one');
 	gets($sleepers[2], 'plain', '… and leaves the other to who wants that');
 	kill 'CONT', $sleepers[1]{pid};
@@ -196,14 +218,17 @@ subtest 'by lane' => sub {
 # Who was woken and is at it is not counted a second time, though it comes first and would want the next one as well.
 subtest 'while one is at it' => sub {
 	$sql->(<<'SQL');
-create function hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return new; end $$;
-create trigger hold before update on jobs for each row when (new.job_id = 'slow' and new.status = 'in_progress') execute function hold();
+create function hold()
+returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return new; end $$;
+create trigger hold before update on jobs
+  for each row when (new.job_id = 'slow' and new.status = 'in_progress') execute function hold();
 SQL
 	my $holder = $session->();
 	$holder->query_safe('select pg_advisory_lock(7)');
 	my ($first, $second) = ($asleep->($only->('a, b')), $asleep->($only->('b')));
 	$sql->($enqueue->('a', 'slow'));
-	eventually($node, 'postgres', "select wait_event from pg_stat_activity where pid = $first->{pid}", 'advisory', 'one is woken and takes its time');
+	eventually($node, 'postgres', "select wait_event from pg_stat_activity where pid = $first->{pid}",
+		'advisory', 'one is woken and takes its time');
 	$sql->($enqueue->('b', 'meanwhile'));
 	gets($second, 'meanwhile', '… another one gets the next job meanwhile');
 	$holder->quit;
@@ -226,7 +251,8 @@ subtest 'a pause' => sub {
 };
 
 subtest 'when it becomes due' => sub {
-	my $late = "select job_id, round(1000 * extract(epoch from clock_timestamp() - run_at)) from job_claim(wait => NAP)";
+	my $late = "select job_id, round(1000 * extract(epoch from clock_timestamp() - run_at))
+		from job_claim(wait => NAP)";
 	my @lateness;
 	my $in_time = sub {
 		my ($sleeper, $job, $name) = @_;
@@ -241,7 +267,8 @@ subtest 'when it becomes due' => sub {
 	}
 	$sql->("select job_enqueue('a', job_id => 'known', run_at => now() + interval '1 s')");
 	$in_time->($asleep->($late), 'known', 'a job that was there before');
-	$sql->("select count(*) from jobs j, job_fail(j.id, j.lease_id, run_at => now() + interval '800 ms') where j.job_id = 'known'");
+	$sql->("select count(*) from jobs j, job_fail(j.id, j.lease_id, run_at => now() + interval '800 ms')
+		where j.job_id = 'known'");
 	$in_time->($asleep->($late), 'known', 'a retry');
 	$sql->("update job_types set retry_delay_ms = 500, backoff = 'fixed'");
 	my $sleeper = $asleep->($late);
@@ -254,7 +281,8 @@ subtest 'when it becomes due' => sub {
 
 	# Two at different times, two sleepers: one at a time.
 	my @two = map { $asleep->($late) } 1, 2;
-	$sql->("select job_enqueue('a', job_id => 'after-' || n, run_at => now() + n * interval '1 s') from unnest('{3, 1}'::int[]) n");
+	$sql->("select job_enqueue('a', job_id => 'after-' || n, run_at => now() + n * interval '1 s')
+		from unnest('{3, 1}'::int[]) n");
 	$in_time->($two[0], 'after-1', 'the first of two');
 	$in_time->($two[1], 'after-3', 'the second of two');
 
@@ -292,10 +320,12 @@ subtest 'who does not wait' => sub {
 		$at_once->("$verb with max_wait = 0", 'set jobs_ext.max_wait = 0', $call);
 		$at_once->("$verb with max_wait = 300 ms", "set jobs_ext.max_wait = '300 ms'", $call);
 		$at_once->("$verb asked for no time", $call =~ s/NAP/interval '0'/r);
-		my $cursor = start_session($node, 'postgres', 'begin', 'declare c cursor for ' . ($call =~ s/NAP/interval '200 ms'/r), 'fetch c', 'commit');
+		my $soon = $call =~ s/NAP/interval '200 ms'/r;
+		my $cursor = start_session($node, 'postgres', 'begin', "declare c cursor for $soon", 'fetch c', 'commit');
 		gets_nothing($cursor, "$verb in a cursor");
 	}
-	$at_once->('job_claim after a write in a savepoint', 'begin', 'savepoint s', 'insert into other values (1)', $claim);
+	$at_once->('job_claim after a write in a savepoint', 'begin', 'savepoint s', 'insert into other values (1)',
+		$claim);
 
 	# Half a second before statement_timeout. A machine that stops for as long may be late.
 	for my $call ($claim, $wait)
@@ -303,7 +333,8 @@ subtest 'who does not wait' => sub {
 		my $ok;
 		for my $limit (2, 4, 8)
 		{
-			my $one = start_session($node, 'postgres', "set statement_timeout = '$limit s'", $call =~ s/NAP/interval '40 s'/r);
+			my $one = start_session($node, 'postgres', "set statement_timeout = '$limit s'",
+				$call =~ s/NAP/interval '40 s'/r);
 			end_session($one);
 			last if $ok = $one->{err} eq '';
 		}
@@ -311,7 +342,8 @@ subtest 'who does not wait' => sub {
 	}
 	my $one = start_session($node, 'postgres', "set statement_timeout = '300 ms'", $claim =~ s/NAP/interval '40 s'/r);
 	end_session($one);
-	like($one->{err}, qr/NOTICE: +the call does not wait|statement timeout/, 'a short statement_timeout leaves no time to wait');
+	like($one->{err},
+		qr/NOTICE: +the call does not wait|statement timeout/, 'a short statement_timeout leaves no time to wait');
 };
 
 subtest 'places' => sub {
@@ -327,7 +359,8 @@ subtest 'places' => sub {
 		gets_nothing(start_session($node, 'postgres', $call =~ s/NAP/interval '300 ms'/r), $name);
 		is($sql->($polled), $before + 1, '… having looked by itself');
 	};
-	$finds_no_place->($_, "one more than may sleep has no place: $_") for $only->('a'), "select null from job_wait('$id', wait => NAP)";
+	$finds_no_place->($_, "one more than may sleep has no place: $_") for $only->('a'),
+		"select null from job_wait('$id', wait => NAP)";
 	$sql->("select pg_terminate_backend($sleepers[0]{pid})");
 	cut_off($sleepers[0], qr/terminating connection/, 'one is terminated');
 	$close->($sleepers[1], $sleepers[6]);
@@ -349,7 +382,8 @@ begin
   perform job_claim('{a}', wait => '40 s');
 end $$
 SQL
-	$node->poll_query_until('postgres', "select wait_event_type = 'Extension' from pg_stat_activity where pid = $sleepers[6]{pid}");
+	$node->poll_query_until('postgres',
+		"select wait_event_type = 'Extension' from pg_stat_activity where pid = $sleepers[6]{pid}");
 	$finds_no_place->($only->('a'), 'errors caught by PL/pgSQL leak no place');
 	# Those of other databases count, and are not woken.
 	$sql->('create database elsewhere');
@@ -360,7 +394,9 @@ SQL
 	$node->safe_psql('elsewhere', 'select count(*) from job_claim()');
 	$sleepers[6] = fall_asleep($node, 'elsewhere', $any);
 	$finds_no_place->($only->('a'), 'places are for all databases together');
-	sleeps_on([$sleepers[6]], sub { $sql->("select job_enqueue('a', job_id => 'here-' || n) from generate_series(1, 5) n") }, 'jobs of another database do not wake');
+	sleeps_on([$sleepers[6]],
+		sub { $sql->("select job_enqueue('a', job_id => 'here-' || n) from generate_series(1, 5) n") },
+		'jobs of another database do not wake');
 	gets($sleepers[$_], qr/^here-/, 'a job') for 2 .. 5, 0;
 
 	my $began = time;
@@ -396,10 +432,22 @@ subtest 'asleep it holds nothing' => sub {
 		$asleep->('begin read only', "select job_id from job_wait(job_id => 'unwanted', wait => NAP)"),
 		$asleep->('begin', 'select count(*) from pg_class where false', $only->('a')));
 	my $pids = join ',', map { $_->{pid} } @sleepers;
-	my $of_ours = "relation in (select oid from pg_class where relnamespace in ('public'::regnamespace, 'jobs_ext'::regnamespace))";
-	is($sql->("select count(*) from pg_locks where pid in ($pids) and ($of_ours or locktype in ('transactionid', 'tuple'))"), '0', 'no lock');
-	is($sql->("select count(*) from pg_stat_activity where pid in ($pids) and backend_xid is null and backend_xmin is not null"), '5', 'no transaction id');
-	is($sql->("set lock_timeout = '10s'; alter table jobs add column mine int; vacuum full jobs; vacuum full jobs_ext.queue; alter table jobs drop column mine; select 1"), '1', 'the tables may be changed');
+	my $of_ours = "relation in (select oid
+				from pg_class
+				where relnamespace in ('public'::regnamespace, 'jobs_ext'::regnamespace))";
+	is($sql->("select count(*) from pg_locks
+		where pid in ($pids) and ($of_ours or locktype in ('transactionid', 'tuple'))"),
+		'0', 'no lock');
+	is($sql->("select count(*) from pg_stat_activity
+		where pid in ($pids) and backend_xid is null and backend_xmin is not null"),
+		'5', 'no transaction id');
+	is($sql->("set lock_timeout = '10s';
+		alter table jobs add column mine int;
+		vacuum full jobs;
+		vacuum full jobs_ext.queue;
+		alter table jobs drop column mine;
+		select 1"),
+		'1', 'the tables may be changed');
 	$sql->($enqueue->('b', 'after that'));
 	gets($sleepers[0], 'after that', '… and the sleepers find their way');
 	$sql->("select job_cancel('$id')");
@@ -411,7 +459,8 @@ subtest 'asleep it holds nothing' => sub {
 subtest 'a client that has gone' => sub {
 	my $gone = $asleep->("set client_connection_check_interval = '200 ms'", $only->('a'));
 	$gone->{psql}->signal('KILL');
-	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid = $gone->{pid}", '0', 'its session ends');
+	eventually($node, 'postgres', "select count(*) from pg_stat_activity where pid = $gone->{pid}",
+		'0', 'its session ends');
 	eval { $gone->{psql}->finish };
 	$sql->($enqueue->('a', 'for the living'));
 	is($sql->("select job_id from job_claim('{a}')"), 'for the living', '… and takes no job with it');

@@ -1,5 +1,5 @@
-# The worker's audit: it finds what is wrong in the private tables, mends it, counts it and logs it once; it takes as long as
-# it is told to. And jobs_ext.check() raises no false alarm, whatever is going on.
+# The worker's audit: it finds what is wrong in the private tables, mends it, counts it and logs it once; it takes as
+# long as it is told to. And jobs_ext.check() raises no false alarm, whatever is going on.
 use strict;
 use warnings;
 
@@ -17,14 +17,16 @@ my $status = sub { return status_of($node, 'postgres', @_) };
 sub after_a_round
 {
 	my $rounds = $status->('rounds');
-	$node->poll_query_until('postgres', "select rounds > $rounds + 1 from jobs_ext.maintenance where database = 'postgres'");
+	$node->poll_query_until('postgres',
+		"select rounds > $rounds + 1 from jobs_ext.maintenance where database = 'postgres'");
 	return;
 }
 
 # Faults of every kind in every table, of none of which maintenance finds that it is due.
 my $plant = <<'SQL';
 select job_enqueue('import-csv', job_id => 'queue', run_at => now() + interval '1 day');
-select job_enqueue('import-csv', job_id => 'expiring', run_at => now() + interval '1 day', expires_at => now() + interval '2 days');
+select job_enqueue('import-csv', job_id => 'expiring', run_at => now() + interval '1 day',
+                   expires_at => now() + interval '2 days');
 select job_enqueue('bulk-update', job_id => 'ended');
 select job_complete(id, lease_id) from job_claim('{bulk-update}');
 select job_enqueue('merge-menus', job_id => 'failed');
@@ -55,13 +57,18 @@ is($sql->('select count(*) from jobs_ext.check()'), $planted, '… and mends not
 my $from = -s $node->logfile;
 set_config($node, 'jobs_ext.audit_interval' => '30s');
 my $begun = $sql->('select clock_timestamp()');
-eventually($node, 'postgres', 'select last_audit_at is not null from jobs_ext.maintenance', 't', 'a pass goes through all tables, in one slice or in several');
+eventually($node, 'postgres', 'select last_audit_at is not null from jobs_ext.maintenance',
+	't', 'a pass goes through all tables, in one slice or in several');
 set_config($node, 'jobs_ext.audit_interval' => '1h');
-is($sql->("select last_audit_at < '$begun'::timestamptz + interval '2 min' from jobs_ext.maintenance"), 't', '… in the time that it is given');
+is($sql->("select last_audit_at < '$begun'::timestamptz + interval '2 min' from jobs_ext.maintenance"),
+	't', '… in the time that it is given');
 is($status->('audit_faults'), $planted, '… every fault is counted');
 in_step($node, 'postgres', '… and mended');
 my %logged;
-++$logged{$_} for map { /job ([0-9a-f-]{36}): (?:queue|failed|expiring|ended): / ? $1 : () } log_lines($node, qr/WARNING/, $from);
+for my $line (log_lines($node, qr/WARNING/, $from))
+{
+	++$logged{$1} if $line =~ /job ([0-9a-f-]{36}): (?:queue|failed|expiring|ended): /;
+}
 is(join(' ', sort values %logged), join(' ', (1) x (4 + 4)), '… and logged, each job once');
 my $last = $status->('last_audit_at');
 $sql->("delete from jobs_ext.failed");
@@ -70,7 +77,8 @@ is($status->('last_audit_at'), $last, 'the next pass comes in an hour');
 is($sql->('select count(*) from jobs_ext.check()'), 1, '… and until then what is wrong stays');
 
 # A job that comes back into the queue wakes who waits for one.
-$sql->(q{truncate jobs, job_attempts; select job_enqueue('image-upload', job_id => 'lost', run_at => now() + interval '1 day')});
+$sql->(q{truncate jobs, job_attempts;
+	select job_enqueue('image-upload', job_id => 'lost', run_at => now() + interval '1 day')});
 $sql->(q{update jobs set run_at = now() where job_id = 'lost'; delete from jobs_ext.queue});
 my $sleeper = fall_asleep($node, 'postgres', q{select job_id from job_claim('{image-upload}', wait => NAP)});
 set_config($node, 'jobs_ext.audit_interval' => '1s');
@@ -78,11 +86,13 @@ gets($sleeper, 'lost', 'a job that was lost is claimed by a session that slept')
 
 # Somebody holds the job: it is looked at again.
 set_config($node, 'jobs_ext.audit_interval' => '-1');
-$sql->(q{truncate jobs, job_attempts; select job_enqueue('import-csv', job_id => 'held', run_at => now() + interval '1 day')});
+$sql->(q{truncate jobs, job_attempts;
+	select job_enqueue('import-csv', job_id => 'held', run_at => now() + interval '1 day')});
 $sql->('delete from jobs_ext.queue');
 $from = -s $node->logfile;
 my $before = $status->('audit_faults');
-my $holder = start_session($node, 'postgres', 'begin', q{select from jobs for update}, q{select pg_advisory_lock_shared(1)}, 'select pg_sleep(2.5)', 'commit');
+my $holder = start_session($node, 'postgres', 'begin', q{select from jobs for update},
+	q{select pg_advisory_lock_shared(1)}, 'select pg_sleep(2.5)', 'commit');
 $node->poll_query_until('postgres', "select exists (select from pg_locks where locktype = 'advisory' and granted)");
 set_config($node, 'jobs_ext.audit_interval' => '1s');
 eventually($node, 'postgres', 'select count(*) from jobs_ext.check()', '0', 'a job that was held is mended later');
@@ -92,11 +102,14 @@ is(scalar(log_lines($node, qr/job \S+: queue: missing/, $from)), 1, '… and log
 
 # In slices, over the time that it has.
 set_config($node, 'jobs_ext.audit_interval' => '-1');
-$sql->(q{select count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv', 'run_at', now() + interval '1 day')) from generate_series(1, 20000)))});
+$sql->(q{select count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'import-csv',
+			'run_at', now() + interval '1 day'))
+			from generate_series(1, 20000)))});
 $sql->('delete from jobs_ext.queue where job = (select id from jobs order by ctid desc limit 1)');
 $last = $status->('last_audit_at');
 set_config($node, 'jobs_ext.audit_interval' => '6s');
-eventually($node, 'postgres', "select last_audit_at > '$last' from jobs_ext.maintenance", 't', 'the pass that was under way ends');
+eventually($node, 'postgres', "select last_audit_at > '$last' from jobs_ext.maintenance",
+	't', 'the pass that was under way ends');
 $last = $status->('last_audit_at');
 eventually($node, 'postgres', "select last_audit_at > '$last' from jobs_ext.maintenance", 't', '… and another one');
 my $took = $sql->("select extract(epoch from (select last_audit_at from jobs_ext.maintenance) - timestamptz '$last')");
@@ -107,16 +120,26 @@ set_config($node, 'jobs_ext.audit_interval' => '-1');
 
 # No false alarm: while jobs are enqueued, worked on, changed and deleted, by both paths, and the queue is built anew.
 $sql->('truncate jobs, job_attempts');
-my %script = (
-	put => q{select count(*) from job_enqueue_many('[{"job_type": "import-csv"}, {"job_type": "bulk-update", "expires_at": "2100-01-01"}]');},
+my %script = (put => q{select count(*) from job_enqueue_many(
+	  '[{"job_type": "import-csv"}, {"job_type": "bulk-update", "expires_at": "2100-01-01"}]');},
 	work => q{select job_complete(id, lease_id) from job_claim(max_jobs => 3);},
 	fail => q{select job_fail(id, lease_id, 'no') from job_claim(max_jobs => 2);},
-	by_statement => q{set jobs_ext.force_statement_path = on; select job_complete(id, lease_id) from job_claim(); reset jobs_ext.force_statement_path;},
-	direct => q{update jobs set priority = (random() * 10)::int - 5 where id = (select id from jobs where status = 'pending' limit 1 for update skip locked);},
+	by_statement => q{set jobs_ext.force_statement_path = on;
+		select job_complete(id, lease_id) from job_claim(); reset jobs_ext.force_statement_path;},
+	direct => q{update jobs set priority = (random() * 10)::int - 5
+		where id = (select id from jobs where status = 'pending' limit 1 for update skip locked);},
 	gone => q{delete from jobs where id = (select id from jobs limit 1 for update skip locked);},
-	half => q{begin; select job_enqueue('merge-menus'); savepoint s; select job_complete(id, lease_id) from job_claim('{merge-menus}'); rollback to s; commit;},
+	half => q{begin;
+		select job_enqueue('merge-menus');
+		savepoint s;
+		select job_complete(id, lease_id) from job_claim('{merge-menus}');
+		rollback to s;
+		commit;},
 	look => q{select 1 / (1 - count(*)) from (select from jobs_ext.check() limit 1) f;},
-	older => q{begin isolation level repeatable read; select count(*) from job_enqueue('import-csv'); select 1 / (1 - count(*)) from (select from jobs_ext.check() limit 1) f; commit;});
+	older => q{begin isolation level repeatable read;
+		select count(*) from job_enqueue('import-csv');
+		select 1 / (1 - count(*)) from (select from jobs_ext.check() limit 1) f;
+		commit;});
 my @files;
 for my $name (sort keys %script)
 {
@@ -124,7 +147,8 @@ for my $name (sort keys %script)
 	append_to_file($file, $script{$name});
 	push @files, '-f', $file;
 }
-# A transaction at REPEATABLE READ may be told to begin again; what cannot be is a division by zero, where check() finds something.
+# A transaction at REPEATABLE READ may be told to begin again; what cannot be is a division by zero, where check()
+# finds something.
 my $out = '';
 my @pgbench = ('pgbench', '-n', '-c', 6, '-j', 2, '-T', 12, '--max-tries=1000', @files, $node->connstr('postgres'));
 my $load = IPC::Run::start(\@pgbench, '<', \'', '&>', \$out);
@@ -132,8 +156,8 @@ my $meddled = 0;
 while ($load->pumpable)
 {
 	$load->pump_nb;
-	# Jobs that our triggers do not see: the queue is to be built, and the next call does it. And everything goes, under
-	# every snapshot at once.
+	# Jobs that our triggers do not see: the queue is to be built, and the next call does it. And everything goes,
+	# under every snapshot at once.
 	$sql->($_) for <<'SQL', 'select jobs_ext.rebuild_queue()', 'truncate jobs, job_attempts';
 begin;
 alter table jobs disable trigger user;
@@ -152,16 +176,19 @@ cmp_ok($meddled, '>', 3, "… and $meddled times that everything was built anew"
 $sql->('select jobs_ext.rebuild_queue()');
 in_step($node, 'postgres', 'in step');
 
-# One half of what an ALTER ... TYPE changes, by itself: the worker writes down what holds now. Else the other half, whenever it
-# comes, would have the queue built anew.
+# One half of what an ALTER ... TYPE changes, by itself: the worker writes down what holds now. Else the other half,
+# whenever it comes, would have the queue built anew.
 my $built = "select string_agg(s.xmin || ' ' || s.mark, ' ' order by mark) from jobs_ext.state s where mark !~ '^\\('";
 my $marks = $sql->($built);
-my $storage = "select s.number = c.relfilenode from jobs_ext.state s, pg_class c where s.mark = '(storage)' and c.oid = 'jobs'::regclass";
+my $storage = "select s.number = c.relfilenode
+	from jobs_ext.state s, pg_class c where s.mark = '(storage)' and c.oid = 'jobs'::regclass";
 is($sql->("vacuum full jobs; $storage"), 'f', 'VACUUM FULL gives jobs another file');
 eventually($node, 'postgres', $storage, 't', '… of which the worker takes note');
-$sql->("alter table jobs alter priority set statistics 50; select from job_enqueue('import-csv', job_id => 'after both')");
+$sql->("alter table jobs alter priority set statistics 50;
+	select from job_enqueue('import-csv', job_id => 'after both')");
 is($sql->($built), $marks, '… and nothing is built anew, not by SET STATISTICS either');
 in_step($node, 'postgres', 'still in step');
-is(join("\n", log_lines($node, qr/PANIC:|TRAP:|terminated by signal|\] (?:XX000|40P01) /)), '', 'no crash, no internal error, no deadlock');
+is(join("\n", log_lines($node, qr/PANIC:|TRAP:|terminated by signal|\] (?:XX000|40P01) /)),
+	'', 'no crash, no internal error, no deadlock');
 $node->stop;
 done_testing();
