@@ -4,6 +4,7 @@
 #   make install                          into the directories of that PostgreSQL
 #   make installcheck                     all tests that need a server, against the one PGHOST names
 #   make check-symbols                    prove that no C++ runtime is needed
+#   make tidied                           what clang-tidy finds, by .clang-tidy; script/lint does it
 #
 # Whatever is built goes to build/, but for jobs_ext.so, which PGXS wants here. In another folder too: make -f ../Makefile
 
@@ -73,5 +74,13 @@ check-symbols: all
 	@if grep -E '$(CXX_RUNTIME)' build/undefined; then \
 		echo '$(shlib) needs the C++ runtime for the symbols above' >&2; exit 1; fi
 
-.PHONY: check-symbols FORCE
+# A file in which clang-tidy found nothing is looked at again when it, a header, a flag or the list of checks has changed.
+TIDIED = $(patsubst $(tree)/%,build/tidied/%,$(SOURCES) $(wildcard $(tree)/test/unit/*.cpp))
+tidied: $(TIDIED)
+$(TIDIED): $(wildcard $(tree)/src/*.hpp $(tree)/src/*/*.hpp) $(tree)/src/compile_flags.txt $(tree)/.clang-tidy
+$(TIDIED): build/tidied/%: $(tree)/%
+	clang-tidy --quiet $(TIDY_FLAGS) $< -- $(PG_CPPFLAGS) $(PG_CXXFLAGS) -Wno-error -DSOURCE_DIR='""'
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: check-symbols tidied FORCE
 FORCE:

@@ -1,7 +1,6 @@
 // The library's entry.
-#include "prelude.hpp"
-
 #include "pg/version.hpp"
+#include "prelude.hpp"
 #include "settings.hpp"
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"

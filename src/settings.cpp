@@ -96,48 +96,62 @@ void assign_now(const char *, void *extra)
     fixed_now = extra == nullptr ? DT_NOEND : *static_cast<TimestampTz *>(extra);
 }
 
+struct Number {
+    const char *name, *meaning, *more;
+    int *number; // its default is the value that it begins with
+    int least, most;
+    GucContext context;
+    int flags;
+};
+
+constexpr Number numbers[] = {
+    {"jobs_ext.default_lease", "How long a claim holds a job whose type sets no lease.", nullptr, &default_lease, 1,
+     INT_MAX / 1000, PGC_USERSET, GUC_UNIT_S},
+    {"jobs_ext.max_payload", "The largest input payload, result, progress, metadata or error details of a job.",
+     nullptr, &max_payload, 1, 900, PGC_SUSET, GUC_UNIT_KB},
+    {"jobs_ext.max_batch", "The most elements that one call takes in an array.",
+     "A call's memory and its transaction grow with them.", &max_batch, 1, INT_MAX, PGC_SUSET, 0},
+    {"jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.", nullptr, &max_wait, 0,
+     INT_MAX, PGC_SUSET, GUC_UNIT_MS},
+    {"jobs_ext.maintenance_interval",
+     "How often the worker looks at all that is due, besides at the time at which it is.", nullptr,
+     &maintenance_interval, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
+    // Not PGC_SIGHUP: that would leave out ALTER DATABASE … SET. A reload reaches these in every process all the same.
+    {"jobs_ext.archive_after",
+     "How long an ended job stays in jobs before it is archived, unless its type says otherwise.", "-1: for ever.",
+     &archive_after, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN},
+    {"jobs_ext.archive_keep", "How long the archive keeps a month after its end, before it is dropped.",
+     "-1: for ever.", &archive_keep, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN},
+    {"jobs_ext.audit_interval",
+     "In what time the worker compares all of the private tables with jobs, little by little.",
+     "-1: never. jobs_ext.check() does it at once.", &audit_interval, -1, INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
+    {"jobs_ext.longest_piece", "How long a statement of the worker's may take, and a sixth of it one job.",
+     "A worker that is in a piece for twice as long is told to end. For tests, which can't wait.", &longest_piece, 100,
+     3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE},
+    {"jobs_ext.stalled_after", "How long the worker does nothing of what is due until that is an error on record.",
+     "For tests, which can't wait.", &stalled_after, 100, 24 * 3600 * 1000, PGC_SIGHUP,
+     GUC_UNIT_MS | GUC_NOT_IN_SAMPLE},
+};
+
 } // namespace
 
 void define()
 {
-    DefineCustomIntVariable("jobs_ext.default_lease", "How long a claim holds a job whose type sets no lease.", nullptr,
-                            &default_lease, 600, 1, INT_MAX / 1000, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.max_payload",
-                            "The largest input payload, result, progress, metadata or error details of a job.", nullptr,
-                            &max_payload, 256, 1, 900, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.max_batch", "The most elements that one call takes in an array.",
-                            "A call's memory and its transaction grow with them.", &max_batch, max_batch, 1, INT_MAX,
-                            PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.",
-                            nullptr, &max_wait, 60000, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    for (const auto &[name, meaning, more, number, least, most, context, flags] : numbers)
+        DefineCustomIntVariable(name, meaning, more, number, *number, least, most, context, flags, nullptr, nullptr,
+                                nullptr);
     DefineCustomIntVariable("jobs_ext.max_waiters",
                             "How many sessions may sleep at a time until there is a job, or until one has ended.",
                             "One more looks ten times a second. The last tenth is kept for roles that have none.",
                             &max_waiters, 200, 0, 10000,
                             // It sizes shared memory, where there is some; Postgres lets nobody define such one later.
                             preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.maintenance_interval",
-                            "How often the worker looks at all that is due, besides at the time at which it is.",
-                            nullptr, &maintenance_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
-                            nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);
     DefineCustomStringVariable("jobs_ext.exclude_databases", "Databases that no worker serves, separated by commas.",
                                "An asterisk: all of them.", &exclude_databases, "", PGC_SIGHUP, GUC_LIST_INPUT,
                                check_databases, nullptr, nullptr);
-    // Not PGC_SIGHUP: that would leave out ALTER DATABASE … SET. A reload reaches these in every process all the same.
-    DefineCustomIntVariable(
-        "jobs_ext.archive_after",
-        "How long an ended job stays in jobs before it is archived, unless its type says otherwise.", "-1: for ever.",
-        &archive_after, archive_after, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
-        "jobs_ext.archive_keep", "How long the archive keeps a month after its end, before it is dropped.",
-        "-1: for ever.", &archive_keep, archive_keep, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.audit_interval",
-                            "In what time the worker compares all of the private tables with jobs, little by little.",
-                            "-1: never. jobs_ext.check() does it at once.", &audit_interval, audit_interval, -1,
-                            INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.async_claim",
                              "Does not wait for the disk when a transaction did nothing but claim and heartbeat.",
                              "Takes effect where the library is in shared_preload_libraries. A claim that a crash "
@@ -155,14 +169,6 @@ void define()
     DefineCustomBoolVariable("jobs_ext.force_statement_path",
                              "Makes every verb write by SQL statements, as under row security.", nullptr,
                              &force_statement_path, false, PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
-        "jobs_ext.longest_piece", "How long a statement of the worker's may take, and a sixth of it one job.",
-        "A worker that is in a piece for twice as long is told to end. For tests, which can't wait.", &longest_piece,
-        longest_piece, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jobs_ext.stalled_after",
-                            "How long the worker does nothing of what is due until that is an error on record.",
-                            "For tests, which can't wait.", &stalled_after, stalled_after, 100, 24 * 3600 * 1000,
-                            PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(now_name, "The time that the queue believes it is; empty: the server's clock.", nullptr,
                                &now_text, "", PGC_USERSET, GUC_NOT_IN_SAMPLE, check_now, assign_now, nullptr);
     MarkGUCPrefixReserved("jobs_ext");

@@ -40,10 +40,10 @@
 // A job that a session did not tell of is found as well. The session saw a plan that is not later than its job is due.
 // At the time of that plan the worker looks at sleepers, leases and expiry, whatever it planned to do then, because
 // what it was not told may concern any of them; and it sees the job, because the session made it visible before it read
-// `planned`. One gap is left: where a round before that time finds that the reason of the plan is gone, the worker
-// plans anew, and finds the job in a whole round. A transaction may commit a job long after the time at which it is
-// due. The worker has woken sleepers for all that was due until `told_until`; so its plan is later than that, the
-// session lowers it, and the worker sets told_until back to count that job too.
+// `planned`. A round before that time keeps to it, even if it finds that the reason of the plan is gone.
+// A transaction may commit a job long after the time at which it is due. The worker has woken sleepers for all that was
+// due until `told_until`; so its plan is later than that, the session lowers it, and the worker sets told_until back to
+// count that job too.
 #pragma once
 
 #include <algorithm>
@@ -165,7 +165,7 @@ public:
         // By a clock that was set back, what was due is not any more, and what sleepers were woken for lies ahead.
         if (server_now < server_at_)
             whole_at_ = told_until_ = at_once;
-        hear(news.planned, now.instant);
+        hear(news.planned);
         whole_ = news.asked || !present_ || now.moment >= whole_at_;
         server_at_ = server_now;
         round_at_ = now.instant;
@@ -258,13 +258,12 @@ public:
 
     constexpr void settings_changed() { whole_at_ = at_once; }
 
-    // What sessions have lowered the plan to since it was published may concern sleepers, leases or expiry; when the
-    // plan's own time has come, all three may have what no session told of.
-    constexpr void hear(Instant lowered, Instant now)
+    // What sessions have lowered the plan to since it was published may concern sleepers, leases or expiry. So may what
+    // they did not tell of, because it is due at the plan's own time or later: also where this round comes earlier, and
+    // plans anew.
+    constexpr void hear(Instant lowered)
     {
         const Instant plan = std::exchange(planned_, never);
-        if (lowered >= plan && plan > now)
-            return;
         if (lowered < plan && lowered > at_once)
             told_until_ = std::min(told_until_, lowered - 1); // it may have been committed long after that
         for (const ChoreKind kind : {ChoreKind::waking, ChoreKind::reap, ChoreKind::expire})

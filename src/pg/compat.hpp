@@ -7,7 +7,7 @@ namespace pg {
 // 16: table_tuple_update says which kinds of index need a new entry, not only whether (commit 19d8e2308b).
 #if PG_VERSION_NUM >= 160000
 using IndexesToUpdate = TU_UpdateIndexes;
-inline bool any(IndexesToUpdate indexes) { return indexes != TU_None; }
+inline bool any_index_to_update(IndexesToUpdate indexes) { return indexes != TU_None; }
 inline bool only_summarizing(IndexesToUpdate indexes) { return indexes == TU_Summarizing; }
 #else
 using IndexesToUpdate = bool;

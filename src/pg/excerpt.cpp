@@ -22,7 +22,7 @@ const char *text_excerpt(Datum text)
 
 const char *json_excerpt(Datum json)
 {
-    constexpr Size printable = 64 * 1024;
+    constexpr Size printable = Size{64} * 1024;
     Jsonb *value = DatumGetJsonbP(json);
     if (VARSIZE(value) > printable)
         return psprintf("(%zu bytes of JSON)", static_cast<std::size_t>(VARSIZE(value)));

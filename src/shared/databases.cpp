@@ -273,10 +273,10 @@ void fail_database(Database &database)
     if (!database.told_to_end_at.is_set() && database.came_at.is_set() &&
         pg::is_over(database.came_at, healthy_after_ms))
         database.failures = 0;
-    const int pause = std::min(longest_pause_s, 1 << std::min(database.failures, 6));
+    const int pause_ms = 1000 * std::min(longest_pause_s, 1 << std::min(database.failures, 6));
     ++database.failures;
-    database.retry_at = pg::in_milliseconds(pause * 1000);
-    database.shown_retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause * 1000);
+    database.retry_at = pg::in_milliseconds(pause_ms);
+    database.shown_retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
     database.service = Service::failing;
     ConditionVariableBroadcast(&database.changed);
 }

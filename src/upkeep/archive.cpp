@@ -17,7 +17,6 @@ namespace upkeep {
 namespace {
 
 using store::Candidate;
-using store::Column;
 using store::Jobs;
 using store::Row;
 

@@ -4,10 +4,6 @@
 #include "pg/heap.hpp"
 #include "pg/lock.hpp"
 
-extern "C" {
-#include "common/pg_prng.h"
-}
-
 namespace upkeep {
 
 namespace {
@@ -26,7 +22,7 @@ constexpr int set_aside_columns = message_column + 1;
 constexpr auto set_aside = store::PrivateTable::set_aside;
 
 constexpr std::int64_t first_delay_ms = 1000;
-constexpr std::int64_t longest_delay_ms = 60 * 60 * 1000;
+constexpr std::int64_t longest_delay_ms = 3600 * first_delay_ms;
 constexpr int longest_message = 4000; // bytes
 
 TimestampTz next_try_after(int failures, TimestampTz now)

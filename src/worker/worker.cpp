@@ -214,7 +214,7 @@ void Worker::do_piece(ChoreKind kind, TimestampTz now)
         if (upkeep::take_trouble_with_months(sqlstate, message))
             report_.has_trouble_with_months(sqlstate, message);
     }
-    agenda_.hear(take_plan(), settings::now());
+    agenda_.hear(take_plan());
 }
 
 void Worker::look_ahead()

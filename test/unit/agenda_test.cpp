@@ -64,7 +64,7 @@ public:
         else if (is_task(action.kind)) {
             if (done)
                 agenda.piece_done(action.kind, more == action.kind, rest, moment);
-            agenda.hear(take(), clock);
+            agenda.hear(take());
         }
     }
 
@@ -201,6 +201,22 @@ TEST(Agenda, counts_a_job_again_that_was_committed_long_after_it_was_due)
     bench.begin();
     EXPECT_EQ(bench.agenda.told_until(), epoch - 3 * second - 1);
     EXPECT_EQ(bench.next()->kind, waking);
+}
+
+TEST(Agenda, keeps_to_its_plan_when_the_reason_is_gone)
+{
+    Bench bench;
+    bench.more = archive;
+    bench.rest = second / 2;
+    bench.dues[0] = epoch + 10 * second; // a lease ends; who brings a job that is due later tells nobody
+    bench.round();
+    bench.dues[0] = never; // its job ends
+    bench.more = audit;
+    bench.pass(second / 2);
+    bench.round(); // archiving goes on
+    EXPECT_EQ(bench.planned, epoch + 10 * second);
+    bench.pass(19 * second / 2);
+    EXPECT_EQ(bench.round().front(), waking);
 }
 
 TEST(Agenda, wakes_whom_it_hears_of_between_two_pieces)
@@ -346,7 +362,8 @@ TEST(Agenda, a_task_with_more_to_do_goes_on_after_its_rest)
     bench.round();
     EXPECT_EQ(bench.wait(), 0);
     bench.rest = second / 2;
-    EXPECT_EQ(bench.round(), (Kinds{unfinished, archive, ahead}));
+    bench.pass(1);
+    EXPECT_EQ(bench.round(), (Kinds{waking, unfinished, reap, expire, archive, ahead}));
     EXPECT_EQ(bench.planned, never);
     EXPECT_EQ(bench.wait(), second / 2);
     EXPECT_EQ(bench.agenda.trouble(bench.moment), Outcome::done); // all is well
@@ -553,9 +570,23 @@ private:
             if (random_.one_in(4))
                 outcomes_ = {};
             break;
+        case 8:
+            end_early();
+            break;
         default:
             pass(random_.span(second));
         }
+    }
+
+    // The next lease, since its job ends; or the next expiry, since its job was started.
+    void end_early()
+    {
+        Thing *first = nullptr;
+        for (Thing &thing : things_)
+            if (!thing.done && thing.kind != waking && (first == nullptr || thing.due < first->due))
+                first = &thing;
+        if (first != nullptr)
+            first->done = true;
     }
 
     Now now() const { return {clock_, moment_}; }
@@ -659,7 +690,7 @@ private:
         else if (is_task(action.kind)) {
             if (done)
                 do_piece(action);
-            agenda_.hear(std::exchange(planned_, never), clock_);
+            agenda_.hear(std::exchange(planned_, never));
         }
     }
 

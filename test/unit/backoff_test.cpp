@@ -11,7 +11,7 @@ namespace {
 using logic::Backoff;
 using logic::backoff_ceiling;
 
-constexpr std::int64_t hour_ms = 3600 * 1000;
+constexpr std::int64_t hour_ms = 3'600'000;
 constexpr auto largest_delay = std::numeric_limits<std::int32_t>::max();
 
 TEST(Backoff, ExponentialDoublesUntilTheCap)

@@ -1,11 +1,11 @@
 // Whom a wake wakes, held against the same protocol told plainly; and sessions that live by it, none of which may
 // sleep while there is a job for it that nobody is told of.
-#include "wakes_server.hpp"
+#include <random>
+#include <set>
 
 #include <gtest/gtest.h>
 
-#include <random>
-#include <set>
+#include "wakes_server.hpp"
 
 namespace {
 

@@ -1,10 +1,10 @@
 // A server with sleepers, as the tests of logic/wakes.hpp have it.
 #pragma once
 
-#include "logic/wakes.hpp"
-
 #include <memory>
 #include <vector>
+
+#include "logic/wakes.hpp"
 
 namespace wakes_test {
 

@@ -1,7 +1,7 @@
 // What whoever wakes may rely on, by examples. That it is always so: wakes_model_test.cpp.
-#include "wakes_server.hpp"
-
 #include <gtest/gtest.h>
+
+#include "wakes_server.hpp"
 
 namespace {
 
