@@ -35,8 +35,8 @@ workspace_open() {
     export PGHOST=$workspace PGUSER=postgres PGDATABASE=postgres
 }
 
-# Run in the workspace, as a user whom PostgreSQL accepts. LANG too: the TAP modules drop LC_ALL, and the servers that they
-# make take their encoding from what is left.
+# Run in the workspace, as a user whom PostgreSQL accepts. LANG too: the TAP modules drop LC_ALL, and the servers that
+# they make take their encoding from what is left.
 as_server() {
     local user=()
     [[ $EUID -ne 0 ]] || user=(setpriv --reuid=postgres --regid=postgres --init-groups)
@@ -64,7 +64,8 @@ workspace_copy_postgres() {
     export PATH=$private_bin:$PATH
 }
 
-# The extensions that Debian packages for its own server, and no other server has. They fit any build of the same release.
+# The extensions that Debian packages for its own server, and no other server has. They fit any build of the same
+# release.
 workspace_lend_extensions() {
     local lib share
     lib=$("$1/pg_config" --pkglibdir)

@@ -5,8 +5,8 @@
 set local search_path = pg_catalog, pg_temp;
 
 -- The schema may be there before the extension; nothing in it may stand in for a function of ours. Its owner may make
--- functions in it later on: so whatever calls one of ours, in this script or in a function, gives each argument just the type
--- that ours takes, and leaves out none.
+-- functions in it later on: so whatever calls one of ours, in this script or in a function, gives each argument just
+-- the type that ours takes, and leaves out none.
 do $$
 declare
   stray regprocedure;
@@ -24,7 +24,8 @@ language sql stable set search_path = pg_catalog, pg_temp
 return current_setting('row_security') = 'off'
     or coalesce(nullif(current_setting('jobs_ext.restoring', true), '')::boolean, false);
 comment on function jobs_ext.restoring() is
-'Whether a dump is being restored, which makes the tables itself: row_security is off in the script of pg_dump; where it is on (--enable-row-security), jobs_ext.restoring says so.';
+'Whether a dump is being restored, which makes the tables itself: row_security is off in the script of pg_dump; where '
+'it is on (--enable-row-security), jobs_ext.restoring says so.';
 
 -- Who owns a schema can put things into it: it must be the caller's. A superuser may use anybody's; it becomes the
 -- superuser's, except in a restore, which gives each schema to the owner that it had.

@@ -13,8 +13,8 @@ begin atomic
        public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed,
        public.jobs_schedules}'),
     ('reader', 'function', 'execute',
-     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs, jobs_ext.failed_jobs,
-       jobs_ext.scheduled_jobs}'),
+     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs,
+       jobs_ext.failed_jobs, jobs_ext.scheduled_jobs}'),
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
     ('watcher', 'table', 'select', '{jobs_ext.maintenance, jobs_ext.jobs_set_aside}'),

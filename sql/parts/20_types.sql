@@ -1,5 +1,5 @@
--- The columns of public.jobs, in their order: from this one list the type job, the table and its archive are made. src/store/columns.hpp
--- is the one list in C++; each call compares the two by name, and by type and place.
+-- The columns of public.jobs, in their order: from this one list the type job, the table and its archive are made.
+-- src/store/columns.hpp is the one list in C++; each call compares the two by name, and by type and place.
 create function jobs_ext.columns_of_jobs(out name text, out type text, out modifiers text, out comment text)
 returns setof record
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -108,7 +108,9 @@ create type public.job_state as (
   created boolean
 );
 comment on type public.job_state is
-'What a caller needs to know of a job after a call: the columns of public.jobs of the same names, without payload and result. "created" is null but for job_enqueue and job_enqueue_many: true for a new job, false for the one that had this job_id already.';
+'What a caller needs to know of a job after a call: the columns of public.jobs of the same names, without payload and '
+'result. "created" is null but for job_enqueue and job_enqueue_many: true for a new job, false for the one that had '
+'this job_id already.';
 
 create type public.job_type_settings as (
   job_type varchar(50),

@@ -1,9 +1,10 @@
 -- Written by the C++ code alone, granted to nobody, never dumped. All but the last are derived from public.jobs:
--- jobs_ext.rebuild_queue() makes them anew. They stay members of the extension and belong to the superuser who runs this script.
+-- jobs_ext.rebuild_queue() makes them anew. They stay members of the extension and belong to the superuser who runs
+-- this script.
 
--- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve nothing:
--- fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end would take
--- an exclusive lock on the hottest table there is, to give back pages that are needed again at once.
+-- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve
+-- nothing: fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end
+-- would take an exclusive lock on the hottest table there is, to give back pages that are needed again at once.
 create table jobs_ext.queue (
   lane integer not null,
   rank smallint not null,
@@ -24,7 +25,8 @@ comment on table jobs_ext.queue is
 'One narrow row for each job that waits or runs, in the order in which it is due. Derived from public.jobs.';
 comment on column jobs_ext.queue.lane is 'Waiting: the lane of its type (jobs_ext.lanes). Running: 0.';
 comment on column jobs_ext.queue.rank is 'Waiting: minus the priority. Running: 0.';
-comment on column jobs_ext.queue.due_at is 'Waiting: run_at. Running: when the lease or the run-time limit ends, whichever is first.';
+comment on column jobs_ext.queue.due_at is
+'Waiting: run_at. Running: when the lease or the run-time limit ends, whichever is first.';
 comment on column jobs_ext.queue.job is 'public.jobs.id';
 
 create table jobs_ext.failed (
@@ -33,7 +35,8 @@ create table jobs_ext.failed (
   primary key (created_at, job)
 ) with (autovacuum_vacuum_scale_factor = 0.05);
 comment on table jobs_ext.failed is
-'The failed jobs by age: what an index on status would answer, without its price for each transition. Derived from public.jobs.';
+'The failed jobs by age: what an index on status would answer, without its price for each transition. Derived from '
+'public.jobs.';
 
 create table jobs_ext.expiring (
   expires_at timestamptz not null,
@@ -83,7 +86,10 @@ create table jobs_ext.state (
   version bigint not null
 );
 comment on table jobs_ext.state is
-'Under what the derived tables were built: the triggers on public.jobs (name; oid and version of the row in pg_trigger), its columns (their numbers; the versions of their rows in pg_attribute), its storage (relfilenode), each folded into one number. While a trigger is no longer the enabled one, as after a restore, or a column was given other values, as by ALTER TABLE ... TYPE ... USING, the derived tables count as not built.';
+'Under what the derived tables were built: the triggers on public.jobs (name; oid and version of the row in '
+'pg_trigger), its columns (their numbers; the versions of their rows in pg_attribute), its storage (relfilenode), each '
+'folded into one number. While a trigger is no longer the enabled one, as after a restore, or a column was given other '
+'values, as by ALTER TABLE ... TYPE ... USING, the derived tables count as not built.';
 
 -- Not derived: what a schedule was last run for is known nowhere else.
 create table jobs_ext.schedules (
@@ -111,16 +117,20 @@ create table jobs_ext.set_aside (
   message text not null
 ) with (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
 comment on table jobs_ext.set_aside is
-'The jobs that made maintenance fail, until it succeeds with them or they no longer need it. Shown by jobs_ext.jobs_set_aside.';
+'The jobs that made maintenance fail, until it succeeds with them or they no longer need it. Shown by '
+'jobs_ext.jobs_set_aside.';
 
 -- With its owner's rights: who may look at it is told all of it.
 create view jobs_ext.jobs_set_aside as
 select s.job, s.task, s.failures, s.since, s.retry_at, s.sqlstate, s.message
 from jobs_ext.set_aside s;
 comment on view jobs_ext.jobs_set_aside is
-'The jobs that maintenance could not deal with, since something of the user''s stood in its way: a trigger, a foreign key, a constraint. The others go on; these are tried again, ever more seldom, at least once an hour. Looked at after retry_at, a job that no longer needs it disappears.';
+'The jobs that maintenance could not deal with, since something of the user''s stood in its way: a trigger, a foreign '
+'key, a constraint. The others go on; these are tried again, ever more seldom, at least once an hour. Looked at after '
+'retry_at, a job that no longer needs it disappears.';
 comment on column jobs_ext.jobs_set_aside.job is 'public.jobs.id';
-comment on column jobs_ext.jobs_set_aside.task is 'What was to be done: reap (its lease or run-time limit ran out), expire, remove, archive';
+comment on column jobs_ext.jobs_set_aside.task is
+'What was to be done: reap (its lease or run-time limit ran out), expire, remove, archive';
 comment on column jobs_ext.jobs_set_aside.failures is 'How often it was tried';
 comment on column jobs_ext.jobs_set_aside.since is 'When it failed first';
 comment on column jobs_ext.jobs_set_aside.retry_at is 'When it is tried again';

@@ -26,17 +26,26 @@ comment on function public.job_enqueue is
 'Creates a job.
 
 Null means the default everywhere but in job_type.
-job_type: a type of public.job_types. input_payload: an object that the worker gets. priority: -10 (last) to 10 (first). run_at: not before this time; default now. max_retries: runs after the first one, 1000 at most; under row security no more than the type''s. retry_delay_ms: milliseconds before the first retry. These two and job_category come from the type by default.
-job_id: an idempotency key of 1 to 100 characters, for as long as the job is in public.jobs: the same one again, for the same type and organisation, gives back the job that is there, with created = false. Default: made by the server.
-organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub. parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: a job not started by then ends as cancelled. options: must be empty.
+job_type: a type of public.job_types. input_payload: an object that the worker gets. priority: -10 (last) to 10 '
+'(first). run_at: not before this time; default now. max_retries: runs after the first one, 1000 at most; under row '
+'security no more than the type''s. retry_delay_ms: milliseconds before the first retry. These two and job_category '
+'come from the type by default.
+job_id: an idempotency key of 1 to 100 characters, for as long as the job is in public.jobs: the same one again, for '
+'the same type and organisation, gives back the job that is there, with created = false. Default: made by the server.
+organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub. '
+'parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: '
+'a job not started by then ends as cancelled. options: must be empty.
 
-Returns the job''s state. Raises 22023 for a bad argument or an unknown type, PT409 when job_id belongs to a job of another type or organisation, PT413 when payload, metadata or the whole row is too large, 42501 when not allowed.';
+Returns the job''s state. Raises 22023 for a bad argument or an unknown type, PT409 when job_id belongs to a job of '
+'another type or organisation, PT413 when payload, metadata or the whole row is too large, 42501 when not allowed.';
 
 create function public.job_enqueue_many(jobs jsonb) returns setof public.job_state
 language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_enqueue_many is
 'Creates many jobs in one call: all of them or none.
 
-jobs: an array of at most jobs_ext.max_batch objects, whose keys are the parameters of job_enqueue. A JSON null means the default, as a key that is left out.
+jobs: an array of at most jobs_ext.max_batch objects, whose keys are the parameters of job_enqueue. A JSON null means '
+'the default, as a key that is left out.
 
-Returns their states in the same order. Raises what job_enqueue raises, with the number of the element in the message; 22023 also for an unknown key, PT413 also for too many elements.';
+Returns their states in the same order. Raises what job_enqueue raises, with the number of the element in the message; '
+'22023 also for an unknown key, PT413 also for too many elements.';

@@ -13,9 +13,15 @@ language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME';
 comment on function public.job_claim is
 'Takes the best jobs that are due: priority high to low, then due time, then age.
 
-job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most jobs_ext.max_wait; null: not at all. The wait ends, without a job, half a second before statement_timeout, when the client has closed its connection, and when job_release_worker names its worker. A transaction that has written or is not READ COMMITTED does not wait, which a NOTICE says once in a session. options: must be empty.
+job_types: these types only; null: any. job_category: types of this category only; null: any. max_jobs: 1 to 10000. '
+'worker: a name for who works, shown in jobs_running. lease: how long the jobs are the caller''s without a heartbeat; '
+'null: the type''s, else jobs_ext.default_lease. wait: how long to wait for a job when none is due, at most '
+'jobs_ext.max_wait; null: not at all. The wait ends, without a job, half a second before statement_timeout, when the '
+'client has closed its connection, and when job_release_worker names its worker. A transaction that has written or is '
+'not READ COMMITTED does not wait, which a NOTICE says once in a session. options: must be empty.
 
-Returns the jobs, now in_progress, each with a new lease_id and one more attempt; no row when nothing is due or came. Raises 22023 for a bad argument, 42501 when not allowed or under row level security.';
+Returns the jobs, now in_progress, each with a new lease_id and one more attempt; no row when nothing is due or came. '
+'Raises 22023 for a bad argument, 42501 when not allowed or under row level security.';
 
 create function public.job_heartbeat(
   id uuid,
@@ -27,9 +33,12 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_heartbeat is
 'Says that the work goes on, and renews the lease.
 
-id, lease_id: from the claim. progress: replaces the job''s progress; null: as it is. lease: the lease ends this long from now; null: the type''s lease, renewed once half of it is spent.
+id, lease_id: from the claim. progress: replaces the job''s progress; null: as it is. lease: the lease ends this long '
+'from now; null: the type''s lease, renewed once half of it is spent.
 
-Returns the job''s state: lease_expires_at is what holds, cancel_requested_at, when set, tells the worker to stop. Raises PT404 for an unknown job, PT409 when the lease is lost, PT413 when progress is too large, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state: lease_expires_at is what holds, cancel_requested_at, when set, tells the worker to stop. '
+'Raises PT404 for an unknown job, PT409 when the lease is lost, PT413 when progress is too large, 22023 for a bad '
+'argument, 42501 when not allowed.';
 
 create function public.job_heartbeat_many(
   leases jsonb,
@@ -39,10 +48,13 @@ language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_heartbeat_many is
 'job_heartbeat for many jobs in one call.
 
-leases: an array of at most jobs_ext.max_batch objects {"id", "lease_id", "progress"}, of which progress may be left out. lease: as in job_heartbeat.
+leases: an array of at most jobs_ext.max_batch objects {"id", "lease_id", "progress"}, of which progress may be left '
+'out. lease: as in job_heartbeat.
 
 Returns one state for each lease, in order. One without lease_id is lost: the job ended or is another worker''s (without
-status as well: it is not there any more, or the element is malformed). A progress that is too large is dropped, and the lease renewed. A NOTICE says so, and what is wrong with a malformed element. Raises 22023 when leases is no array, PT413 when it has too many elements, 42501 when not allowed.';
+status as well: it is not there any more, or the element is malformed). A progress that is too large is dropped, and '
+'the lease renewed. A NOTICE says so, and what is wrong with a malformed element. Raises 22023 when leases is no '
+'array, PT413 when it has too many elements, 42501 when not allowed.';
 
 create function public.job_complete(
   id uuid,
@@ -55,7 +67,8 @@ comment on function public.job_complete is
 
 id, lease_id: from the claim. result: what it gave.
 
-Returns the job''s state; the same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease is lost, PT413 when result is too large, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state; the same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease '
+'is lost, PT413 when result is too large, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_fail(
   id uuid,
@@ -69,9 +82,12 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_fail is
 'Says that this attempt failed: the job is tried again later, or ends as failed when its retries are spent.
 
-id, lease_id: from the claim. error_message: for people; cut at 64 kB. run_at: when to try again; null: by the backoff of the type. permanent: true: never again. error_details: for programs, kept in job_attempts.
+id, lease_id: from the claim. error_message: for people; cut at 64 kB. run_at: when to try again; null: by the backoff '
+'of the type. permanent: true: never again. error_details: for programs, kept in job_attempts.
 
-Returns the job''s state: pending with run_at, or failed; cancelled when that had been requested. The same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease is lost, PT413 when error_details is too large, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state: pending with run_at, or failed; cancelled when that had been requested. The same call again '
+'returns it again. Raises PT404 for an unknown job, PT409 when the lease is lost, PT413 when error_details is too '
+'large, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_release(
   id uuid,
@@ -84,7 +100,8 @@ comment on function public.job_release is
 
 id, lease_id: from the claim. run_at: not before this time; null: now.
 
-Returns the job''s state; the same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease is lost, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state; the same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease '
+'is lost, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_next(
   id uuid,
@@ -101,7 +118,8 @@ comment on function public.job_next is
 
 id, lease_id, result: as in job_complete. job_types, worker, lease, job_category: as in job_claim.
 
-Returns the next job, or no row when nothing is due. Raises what job_complete and job_claim raise; then neither was done.';
+Returns the next job, or no row when nothing is due. Raises what job_complete and job_claim raise; then neither was '
+'done.';
 
 create function public.job_finish_many(outcomes jsonb)
 returns table (id uuid, outcome text, sqlstate text, status text)
@@ -109,14 +127,20 @@ language c volatile parallel unsafe rows 100 as 'MODULE_PATHNAME';
 comment on function public.job_finish_many is
 'Completes, fails and releases many jobs in one call.
 
-outcomes: an array of at most jobs_ext.max_batch objects {"id", "lease_id"} with one of the keys "complete" (the result), "fail" (an object with the other parameters of job_fail) and "release" (an object with those of job_release).
+outcomes: an array of at most jobs_ext.max_batch objects {"id", "lease_id"} with one of the keys "complete" (the '
+'result), "fail" (an object with the other parameters of job_fail) and "release" (an object with those of job_release).
 
-Returns one row for each, in order: what was asked for (outcome), the SQLSTATE that the single call would have raised or null when it took effect, and the job''s status now. What was stale, malformed or too large says so, the others take effect; a NOTICE says what is wrong with a malformed element, whose id is null where it cannot be read. Raises 22023 when outcomes is no array, PT413 when it has too many elements, 42501 when not allowed; what a trigger on jobs raises is raised, and then nothing took effect.';
+Returns one row for each, in order: what was asked for (outcome), the SQLSTATE that the single call would have raised '
+'or null when it took effect, and the job''s status now. What was stale, malformed or too large says so, the others '
+'take effect; a NOTICE says what is wrong with a malformed element, whose id is null where it cannot be read. Raises '
+'22023 when outcomes is no array, PT413 when it has too many elements, 42501 when not allowed; what a trigger on jobs '
+'raises is raised, and then nothing took effect.';
 
 create function public.job_release_worker(worker text) returns integer
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_release_worker is
-'Gives back at once all the jobs that a worker holds, without spending retries, and ends its claims that wait for a job: a worker that is known to be dead.
+'Gives back at once all the jobs that a worker holds, without spending retries, and ends its claims that wait for a '
+'job: a worker that is known to be dead.
 
 worker: the name it claimed with. A claim of that name that is taking a job at this very moment still gets it.
 

@@ -8,11 +8,15 @@ create function public.job_cancel(
 ) returns public.job_state
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_cancel is
-'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop; one that is cancelled stays so.
+'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop; one that is cancelled '
+'stays so.
 
-id or job_id: the job. reason: kept as its error_message. force: cancel a running job now; its worker''s next call is PT409.
+id or job_id: the job. reason: kept as its error_message. force: cancel a running job now; its worker''s next call is '
+'PT409.
 
-Returns the job''s state: cancelled, or still in_progress with cancel_requested_at, which the worker''s heartbeat shows. Then a success stays a success; a failure or a lost lease ends as cancelled. Raises PT404 for an unknown job, PT409 when it has ended otherwise, 22023 for neither or both of id and job_id, 42501 when not allowed.';
+Returns the job''s state: cancelled, or still in_progress with cancel_requested_at, which the worker''s heartbeat '
+'shows. Then a success stays a success; a failure or a lost lease ends as cancelled. Raises PT404 for an unknown job, '
+'PT409 when it has ended otherwise, 22023 for neither or both of id and job_id, 42501 when not allowed.';
 
 create function public.job_retry(
   id uuid default null,
@@ -25,7 +29,8 @@ comment on function public.job_retry is
 
 id or job_id: the job. run_at: not before this time; null: now.
 
-Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is neither failed nor cancelled or is archived, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is neither failed nor '
+'cancelled or is archived, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_pause(
   id uuid default null,
@@ -37,7 +42,8 @@ comment on function public.job_pause is
 
 id or job_id: the job.
 
-Returns the job''s state: paused. Raises PT404 for an unknown job, PT409 for a job that is not waiting (cancel a running one), 22023 for neither or both of id and job_id, 42501 when not allowed.';
+Returns the job''s state: paused. Raises PT404 for an unknown job, PT409 for a job that is not waiting (cancel a '
+'running one), 22023 for neither or both of id and job_id, 42501 when not allowed.';
 
 create function public.job_resume(
   id uuid default null,
@@ -50,7 +56,8 @@ comment on function public.job_resume is
 
 id or job_id: the job. run_at: not before this time; null: the time it had.
 
-Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs or has ended, 22023 for a bad argument, 42501 when not allowed.';
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs or has ended, 22023 for a '
+'bad argument, 42501 when not allowed.';
 
 create function public.job_type_set(
   job_type text,
@@ -70,7 +77,12 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
 'Creates a job type or changes its settings.
 
-Null leaves what is set; update public.job_types set a column to null to take it away. job_type: its name. job_category: a name for a group of types. max_retries: runs after the first one, 1000 at most. backoff: exponential, linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of maintenance, not archived. paused: none of its jobs is claimed.
+Null leaves what is set; update public.job_types set a column to null to take it away. job_type: its name. '
+'job_category: a name for a group of types. max_retries: runs after the first one, 1000 at most. backoff: exponential, '
+'linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: '
+'how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how '
+'long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of '
+'maintenance, not archived. paused: none of its jobs is claimed.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 
@@ -79,6 +91,13 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_maintain is
 'One round of maintenance, for servers without the background worker: call it every few seconds.
 
-Fails attempts whose lease or run-time limit ran out; cancels jobs that had to be started by now; moves jobs that ended long ago to public.jobs_archive, or deletes them, as their types say; makes the next months of the archive and drops those that are older than jobs_ext.archive_keep. Whatever triggers and constraints of the user''s that concerns runs as the owner of public.jobs. It sets all constraints immediate until the end of the transaction. Partitions are neither made nor dropped inside a transaction block, since their locks would last until its end.
+Fails attempts whose lease or run-time limit ran out; cancels jobs that had to be started by now; moves jobs that '
+'ended long ago to public.jobs_archive, or deletes them, as their types say; makes the next months of the archive and '
+'drops those that are older than jobs_ext.archive_keep. Whatever triggers and constraints of the user''s that concerns '
+'runs as the owner of public.jobs. It sets all constraints immediate until the end of the transaction. Partitions are '
+'neither made nor dropped inside a transaction block, since their locks would last until its end.
 
-Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and cancelled; expired; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by jobs_ext.jobs_set_aside; left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that failed as a whole, each with a warning; more: whether something is left for the next round. Raises 42501 when not allowed.';
+Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and cancelled; '
+'expired; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by jobs_ext.jobs_set_aside; '
+'left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that failed as a whole, each '
+'with a warning; more: whether something is left for the next round. Raises 42501 when not allowed.';

@@ -10,7 +10,8 @@ comment on function public.job_get is
 
 id or job_id: the job.
 
-Returns the job, or no row when there is none that the caller may see. Raises 22023 for neither or both of id and job_id, 42501 when not allowed.';
+Returns the job, or no row when there is none that the caller may see. Raises 22023 for neither or both of id and '
+'job_id, 42501 when not allowed.';
 
 create function public.job_list(
   status text default null,
@@ -25,7 +26,9 @@ language c stable parallel unsafe rows 50 as 'MODULE_PATHNAME';
 comment on function public.job_list is
 'The newest jobs that match, newest first.
 
-status, job_type, organisation_id, restaurant_id: jobs with this value; null: any. max_rows: at most so many. skip_rows: leave out so many first. before: jobs created before this time; the created_at of the last row of a page gives the next one.
+status, job_type, organisation_id, restaurant_id: jobs with this value; null: any. max_rows: at most so many. '
+'skip_rows: leave out so many first. before: jobs created before this time; the created_at of the last row of a page '
+'gives the next one.
 
 Returns the jobs. Raises 22023 for a bad argument, 42501 when not allowed.';
 
@@ -38,6 +41,10 @@ language c volatile parallel unsafe rows 1 as 'MODULE_PATHNAME';
 comment on function public.job_wait is
 'Waits until a job has ended.
 
-id or job_id: the job. wait: how long at most; jobs_ext.max_wait, and half a second before statement_timeout, cut it short. It does not wait in a transaction that has written or is not READ COMMITTED, which a NOTICE says once in a session. Where jobs_ext.max_waiters sleep already it looks ten times a second.
+id or job_id: the job. wait: how long at most; jobs_ext.max_wait, and half a second before statement_timeout, cut it '
+'short. It does not wait in a transaction that has written or is not READ COMMITTED, which a NOTICE says once in a '
+'session. Where jobs_ext.max_waiters sleep already it looks ten times a second.
 
-Returns the job as soon as it is completed, failed or cancelled, or as it stands at the end of the wait; no row when it was deleted meanwhile. Raises PT404 for an unknown job, 22023 for neither or both of id and job_id or a bad interval, 42501 when not allowed.';
+Returns the job as soon as it is completed, failed or cancelled, or as it stands at the end of the wait; no row when '
+'it was deleted meanwhile. Raises PT404 for an unknown job, 22023 for neither or both of id and job_id or a bad '
+'interval, 42501 when not allowed.';

@@ -8,26 +8,38 @@ comment on function jobs_ext.uuid_v7() is
 create function jobs_ext.rebuild_queue() returns bigint
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.rebuild_queue() is
-'Builds the private tables anew from public.jobs, which nobody can write meanwhile. Never needed in normal work: whoever needs them after a restore does it.
+'Builds the private tables anew from public.jobs, which nobody can write meanwhile. Never needed in normal work: '
+'whoever needs them after a restore does it.
 
-Returns how many jobs are queued. Raises 42501 when not allowed, 42804 when public.jobs was altered so that it can''t be used.';
+Returns how many jobs are queued. Raises 42501 when not allowed, 42804 when public.jobs was altered so that it can''t '
+'be used.';
 
 create function jobs_ext.check(mend boolean default false,
   out job uuid, out fault text, out mended boolean) returns setof record
 language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME', 'jobs_check';
 comment on function jobs_ext.check(boolean) is
-'Compares the private tables jobs_ext.queue, failed, expiring and ended with public.jobs, from which they follow: all of it, under one snapshot, without a lock that anybody notices. The worker does the same little by little (jobs_ext.audit_interval). Takes a few microseconds for each row, and no memory. What it finds is a defect of jobs_ext: please report it.
+'Compares the private tables jobs_ext.queue, failed, expiring and ended with public.jobs, from which they follow: all '
+'of it, under one snapshot, without a lock that anybody notices. The worker does the same little by little '
+'(jobs_ext.audit_interval). Takes a few microseconds for each row, and no memory. What it finds is a defect of '
+'jobs_ext: please report it.
 
-Returns a row for each fault; none when all is well. job: public.jobs.id. fault: the table, what is wrong (missing: the job is not there under its key; wrong key: it is there under another one; orphan: no such job; not in its index) and the key. mended: with mend => true, whether it was put right; a job that somebody else holds at the moment is left as it is. Where very many are found jobs_ext.rebuild_queue() is quicker.
+Returns a row for each fault; none when all is well. job: public.jobs.id. fault: the table, what is wrong (missing: '
+'the job is not there under its key; wrong key: it is there under another one; orphan: no such job; not in its index) '
+'and the key. mended: with mend => true, whether it was put right; a job that somebody else holds at the moment is '
+'left as it is. Where very many are found jobs_ext.rebuild_queue() is quicker.
 
-Without mend it runs in a read-only transaction and on a standby too. It says nothing (NOTICE) while the tables are yet to be built, as after a restore; with mend it builds them. Not to be called from a trigger on public.jobs, which sees half a statement.
+Without mend it runs in a read-only transaction and on a standby too. It says nothing (NOTICE) while the tables are '
+'yet to be built, as after a restore; with mend it builds them. Not to be called from a trigger on public.jobs, which '
+'sees half a statement.
 
-Raises 42501 when not allowed or under row security, 42804 when public.jobs was altered so that it can''t be used; with mend 25006 in a read-only transaction, 25001 outside READ COMMITTED.';
+Raises 42501 when not allowed or under row security, 42804 when public.jobs was altered so that it can''t be used; '
+'with mend 25006 in a read-only transaction, 25001 outside READ COMMITTED.';
 
 create function jobs_ext.active_jobs() returns setof public.job
 language c stable parallel unsafe rows 1000 as 'MODULE_PATHNAME';
 comment on function jobs_ext.active_jobs() is
-'The waiting and running jobs that the caller may see, by way of the queue and not of the whole table. The view jobs_active.';
+'The waiting and running jobs that the caller may see, by way of the queue and not of the whole table. The view '
+'jobs_active.';
 
 create function jobs_ext.running_jobs() returns setof public.job
 language c stable parallel unsafe rows 100 as 'MODULE_PATHNAME';

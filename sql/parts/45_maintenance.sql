@@ -34,19 +34,24 @@ comment on function jobs_ext.maintenance_status() is
 
 create view jobs_ext.maintenance as select * from jobs_ext.maintenance_status();
 comment on view jobs_ext.maintenance is
-'The background worker of each database: whether it is there, what it does, what went wrong, what it has done since the server started';
+'The background worker of each database: whether it is there, what it does, what went wrong, what it has done since '
+'the server started';
 comment on column jobs_ext.maintenance.pid is 'Of its process; null: there is none';
 comment on column jobs_ext.maintenance.state is 'What it is doing, or what it or its database waits for';
 comment on column jobs_ext.maintenance.started_at is 'When its process began';
 comment on column jobs_ext.maintenance.last_round_at is 'When it last had looked at everything';
 comment on column jobs_ext.maintenance.last_error_at is 'When something last went wrong';
 comment on column jobs_ext.maintenance.last_error_sqlstate is 'Its SQLSTATE, shown to the same';
-comment on column jobs_ext.maintenance.last_error is 'What it was; of another database only for members of pg_read_all_stats';
-comment on column jobs_ext.maintenance.last_audit_at is 'When a pass of the audit last ended: see jobs_ext.audit_interval, jobs_ext.check()';
+comment on column jobs_ext.maintenance.last_error is
+'What it was; of another database only for members of pg_read_all_stats';
+comment on column jobs_ext.maintenance.last_audit_at is
+'When a pass of the audit last ended: see jobs_ext.audit_interval, jobs_ext.check()';
 comment on column jobs_ext.maintenance.next_start_at is 'When another process is started, after one that failed';
-comment on column jobs_ext.maintenance.next_due_at is 'When something is due for which it will wake; it looks at everything each jobs_ext.maintenance_interval besides';
+comment on column jobs_ext.maintenance.next_due_at is
+'When something is due for which it will wake; it looks at everything each jobs_ext.maintenance_interval besides';
 comment on column jobs_ext.maintenance.rounds is 'How often it has looked at everything';
-comment on column jobs_ext.maintenance.reaped is 'Attempts that it ended since their lease or run-time limit had run out';
+comment on column jobs_ext.maintenance.reaped is
+'Attempts that it ended since their lease or run-time limit had run out';
 comment on column jobs_ext.maintenance.retried is 'Of those, jobs that are tried again';
 comment on column jobs_ext.maintenance.failed is 'Of those, jobs that had no retry left';
 comment on column jobs_ext.maintenance.cancelled is 'Of those, jobs that were to be cancelled';
@@ -55,8 +60,12 @@ comment on column jobs_ext.maintenance.archived is 'Jobs that it moved to jobs_a
 comment on column jobs_ext.maintenance.deleted is 'Jobs that it deleted, since their type keeps them for no time';
 comment on column jobs_ext.maintenance.months_dropped is 'Partitions of jobs_archive that it dropped';
 comment on column jobs_ext.maintenance.set_aside is 'How often it set a job aside that made it fail';
-comment on column jobs_ext.maintenance.audit_faults is 'Rows of the private tables that did not say what jobs says, found and put right by the audit: a defect of jobs_ext, which the server''s log tells with the job''s id';
+comment on column jobs_ext.maintenance.audit_faults is
+'Rows of the private tables that did not say what jobs says, found and put right by the audit: a defect of jobs_ext, '
+'which the server''s log tells with the job''s id';
 comment on column jobs_ext.maintenance.woken is 'Sleeping claims that it woke for jobs that became due';
 comment on column jobs_ext.maintenance.notified is 'How often it sent NOTIFY jobs';
-comment on column jobs_ext.maintenance.waits_refused is 'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';
-comment on column jobs_ext.maintenance.waits_polled is 'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';
+comment on column jobs_ext.maintenance.waits_refused is
+'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';
+comment on column jobs_ext.maintenance.waits_polled is
+'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';

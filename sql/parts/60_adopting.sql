@@ -10,7 +10,8 @@ return (
   join pg_namespace n on n.oid = e.extnamespace
   where e.extname = 'jobs_ext');
 comment on function jobs_ext.owner() is
-'Who owns the tables: the owner of the extension. When a superuser restored somebody else''s dump, the extension is the superuser''s but the schema jobs_ext has the owner that it had, and that is who.';
+'Who owns the tables: the owner of the extension. When a superuser restored somebody else''s dump, the extension is '
+'the superuser''s but the schema jobs_ext has the owner that it had, and that is who.';
 
 create function jobs_ext.is_there(relation text, relkind "char", columns_of regtype default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -38,7 +39,8 @@ begin
     raise exception 'relation "%" is there already and belongs to "%", not to "%"',
         relation, pg_get_userbyid(there.relowner), jobs_ext.owner()
       using errcode = '42710',
-            hint = format('If it holds your jobs, give it to %I, or create the extension as %I. If it is something else, rename it.',
+            hint = format('If it holds your jobs, give it to %I, or create the extension as %I. '
+                          'If it is something else, rename it.',
                           jobs_ext.owner(), pg_get_userbyid(there.relowner));
   end if;
 
@@ -63,7 +65,8 @@ begin
   return true;
 end $$;
 comment on function jobs_ext.is_there(text, "char", regtype) is
-'Whether a relation of ours is there, to be adopted as it is. A stranger of that name is an error: 42710, or 55000 when it lacks columns. Reads catalogs alone.';
+'Whether a relation of ours is there, to be adopted as it is. A stranger of that name is an error: 42710, or 55000 '
+'when it lacks columns. Reads catalogs alone.';
 
 create function jobs_ext.hand_over(relation regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -72,7 +75,8 @@ declare
   r record;
 begin
   execute format('alter table %s owner to %I', relation, jobs_ext.owner());
-  perform jobs_ext.revoke_all('table'::text, relation::text, c.relowner, c.relacl) from pg_class c where c.oid = relation;
+  perform jobs_ext.revoke_all('table'::text, relation::text, c.relowner, c.relacl)
+  from pg_class c where c.oid = relation;
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(array[relation::text], r.role, r.kind);
   end loop;

@@ -9,7 +9,8 @@ begin
   end if;
 
   -- A job is updated at least twice in its life. With room left on the page these are heap-only updates, which touch no
-  -- index; hence fillfactor, and no index over a column that changes. No foreign key: the user adds those that are wanted.
+  -- index; hence fillfactor, and no index over a column that changes. No foreign key: the user adds those that are
+  -- wanted.
   execute format($table$create table public.jobs (%s,
 
     constraint check_priority check (priority between -10 and 10),
@@ -42,7 +43,8 @@ begin
   create index idx_jobs_created_by on public.jobs (created_by) where created_by is not null;
   create index idx_jobs_parent_job_id on public.jobs (parent_job_id) where parent_job_id is not null;
 
-  comment on table public.jobs is 'Generic async job queue for all long-running operations: one row for each job, kept until it is archived';
+  comment on table public.jobs is
+    'Generic async job queue for all long-running operations: one row for each job, kept until it is archived';
   for listed in select * from jobs_ext.columns_of_jobs() loop
     execute format('comment on column public.jobs.%I is %L', listed.name, listed.comment);
   end loop;

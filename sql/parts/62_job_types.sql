@@ -31,18 +31,26 @@ begin
     constraint check_keep_failed check (keep_failed >= '0')
   );
 
-  comment on table public.job_types is 'The types of job that may be enqueued, and how each is run. Written by job_type_set()';
+  comment on table public.job_types is
+    'The types of job that may be enqueued, and how each is run. Written by job_type_set()';
   comment on column public.job_types.job_type is 'Name of the type';
   comment on column public.job_types.description is 'What such a job does, and its payload';
   comment on column public.job_types.job_category is 'Group of types, for claims and reports';
-  comment on column public.job_types.max_retries is 'How often a job is run again after its first attempt; a job may have its own';
-  comment on column public.job_types.backoff is 'How the delay grows from retry to retry: exponential, linear, or fixed (not at all)';
+  comment on column public.job_types.max_retries is
+    'How often a job is run again after its first attempt; a job may have its own';
+  comment on column public.job_types.backoff is
+    'How the delay grows from retry to retry: exponential, linear, or fixed (not at all)';
   comment on column public.job_types.retry_delay_ms is 'Milliseconds before the first retry; a job may have its own';
   comment on column public.job_types.retry_delay_max is 'No retry waits longer than this';
-  comment on column public.job_types.lease is 'How long a claim holds without a heartbeat; null: jobs_ext.default_lease';
+  comment on column public.job_types.lease is
+    'How long a claim holds without a heartbeat; null: jobs_ext.default_lease';
   comment on column public.job_types.timeout is 'How long one attempt may take, heartbeats or not; null: any time';
-  comment on column public.job_types.keep_completed is 'How long a completed job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is deleted by the next round of maintenance, and until then a repeated job_complete is answered';
-  comment on column public.job_types.keep_failed is 'How long a failed or cancelled job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is deleted by the next round of maintenance';
+  comment on column public.job_types.keep_completed is
+    'How long a completed job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is deleted '
+    'by the next round of maintenance, and until then a repeated job_complete is answered';
+  comment on column public.job_types.keep_failed is
+    'How long a failed or cancelled job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is '
+    'deleted by the next round of maintenance';
   comment on column public.job_types.paused is 'While true, no job of this type is claimed';
 
   -- Into a table made for the data of a dump, the dump brings them.
@@ -65,10 +73,11 @@ begin
 
   perform jobs_ext.hand_over('public.job_types'::regclass);
 end $$;
-comment on function jobs_ext.install_job_types() is 'Makes public.job_types where it is missing. Part of jobs_ext.install().';
+comment on function jobs_ext.install_job_types() is
+'Makes public.job_types where it is missing. Part of jobs_ext.install().';
 
--- A dump of the data alone, restored where CREATE EXTENSION has just made the table, must not fail on the types that the
--- table was made with.
+-- A dump of the data alone, restored where CREATE EXTENSION has just made the table, must not fail on the types that
+-- the table was made with.
 create function jobs_ext.job_types_restored() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$

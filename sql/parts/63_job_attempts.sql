@@ -21,13 +21,16 @@ begin
     constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled'))
   );
 
-  comment on table public.job_attempts is 'Each attempt that did not succeed. The last one that did is told by jobs itself';
+  comment on table public.job_attempts is
+    'Each attempt that did not succeed. The last one that did is told by jobs itself';
   comment on column public.job_attempts.job is 'jobs.id';
   comment on column public.job_attempts.attempt is 'The number of the attempt, from 1';
   comment on column public.job_attempts.worker is 'Who tried';
   comment on column public.job_attempts.started_at is 'When the attempt began';
   comment on column public.job_attempts.ended_at is 'When it ended';
-  comment on column public.job_attempts.outcome is 'How it ended: failed (the worker said so), lease_expired (the worker was not heard of), timed_out (it took too long), released (given back unspent), cancelled';
+  comment on column public.job_attempts.outcome is
+    'How it ended: failed (the worker said so), lease_expired (the worker was not heard of), timed_out (it took too '
+    'long), released (given back unspent), cancelled';
   comment on column public.job_attempts.error_message is 'What went wrong, for people';
   comment on column public.job_attempts.error_details is 'What went wrong, for programs';
 
@@ -39,4 +42,5 @@ begin
 
   perform jobs_ext.hand_over('public.job_attempts'::regclass);
 end $$;
-comment on function jobs_ext.install_job_attempts() is 'Makes public.job_attempts where it is missing. Part of jobs_ext.install().';
+comment on function jobs_ext.install_job_attempts() is
+'Makes public.job_attempts where it is missing. Part of jobs_ext.install().';

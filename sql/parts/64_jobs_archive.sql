@@ -36,7 +36,8 @@ begin
     select from pg_inherits i
     where i.inhrelid = to_regclass('jobs_ext.jobs_archive_default') and i.inhparent = to_regclass('public.jobs_archive')
   ) then
-    execute 'select exists (select from jobs_ext.jobs_archive_default a where a.finished_at >= $1 and a.finished_at < $2)'
+    execute 'select exists (select from jobs_ext.jobs_archive_default a '
+            'where a.finished_at >= $1 and a.finished_at < $2)'
       into other_jobs using first, past;
   end if;
   if other_jobs then
@@ -54,7 +55,8 @@ end $$;
 comment on function jobs_ext.make_archive_month(timestamptz) is
 'Makes the partition of public.jobs_archive for the month, in UTC, of this time.
 
-Returns false when it can''t be: the default partition holds jobs of that month, another partition takes some of them, or the name is taken. Then the month stays where it is. Raises 55P03 when the archive is locked for long.';
+Returns false when it can''t be: the default partition holds jobs of that month, another partition takes some of them, '
+'or the name is taken. Then the month stays where it is. Raises 55P03 when the archive is locked for long.';
 
 create function jobs_ext.drop_archive_month(partition regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
@@ -65,8 +67,8 @@ end $$;
 comment on function jobs_ext.drop_archive_month(regclass) is
 'Drops a partition of public.jobs_archive, with its jobs. Raises 55P03 when the archive is locked for long.';
 
--- One that is there is left as it is, months and all: what opens it would run what the owner put into its partition key, its
--- indexes or its default partition, and this may run as superuser. Maintenance makes its months, as its owner.
+-- One that is there is left as it is, months and all: what opens it would run what the owner put into its partition
+-- key, its indexes or its default partition, and this may run as superuser. Maintenance makes its months, as its owner.
 create function jobs_ext.install_jobs_archive() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -83,9 +85,13 @@ begin
   ) partition by range (finished_at);
   create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
 
-  comment on table public.jobs_archive is 'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both tables travels along';
+  comment on table public.jobs_archive is
+    'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both '
+    'tables travels along';
   comment on column public.jobs_archive.archived_at is 'When the job was moved here';
-  comment on column public.jobs_archive.attempts is 'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
+  comment on column public.jobs_archive.attempts is
+    'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the '
+    'first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
 
   if to_regrole('authenticated') is not null then
     alter table public.jobs_archive enable row level security;

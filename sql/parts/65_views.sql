@@ -11,22 +11,27 @@ begin
       j.status,
       count(*) as count,
       max(j.created_at) as latest_job,
-      round(avg(extract(epoch from j.finished_at - j.started_at)) filter (where isfinite(j.finished_at) and isfinite(j.started_at)), 2) as avg_duration_seconds,
+      round(avg(extract(epoch from j.finished_at - j.started_at))
+              filter (where isfinite(j.finished_at) and isfinite(j.started_at)), 2) as avg_duration_seconds,
       min(j.created_at) as oldest_job,
       count(*) filter (where j.status::text in ('pending', 'queued') and j.run_at <= statement_timestamp()
                              and not j.job_type::text = any (array(
                                -- The whole row: its columns stay its owner's to alter.
-                               select to_jsonb(t) ->> 'job_type' from public.job_types t where to_jsonb(t) ->> 'paused' = 'true'))) as due_count,
+                               select to_jsonb(t) ->> 'job_type'
+                               from public.job_types t where to_jsonb(t) ->> 'paused' = 'true'))) as due_count,
       min(j.run_at) filter (where j.status::text in ('pending', 'queued')) as next_run_at
     from public.jobs j
     where j.finished_at is null or j.finished_at > statement_timestamp() - interval '24 hours'
     group by j.job_type, j.status
     order by j.job_type, j.status;
-    comment on view public.jobs_queue_status is 'Jobs by type and status: all that have not ended, however old, and those that ended in the last 24 hours';
+    comment on view public.jobs_queue_status is
+      'Jobs by type and status: all that have not ended, however old, and those that ended in the last 24 hours';
     comment on column public.jobs_queue_status.latest_job is 'When the youngest of them was created';
-    comment on column public.jobs_queue_status.avg_duration_seconds is 'From start to end, of those that ended; null for the others';
+    comment on column public.jobs_queue_status.avg_duration_seconds is
+      'From start to end, of those that ended; null for the others';
     comment on column public.jobs_queue_status.oldest_job is 'When the oldest of them was created';
-    comment on column public.jobs_queue_status.due_count is 'How many could be claimed now: due, and of a type that is not paused';
+    comment on column public.jobs_queue_status.due_count is
+      'How many could be claimed now: due, and of a type that is not paused';
     comment on column public.jobs_queue_status.next_run_at is 'When the first of them is or was due';
     perform jobs_ext.hand_over('public.jobs_queue_status'::regclass);
   end if;
@@ -50,8 +55,11 @@ begin
       j.retries < j.max_retries as retryable
     from jobs_ext.failed_jobs() j
     order by j.created_at desc, j.id desc;
-    comment on view public.jobs_failed_summary is 'The jobs that failed for good and require attention, newest first. Jobs that wait for a retry are pending, in jobs_active';
-    comment on column public.jobs_failed_summary.retryable is 'Whether retries were left: it was given up before they were spent. job_retry() takes either';
+    comment on view public.jobs_failed_summary is
+      'The jobs that failed for good and require attention, newest first. Jobs that wait for a retry are pending, in '
+      'jobs_active';
+    comment on column public.jobs_failed_summary.retryable is
+      'Whether retries were left: it was given up before they were spent. job_retry() takes either';
     perform jobs_ext.hand_over('public.jobs_failed_summary'::regclass);
   end if;
 
@@ -65,7 +73,8 @@ begin
       count(*) filter (where j.status::text in ('pending', 'queued', 'in_progress')) as in_progress_count,
       round(100.0 * count(*) filter (where j.status = 'completed')
             / nullif(count(*) filter (where j.status::text in ('completed', 'failed')), 0), 2) as success_rate_percent,
-      round(avg(extract(epoch from j.finished_at - j.started_at)) filter (where isfinite(j.finished_at) and isfinite(j.started_at)) / 60, 2) as avg_duration_minutes,
+      round(avg(extract(epoch from j.finished_at - j.started_at))
+              filter (where isfinite(j.finished_at) and isfinite(j.started_at)) / 60, 2) as avg_duration_minutes,
       count(*) filter (where j.status::text in ('pending', 'queued')) as waiting_count,
       count(*) filter (where j.status = 'in_progress') as running_count,
       count(*) filter (where j.status = 'paused') as paused_count,
@@ -75,10 +84,13 @@ begin
     where j.finished_at is null or j.finished_at > statement_timestamp() - interval '7 days'
     group by j.job_type
     order by total_jobs desc, j.job_type;
-    comment on view public.jobs_metrics is 'Jobs by type: all that have not ended, however old, and those that ended in the last 7 days';
+    comment on view public.jobs_metrics is
+      'Jobs by type: all that have not ended, however old, and those that ended in the last 7 days';
     comment on column public.jobs_metrics.in_progress_count is 'Waiting or running: waiting_count + running_count';
-    comment on column public.jobs_metrics.success_rate_percent is 'Completed ones among those that completed or failed; null where there is neither';
-    comment on column public.jobs_metrics.avg_duration_minutes is 'From start to end of the last attempt, of those that ended';
+    comment on column public.jobs_metrics.success_rate_percent is
+      'Completed ones among those that completed or failed; null where there is neither';
+    comment on column public.jobs_metrics.avg_duration_minutes is
+      'From start to end of the last attempt, of those that ended';
     comment on column public.jobs_metrics.retry_count is 'Retries that all these jobs were granted';
     perform jobs_ext.hand_over('public.jobs_metrics'::regclass);
   end if;
@@ -109,7 +121,8 @@ begin
     from jobs_ext.running_jobs() j
     order by j.started_at, j.id;
     comment on view public.jobs_running is 'Who works on what, since when, and how long the lease still holds';
-    comment on column public.jobs_running.lease_left is 'Time until the job is taken from its worker; negative: about to be';
+    comment on column public.jobs_running.lease_left is
+      'Time until the job is taken from its worker; negative: about to be';
     perform jobs_ext.hand_over('public.jobs_running'::regclass);
   end if;
 
@@ -123,16 +136,20 @@ begin
   if not jobs_ext.is_there('public.jobs_schedules'::text, 'v'::"char", null::regtype) then
     create view public.jobs_schedules with (security_invoker = true) as
     select s.* from jobs_ext.scheduled_jobs() s;
-    comment on view public.jobs_schedules is 'The recurring jobs of job_schedule(), those that pg_cron shows to the caller; none where it is missing';
+    comment on view public.jobs_schedules is
+      'The recurring jobs of job_schedule(), those that pg_cron shows to the caller; none where it is missing';
     comment on column public.jobs_schedules.schedule is 'When it runs, in the time zone cron.timezone, else GMT';
     comment on column public.jobs_schedules.active is 'Whether pg_cron runs it';
     comment on column public.jobs_schedules.username is 'As whom it runs';
-    comment on column public.jobs_schedules.last_run_at is 'When it last ran, be it in vain; where pg_cron keeps no record of runs, when it last enqueued a job';
+    comment on column public.jobs_schedules.last_run_at is
+      'When it last ran, be it in vain; where pg_cron keeps no record of runs, when it last enqueued a job';
     comment on column public.jobs_schedules.last_status is 'How that run ended, says pg_cron: succeeded or failed';
     comment on column public.jobs_schedules.last_message is 'What the server said to that run';
     comment on column public.jobs_schedules.last_job is 'The last job that it enqueued: jobs.id';
-    comment on column public.jobs_schedules.skipped is 'How many runs were left out because the job before still waited';
-    comment on column public.jobs_schedules.next_run_at is 'When it comes next; null when never, inactive, or at the start of the server';
+    comment on column public.jobs_schedules.skipped is
+      'How many runs were left out because the job before still waited';
+    comment on column public.jobs_schedules.next_run_at is
+      'When it comes next; null when never, inactive, or at the start of the server';
     perform jobs_ext.hand_over('public.jobs_schedules'::regclass);
   end if;
 end $$;

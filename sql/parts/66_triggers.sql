@@ -12,7 +12,8 @@ begin
       ('public.jobs', 'jobs_ext_after_row', 'after insert or update or delete', 'row', 'jobs_ext.jobs_after_row()'),
       ('public.jobs', 'jobs_ext_after_truncate', 'after truncate', 'statement', 'jobs_ext.jobs_after_truncate()'),
       ('public.job_types', 'jobs_ext_restored', 'before insert', 'row', 'jobs_ext.job_types_restored()'),
-      ('public.job_types', 'jobs_ext_changed', 'after insert or update or delete', 'row', 'jobs_ext.job_types_changed()'),
+      ('public.job_types', 'jobs_ext_changed', 'after insert or update or delete', 'row',
+       'jobs_ext.job_types_changed()'),
       ('public.job_types', 'jobs_ext_truncated', 'after truncate', 'statement', 'jobs_ext.job_types_changed()')
     ) as t (relation, name, events, level, function)
   loop
@@ -39,4 +40,5 @@ begin
     alter table public.jobs alter column id set default jobs_ext.uuid_v7();
   end if;
 end $$;
-comment on function jobs_ext.install_triggers() is 'Puts back the missing triggers, and the default of jobs.id. Part of jobs_ext.install().';
+comment on function jobs_ext.install_triggers() is
+'Puts back the missing triggers, and the default of jobs.id. Part of jobs_ext.install().';

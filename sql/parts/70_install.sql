@@ -20,6 +20,9 @@ begin
   perform jobs_ext.install_views();
 end $$;
 comment on function jobs_ext.install() is
-'Makes what is missing of the tables and views in public, and adopts those that are there and belong to the owner of the extension: their rows, policies, grants and columns stay as they are, missing triggers are put back. CREATE EXTENSION does this itself, except while a dump is being restored.
+'Makes what is missing of the tables and views in public, and adopts those that are there and belong to the owner of '
+'the extension: their rows, policies, grants and columns stay as they are, missing triggers are put back. CREATE '
+'EXTENSION does this itself, except while a dump is being restored.
 
-Raises 42501 for anybody but the owner or when the owner can''t create in public, 42710 when a relation of that name is somebody else''s or something else, 55000 when it lacks columns.';
+Raises 42501 for anybody but the owner or when the owner can''t create in public, 42710 when a relation of that name '
+'is somebody else''s or something else, 55000 when it lacks columns.';

@@ -24,7 +24,8 @@ begin
     from pg_depend d join pg_language l on d.classid = 'pg_language'::regclass and d.objid = l.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
     union all
-    select 'table', case c.relkind when 'v' then 'select' end, c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))
+    select 'table', case c.relkind when 'v' then 'select' end, c.oid::regclass::text, c.relowner,
+           coalesce(c.relacl, acldefault('r', c.relowner))
     from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
   loop
@@ -37,7 +38,8 @@ begin
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(
       array(select p.object from jobs_ext.privileges(r.kind) p
-            where p.sort in ('function', 'type') or p.object = 'jobs_ext' or p.object like 'jobs\_ext.%'), r.role, r.kind);
+            where p.sort in ('function', 'type') or p.object = 'jobs_ext' or p.object like 'jobs\_ext.%'),
+      r.role, r.kind);
   end loop;
 end $$;
 

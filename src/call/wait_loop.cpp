@@ -24,7 +24,8 @@ std::uint32_t events[std::size(event_names)];
 constexpr long poll_ms = 100;
 constexpr long poll_without_worker_ms = 1000;
 
-// Milliseconds until a timeout in force, which is by the server's clock, less a margin to answer in; INT_MAX without one.
+// Milliseconds until a timeout in force, which is by the server's clock, less a margin to answer in; INT_MAX without
+// one.
 long until_timeout(TimeoutId timeout)
 {
     constexpr long margin = 500;

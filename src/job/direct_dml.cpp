@@ -278,7 +278,8 @@ bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_RE
 // As jobs_ext.restoring() has it: row_security is off in the script of pg_dump.
 bool is_restore() { return settings::restoring || !row_security; }
 
-// What the owner inserts is kept as given, but for words that nobody knows. A restore may bring jobs of types that are gone.
+// What the owner inserts is kept as given, but for words that nobody knows. A restore may bring jobs of types that are
+// gone.
 void check_of_owner(const Row &row)
 {
     if (row.has(Column::status))
@@ -363,7 +364,8 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     return with(tables, trigger->tg_newtuple, descriptor, keep_what_is_ours(update));
 }
 
-// The attempt that a client's UPDATE has ended, told by what was written: another trigger may have changed what ours made of it.
+// The attempt that a client's UPDATE has ended, told by what was written: another trigger may have changed what ours
+// made of it.
 std::optional<store::EndedAttempt> attempt_ended_by(const Row &before, const Row &after)
 {
     using Outcome = store::AttemptOutcome;

@@ -1,16 +1,17 @@
 // What a move from one state to another does to the row of a job. Verbs and triggers share these.
 //
-// A direct write goes past the table's CHECKs: so each move keeps them by itself, whatever the owner wrote into the row that it
-// begins with, as long as that row kept them:
+// A direct write goes past the table's CHECKs: so each move keeps them by itself, whatever the owner wrote into the row
+// that it begins with, as long as that row kept them:
 //   check_status, check_priority, check_retry_delay_ms   written from enums, or not at all
 //   check_retries              fail() adds one where retries < max_retries; retry() sets 0, and max_retries >= 0 before
 //   check_attempt              claim() adds one where may_start(), so never past the greatest integer
-//   check_started_timestamp    claim() sets it; what leads back to pending or queued clears it: fail(), release(), retry(),
-//                              resume(); complete() finds it set, since the job runs
+//   check_started_timestamp    claim() sets it; what leads back to pending or queued clears it: fail(), release(),
+//                              retry(), resume(); complete() finds it set, since the job runs
 //   check_completed_timestamp  complete() sets it, nothing else leads to or from completed
 //   check_finished_timestamp   end_job() sets it with each state that has ended; retry(), the one way back, clears it
-//   check_lease                claim() sets both; a heartbeat sets the second; nothing clears one of a job that stays running
-// test/pgtap/23_checks.sql tries each of them from rows at the edges.
+//   check_lease                claim() sets both; a heartbeat sets the second; nothing clears one of a job that stays
+//                              running
+// test/pgtap/moves_keep_checks.sql tries each of them from rows at the edges.
 #pragma once
 
 #include "store/attempts.hpp"

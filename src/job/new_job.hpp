@@ -36,8 +36,8 @@ inline constexpr NewJobField new_job_fields[] = {
     {"options", JSONBOID, &NewJob::options},
 };
 
-// Sets what a member of a JSON object is named for. A JSON null means the default, whatever the parameter's type. False:
-// there is no such parameter.
+// Sets what a member of a JSON object is named for. A JSON null means the default, whatever the parameter's type.
+// False: there is no such parameter.
 bool set_field(NewJob &job, const pg::JsonMember &member);
 
 // Whether the caller's statements on `jobs` are under row security.

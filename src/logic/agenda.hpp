@@ -1,6 +1,6 @@
-// The plan of a database's worker: what it does now, how long it sleeps, and what it tells the sessions of that. The plan alone,
-// without processes, tables and clocks: worker/worker.cpp runs the chore that the agenda names, says what came of it, and carries what
-// the agenda publishes to shared memory.
+// The plan of a database's worker: what it does now, how long it sleeps, and what it tells the sessions of that. The
+// plan alone, without processes, tables and clocks: worker/worker.cpp runs the chore that the agenda names, says what
+// came of it, and carries what the agenda publishes to shared memory.
 //
 // A chore is one kind of work. What it waits for follows from its Turn:
 //
@@ -14,16 +14,19 @@
 //          it archived, or left a month: others have their turn      │ resting │
 //                                                                    └─────────┘
 //
-// The worker goes over all chores in a round, in the order of ChoreKind; a chore that rests keeps no other from its turn. After each
-// piece of a task it wakes the sleepers whose jobs became due meanwhile. Once in jobs_ext.maintenance_interval a round is whole: it
-// looks at everything, because what nobody tells the worker (a prepared transaction, a row that somebody held) would never be due.
+// The worker goes over all chores in a round, in the order of ChoreKind; a chore that rests keeps no other from its
+// turn. After each piece of a task it wakes the sleepers whose jobs became due meanwhile. Once in
+// jobs_ext.maintenance_interval a round is whole: it looks at everything, because what nobody tells the worker (a
+// prepared transaction, a row that somebody held) would never be due.
 //
-// Sessions tell the worker of a job by one number in shared memory, `planned`: when the worker looks again, at the latest.
+// Sessions tell the worker of a job by one number in shared memory, `planned`: when the worker looks again, at the
+// latest.
 //
 //      a session that commits                     planned       the worker
 //      ──────────────────────                     ───────       ──────────
 //      1. makes its job visible                                 1. takes `planned` and leaves `never` there   (hear)
-//      2. lowers `planned` to the job's due time,               2. does what is due                           (next, ended)
+//      2. lowers `planned` to the job's due time,               2. does what is due                           (next,
+//                                                               ended)
 //         by compare-and-swap, if that is earlier ──▶  ◀──      3. lowers `planned` to its own plan, likewise (publish)
 //      3. sets the worker's latch, if it lowered                4. does not sleep if `planned` is lower than
 //                                                                  its plan                                   (wait)
@@ -31,15 +34,16 @@
 //
 // No lowered plan is lost, because neither side ever raises `planned` but the worker in 1, which hears what it takes:
 //   - a session that lowers it before 1 is heard in 1;
-//   - a session that lowers it between 1 and 3 finds `never` there. The worker does not write over an earlier time in 3, finds in 4
-//     that there is one, and hears it in the next round;
+//   - a session that lowers it between 1 and 3 finds `never` there. The worker does not write over an earlier time in
+//     3, finds in 4 that there is one, and hears it in the next round;
 //   - a session that lowers it after 3 is found in 4 or sets the latch, which ends the sleep of 5.
-// A job that a session did not tell of is found as well. The session saw a plan that is not later than its job is due. At the time
-// of that plan the worker looks at sleepers, leases and expiry, whatever it planned to do then, because what it was not told may
-// concern any of them; and it sees the job, because the session made it visible before it read `planned`. A round before that time
-// keeps to it, even if it finds that the reason of the plan is gone.
-// A transaction may commit a job long after the time at which it is due. The worker has woken sleepers for all that was due until
-// `told_until`; so its plan is later than that, the session lowers it, and the worker sets told_until back to count that job too.
+// A job that a session did not tell of is found as well. The session saw a plan that is not later than its job is due.
+// At the time of that plan the worker looks at sleepers, leases and expiry, whatever it planned to do then, because
+// what it was not told may concern any of them; and it sees the job, because the session made it visible before it read
+// `planned`. A round before that time keeps to it, even if it finds that the reason of the plan is gone.
+// A transaction may commit a job long after the time at which it is due. The worker has woken sleepers for all that was
+// due until `told_until`; so its plan is later than that, the session lowers it, and the worker sets told_until back to
+// count that job too.
 #pragma once
 
 #include <algorithm>
@@ -51,8 +55,9 @@
 
 namespace logic::agenda {
 
-// Two clocks, both in microseconds. An Instant is by the queue's clock, which says what is due: somebody may set it, and in tests
-// it stands. A Moment is by a clock that nobody sets: rests and intervals go by it. The two do not compare.
+// Two clocks, both in microseconds. An Instant is by the queue's clock, which says what is due: somebody may set it,
+// and in tests it stands. A Moment is by a clock that nobody sets: rests and intervals go by it. The two do not
+// compare.
 using Instant = std::int64_t;
 using Moment = std::int64_t;
 using Span = std::int64_t;
@@ -108,8 +113,8 @@ constexpr Span span_until(std::int64_t from, std::int64_t to)
     return to <= from ? 0 : __builtin_sub_overflow(to, from, &span) ? never : span;
 }
 
-// Milliseconds without archiving, after a piece that used so many of a processor and took so many: where it waits for the disk, so
-// do others.
+// Milliseconds without archiving, after a piece that used so many of a processor and took so many: where it waits for
+// the disk, so do others.
 constexpr long rest_after_archiving(double used, long took, long processors)
 {
     const double share = std::clamp(archive_share * static_cast<double>(processors), archive_share, 0.5);
@@ -253,8 +258,9 @@ public:
 
     constexpr void settings_changed() { whole_at_ = at_once; }
 
-    // What sessions have lowered the plan to since it was published may concern sleepers, leases or expiry. So may what they did not
-    // tell of, because it is due at the plan's own time or later: also where this round comes earlier, and plans anew.
+    // What sessions have lowered the plan to since it was published may concern sleepers, leases or expiry. So may what
+    // they did not tell of, because it is due at the plan's own time or later: also where this round comes earlier, and
+    // plans anew.
     constexpr void hear(Instant lowered)
     {
         const Instant plan = std::exchange(planned_, never);
@@ -264,8 +270,9 @@ public:
             turn(kind).due = std::min({turn(kind).due, lowered, plan});
     }
 
-    // The round is over. Returns what `planned` is to be lowered to. What is due and rests is left out: who brings something else is
-    // to be heard all the same. However long something is due already, the plan is later than what sleepers were woken for.
+    // The round is over. Returns what `planned` is to be lowered to. What is due and rests is left out: who brings
+    // something else is to be heard all the same. However long something is due already, the plan is later than what
+    // sleepers were woken for.
     constexpr Instant publish(Moment now)
     {
         const auto time_of = [&](const Turn &turn) {
@@ -277,7 +284,8 @@ public:
         return planned_ = std::max(planned_, told_until_ == at_once ? round_at_ : told_until_ + 1);
     }
 
-    // How long the worker sleeps, unless its latch is set. `listeners`: wait to be told. `until_log`: until a line is to be written.
+    // How long the worker sleeps, unless its latch is set. `listeners`: wait to be told. `until_log`: until a line is
+    // to be written.
     constexpr Span wait(const Now &now, const News &news, bool listeners, Span until_log) const
     {
         const Span until_whole = span_until(now.moment, whole_at_);

@@ -1,5 +1,6 @@
-// What is counted, each told once: whoever answers, shows, logs or adds up counters goes over this list. A new one is a line in each
-// of the two lists here and, where it is shown, a column of the view jobs_ext.maintenance (sql/parts/45_maintenance.sql).
+// What is counted, each told once: whoever answers, shows, logs or adds up counters goes over this list. A new one is a
+// line in each of the two lists here and, where it is shown, a column of the view jobs_ext.maintenance
+// (sql/parts/45_maintenance.sql).
 #pragma once
 
 #include <array>

@@ -13,9 +13,9 @@ public:
         none_done, // it failed, or all that was due could not be done now
     };
 
-    // Notes a look at `now`, in microseconds by a clock that nobody sets. Returns true when all looks of the last `patience`
-    // microseconds found that something was due and none did any of it: at first, and then once in as long again. Where
-    // nobody looked for as long as that, nobody knows what was due meanwhile: it begins anew.
+    // Notes a look at `now`, in microseconds by a clock that nobody sets. Returns true when all looks of the last
+    // `patience` microseconds found that something was due and none did any of it: at first, and then once in as long
+    // again. Where nobody looked for as long as that, nobody knows what was due meanwhile: it begins anew.
     constexpr bool note(Look look, std::int64_t now, std::int64_t patience)
     {
         const bool goes_on = is_standing_ && now - looked_at_ < patience;

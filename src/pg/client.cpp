@@ -1,7 +1,7 @@
 #include "pg/client.hpp"
 
-// As libpq/libpq.h declares them from 15 to 18; that header needs those of GSSAPI and OpenSSL, which building an extension
-// otherwise does not.
+// As libpq/libpq.h declares them from 15 to 18; that header needs those of GSSAPI and OpenSSL, which building an
+// extension otherwise does not.
 extern "C" {
 extern PGDLLIMPORT WaitEventSet *FeBeWaitSet;
 extern bool pq_check_connection(void);
@@ -25,7 +25,8 @@ void client_is_lost()
     CHECK_FOR_INTERRUPTS();
 }
 
-// As pq_check_connection() does it, but with time: every wait on this set says anew for which events of the socket it waits.
+// As pq_check_connection() does it, but with time: every wait on this set says anew for which events of the socket it
+// waits.
 void wait_with_client(long milliseconds, std::uint32_t wait_event)
 {
     WaitEvent events[event_count];

@@ -1,9 +1,9 @@
 // The other end of this session's connection, watched while a call of ours sleeps.
 //
 // Postgres looks at the socket of a client between statements, and inside of one only as often as
-// client_connection_check_interval says: by default never. A call that sleeps for a minute would go on for a client that was
-// killed, and take for it what it waits for. So a wait of ours ends with the connection, whatever that setting says, where
-// the platform reports a socket that the other end has closed (Linux, macOS, the BSDs and illumos do).
+// client_connection_check_interval says: by default never. A call that sleeps for a minute would go on for a client
+// that was killed, and take for it what it waits for. So a wait of ours ends with the connection, whatever that setting
+// says, where the platform reports a socket that the other end has closed (Linux, macOS, the BSDs and illumos do).
 //
 // What nobody can know: whether a client behind a gateway or a pooler, which keeps the connection, is still there; and
 // whether one that is cut off without a word (a cable, a virtual machine) will be back, before TCP's keepalives say so.
@@ -13,8 +13,8 @@
 
 namespace pg {
 
-// Until the latch of this process is set, or so many milliseconds are over. Resets the latch. Raises what interrupts it;
-// FATAL 08006 when the client has closed its connection.
+// Until the latch of this process is set, or so many milliseconds are over. Resets the latch. Raises what interrupts
+// it; FATAL 08006 when the client has closed its connection.
 void wait_on_latch(long milliseconds, std::uint32_t wait_event);
 
 // FATAL 08006 when the client has closed its connection, as Postgres itself reports it.

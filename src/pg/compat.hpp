@@ -1,4 +1,5 @@
-// Everything that differs between PostgreSQL 15, 17 and 18, in this one file, but for a header that prelude.hpp includes. Included by prelude.hpp alone.
+// Everything that differs between PostgreSQL 15, 17 and 18, in this one file, but for a header that prelude.hpp
+// includes. Included by prelude.hpp alone.
 #pragma once
 
 namespace pg {

@@ -12,14 +12,14 @@
     PG_FUNCTION_INFO_V1(name);                                                                                         \
     }
 
-// Opens the body of one that says what is wrong, also that SQL and library are of two versions: it takes no arguments, and
-// RowSink compares its result.
+// Opens the body of one that says what is wrong, also that SQL and library are of two versions: it takes no arguments,
+// and RowSink compares its result.
 #define JOBS_FUNCTION_OF_ANY_VERSION(name)                                                                             \
     JOBS_EXPORT(name)                                                                                                  \
     extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
 
-// Opens the body of any other. It begins only where SQL and library are of one version: so its arguments are what it takes
-// them for.
+// Opens the body of any other. It begins only where SQL and library are of one version: so its arguments are what it
+// takes them for.
 #define JOBS_FUNCTION(name)                                                                                            \
     JOBS_EXPORT(name)                                                                                                  \
     static Datum body_of_##name(PG_FUNCTION_ARGS);                                                                     \
@@ -48,8 +48,8 @@ inline Nullable argument(FunctionCallInfo fcinfo, int number)
     return {PG_GETARG_DATUM(number), PG_ARGISNULL(number)};
 }
 
-// 42804 unless what SQL says of the function's result is what is written here: somebody may have added an attribute to its
-// type, or the function is of another version than this library.
+// 42804 unless what SQL says of the function's result is what is written here: somebody may have added an attribute to
+// its type, or the function is of another version than this library.
 void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 
 // Writes the rows of a set-returning function; each row is an array in the order of the result's columns.

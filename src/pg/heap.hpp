@@ -8,9 +8,9 @@
 //  - Every index that is ready is written, also one that nobody may read yet, or any more. TableWriter writes all of
 //    ExecOpenIndices(), which reads the list at the first write, hence under the table's lock. Nothing else here
 //    inserts into an index.
-//  - An index is looked up when its table is locked, and forgotten before that lock is let go. open_unique_index() wants
-//    the open table, and is the only way to an index of a table of ours: the oid of one is kept nowhere. So none can be
-//    gone when it is opened, though the call waited for a row or for another table before.
+//  - An index is looked up when its table is locked, and forgotten before that lock is let go. open_unique_index()
+//    wants the open table, and is the only way to an index of a table of ours: the oid of one is kept nowhere. So none
+//    can be gone when it is opened, though the call waited for a row or for another table before.
 #pragma once
 
 #include "pg/scope.hpp"
@@ -46,8 +46,8 @@ bool has_unique_index(Relation table, KeyColumns key);
 // Writes into one table; opens its indexes at the first write that needs them.
 class TableWriter {
 public:
-    // What an update mostly does to the indexed columns: where they stay, a b-tree removes versions of the same row before
-    // it splits a page.
+    // What an update mostly does to the indexed columns: where they stay, a b-tree removes versions of the same row
+    // before it splits a page.
     enum class Keys { stay, change };
 
     explicit TableWriter(Relation table, Keys keys = Keys::stay) : table_(table), keys_(keys) {}

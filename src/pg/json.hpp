@@ -49,8 +49,8 @@ Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 
 bool is_object(const JsonbValue &value);
 
-// What the type's input function makes of the text; 22P02, or the SQLSTATE of that function, for what it is not. Not for
-// types whose values can be long.
+// What the type's input function makes of the text; 22P02, or the SQLSTATE of that function, for what it is not. Not
+// for types whose values can be long.
 Datum from_text(const char *text, Oid type, const char *key);
 
 // While it lives, errors say which element of an array argument they are about.

@@ -5,8 +5,8 @@
 
 namespace pg {
 
-// Whether this process waits for them, as sessions do. Where others wait for what a process does next, it had better come
-// again.
+// Whether this process waits for them, as sessions do. Where others wait for what a process does next, it had better
+// come again.
 inline bool waits_for_tables = true;
 
 // Until the end of the transaction. 55P03 where somebody has it and is not to be waited for.
@@ -22,9 +22,9 @@ inline void lock_table(Oid oid, LOCKMODE lock)
     }
 }
 
-// A lock that only we take: on something that a private table is about, numbered as its caller likes, until the end of the
-// transaction. Unlike any lock on that table it is in nobody's way, nor anybody in its: VACUUM and REINDEX CONCURRENTLY hold
-// theirs for as long as they run. False: another transaction has it, and is not to be waited for.
+// A lock that only we take: on something that a private table is about, numbered as its caller likes, until the end of
+// the transaction. Unlike any lock on that table it is in nobody's way, nor anybody in its: VACUUM and REINDEX
+// CONCURRENTLY hold theirs for as long as they run. False: another transaction has it, and is not to be waited for.
 enum class Wait : bool { no, yes };
 inline bool lock_of_ours(Oid table, std::uint32_t what, Wait wait)
 {

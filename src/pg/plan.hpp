@@ -28,15 +28,15 @@ struct Parameter {
     Nullable value;
 };
 
-// Runs a statement and returns how many rows it gave or changed. The text and the parameters' types are the plan's name:
-// the text must hold no values. Every name in it is qualified, every operator too, since it runs under the caller's
-// search_path.
+// Runs a statement and returns how many rows it gave or changed. The text and the parameters' types are the plan's
+// name: the text must hold no values. Every name in it is qualified, every operator too, since it runs under the
+// caller's search_path.
 std::uint64_t run_sql(const char *statement, std::span<const Parameter> parameters, long row_limit = 0,
                       bool read_only = false);
 
-// The rows that a statement gave. Their types follow those of the tables that it read, which may have been altered before
-// the statement had its locks: so they are compared with what the code expects after it ran, and nobody else reads what
-// SPI gives. Valid until the SpiScope ends.
+// The rows that a statement gave. Their types follow those of the tables that it read, which may have been altered
+// before the statement had its locks: so they are compared with what the code expects after it ran, and nobody else
+// reads what SPI gives. Valid until the SpiScope ends.
 class Rows {
 public:
     std::uint64_t count() const { return count_; }

@@ -13,8 +13,8 @@
 
 namespace pg {
 
-// As relation_open, but for one that was dropped after it was looked up, while its lock was waited for: that is 42P01, not
-// an internal error.
+// As relation_open, but for one that was dropped after it was looked up, while its lock was waited for: that is 42P01,
+// not an internal error.
 inline Relation open_relation(Oid oid, LOCKMODE lock)
 {
     Relation relation = try_open_relation(oid, lock);
@@ -92,8 +92,8 @@ inline void renew_active_snapshot()
     PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Locks that statements inside take are let go at its end, not at that of the transaction: of a call that only looked and is
-// going to sleep. Not if `let_go` is false: where code of the user's ran, some of them may be meant to last.
+// Locks that statements inside take are let go at its end, not at that of the transaction: of a call that only looked
+// and is going to sleep. Not if `let_go` is false: where code of the user's ran, some of them may be meant to last.
 class BriefLocks {
 public:
     explicit BriefLocks(bool let_go)

@@ -19,8 +19,8 @@ namespace pg {
 //   cursors, SET CONSTRAINTS, large
 //   objects, exported snapshots
 //
-// What a C library or a procedural language keeps for itself (connections of dblink, %_SHARED of PL/Perl) nobody can undo but
-// the end of the process.
+// What a C library or a procedural language keeps for itself (connections of dblink, %_SHARED of PL/Perl) nobody can
+// undo but the end of the process.
 void forget_session();
 
 } // namespace pg

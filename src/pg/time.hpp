@@ -9,8 +9,8 @@
 
 namespace pg {
 
-// Milliseconds from one instant to another, rounded up, INT_MAX at most; 0 when that is over. Also between infinite ones,
-// where Postgres 15's own overflows.
+// Milliseconds from one instant to another, rounded up, INT_MAX at most; 0 when that is over. Also between infinite
+// ones, where Postgres 15's own overflows.
 inline long milliseconds_until(TimestampTz from, TimestampTz to)
 {
     std::int64_t span;
@@ -21,10 +21,10 @@ inline long milliseconds_until(TimestampTz from, TimestampTz to)
     return static_cast<long>(std::min<std::int64_t>(span / 1000 + (span % 1000 != 0), INT_MAX));
 }
 
-// An instant by a clock that nobody sets, in microseconds since some beginning: the same for all processes of a machine,
-// and standing while that sleeps. By it goes whatever lasts, rests or is put off for a while: by the server's clock all of
-// that ended at once when the clock is set forward, and stood still when it is set back. A TimestampTz is for what people
-// see, and for what rows say; the two do not compare.
+// An instant by a clock that nobody sets, in microseconds since some beginning: the same for all processes of a
+// machine, and standing while that sleeps. By it goes whatever lasts, rests or is put off for a while: by the server's
+// clock all of that ended at once when the clock is set forward, and stood still when it is set back. A TimestampTz is
+// for what people see, and for what rows say; the two do not compare.
 struct Moment {
     std::int64_t microseconds;
 

@@ -1,9 +1,9 @@
 // Whether the SQL of the extension in this database is that of this library.
 //
-// After an upgrade that is half done it is not: the library is loaded anew by new sessions (by all after a restart, where it
-// is preloaded), the SQL is brought up to date by ALTER EXTENSION in each database. Functions of another version may have
-// other parameters, tables other columns. So every function of ours asks before it looks at its arguments
-// (pg/function.hpp), in every session.
+// After an upgrade that is half done it is not: the library is loaded anew by new sessions (by all after a restart,
+// where it is preloaded), the SQL is brought up to date by ALTER EXTENSION in each database. Functions of another
+// version may have other parameters, tables other columns. So every function of ours asks before it looks at its
+// arguments (pg/function.hpp), in every session.
 #pragma once
 
 #include "prelude.hpp"

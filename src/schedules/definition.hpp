@@ -36,8 +36,8 @@ std::optional<Definition> read_cron_command(Datum command);
 Definition parse_definition(const char *json);
 Definition read_definition(Jsonb *definition);
 
-// Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of ours: see
-// 46_scheduling.sql.
+// Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of
+// ours: see 46_scheduling.sql.
 inline constexpr char cron_command_begin[] = "do language jobs_ext $jobs_ext$";
 
 } // namespace schedules

@@ -19,7 +19,8 @@ bool took(std::int32_t lane);
 void note_due(TimestampTz instant);
 // A job ended, or was deleted.
 void job_ended(const pg_uuid_t *job);
-// Job types changed, or all jobs were removed: what sleepers want may mean something else, what they wait for may be there.
+// Job types changed, or all jobs were removed: what sleepers want may mean something else, what they wait for may be
+// there.
 void anything_changed();
 // An extension was made or dropped here.
 void note_extension_changed();

@@ -289,8 +289,9 @@ Database *mine()
         return nullptr;
     const std::uint32_t entries = pg_atomic_read_u32(&area->entries);
     if (entries != seen) {
-        // The number is read before the entries, because who changes an entry counts up afterwards: a session that read an
-        // entry as it was sees the number change once more. Without the barrier a processor may do it the other way round.
+        // The number is read before the entries, because who changes an entry counts up afterwards: a session that read
+        // an entry as it was sees the number change once more. Without the barrier a processor may do it the other way
+        // round.
         pg_read_barrier();
         known = find_entry(MyDatabaseId);
         seen = entries;

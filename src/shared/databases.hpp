@@ -1,7 +1,8 @@
 // What the processes know of each database: whether it has the extension, and the worker that serves it.
 //
 // The identity of a worker is (entry, generation): whoever starts one counts the generation up, and a worker that finds
-// another number in its entry, or another one at work, leaves. All fields but the atomic ones are written under the lock.
+// another number in its entry, or another one at work, leaves. All fields but the atomic ones are written under the
+// lock.
 #pragma once
 
 #include "logic/counts.hpp"
@@ -67,11 +68,12 @@ struct Database {
     TimestampTz audited_at;     // when the last pass of the audit ended
     AuditPlace audit;
     char doing[64];
-    // Its worker is in a piece of work that did not end in time: the launcher has told it to end, at that time. Unset: it is
-    // not.
+    // Its worker is in a piece of work that did not end in time: the launcher has told it to end, at that time. Unset:
+    // it is not.
     pg::Moment told_to_end_at;
     bool ends_not; // though it was told
-    // Written by the worker alone, without the lock: while that is stuck, it stands still. For its exit, and for people.
+    // Written by the worker alone, without the lock: while that is stuck, it stands still. For its exit, and for
+    // people.
     AtWork at_work;
     // What an earlier worker did not end. This one sets it aside before it does anything else with jobs.
     AtWork unfinished;
@@ -79,8 +81,8 @@ struct Database {
     Tally tally;
     ConditionVariable changed; // its worker came or left
 
-    // When the worker looks again, at the latest. A session that commits something that is due earlier lowers it and wakes the
-    // worker. DT_NOEND while the worker finds out. logic/agenda.hpp says why nothing is lost.
+    // When the worker looks again, at the latest. A session that commits something that is due earlier lowers it and
+    // wakes the worker. DT_NOEND while the worker finds out. logic/agenda.hpp says why nothing is lost.
     pg_atomic_uint64 planned;
     // Everything that is due is to be looked at: prepared transactions, job types, anything that nobody counted.
     pg_atomic_uint32 look_again;
@@ -90,8 +92,8 @@ struct Database {
     pg_atomic_uint32 serving;
     // When the piece that its worker is in has lasted too long, a pg::Moment; 0: it is in none.
     pg_atomic_uint64 overstays_at;
-    // Calls of sessions here that were to wait, since the server started: those that did not, since waiting would have been
-    // wrong, and those that looked again and again, since as many as may were asleep already.
+    // Calls of sessions here that were to wait, since the server started: those that did not, since waiting would have
+    // been wrong, and those that looked again and again, since as many as may were asleep already.
     pg_atomic_uint64 waits_refused;
     pg_atomic_uint64 waits_polled;
 };
@@ -126,14 +128,15 @@ enum class Leaving : std::uint8_t {
     in_turn, // others wait for a process
 };
 
-// This process is the worker of an entry from now on. Null: it is not wanted any more. Its end, however it comes, is noted.
+// This process is the worker of an entry from now on. Null: it is not wanted any more. Its end, however it comes, is
+// noted.
 Database *attach(int entry, std::uint32_t generation);
 void will_leave(Leaving how);
 
 // For the worker of an entry; in other processes these do nothing.
 //
-// A piece of work begins, which is to end within so many milliseconds. A process that is still in it when they are over is
-// told to end by the launcher: code of a user's can catch a cancel again and again, but not that.
+// A piece of work begins, which is to end within so many milliseconds. A process that is still in it when they are over
+// is told to end by the launcher: code of a user's can catch a cancel again and again, but not that.
 void piece_begins(int longest_ms);
 // It goes on, and all is well: its time begins anew.
 void piece_goes_on();

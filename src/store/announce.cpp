@@ -1,4 +1,5 @@
-// What others are to hear of a change, once it is theirs to see: who sleeps until a job can be claimed or has ended, and the worker.
+// What others are to hear of a change, once it is theirs to see: who sleeps until a job can be claimed or has ended,
+// and the worker.
 #include "shared/at_commit.hpp"
 #include "shared/sleepers.hpp"
 #include "store/transition.hpp"

@@ -1,5 +1,5 @@
-// The tables that belong to users, who may alter them at any time: which there are, and what each is like. They are opened by
-// open_table() (open_table.hpp).
+// The tables that belong to users, who may alter them at any time: which there are, and what each is like. They are
+// opened by open_table() (open_table.hpp).
 #pragma once
 
 #include "store/shape.hpp"

@@ -39,8 +39,8 @@ Writer::Writer(Relation jobs)
     look();
 }
 
-// What is open here keeps its columns. But each job may bring code of the user's: triggers on `jobs` and on the archive,
-// expressions of their indexes. Those can make triggers, rules and constraints on a partition that is open.
+// What is open here keeps its columns. But each job may bring code of the user's: triggers on `jobs` and on the
+// archive, expressions of their indexes. Those can make triggers, rules and constraints on a partition that is open.
 void Writer::look()
 {
     pg::InMemory long_lived(memory_);
@@ -97,8 +97,8 @@ bool Writer::is_plain(Relation table, const AttrNumber *source) const
     return true;
 }
 
-// Opens the partition. While its lock was waited for somebody may have attached a month, which takes jobs from the default
-// partition: so the months are looked at again, under that lock, which keeps everybody from attaching more.
+// Opens the partition. While its lock was waited for somebody may have attached a month, which takes jobs from the
+// default partition: so the months are looked at again, under that lock, which keeps everybody from attaching more.
 Writer::Target *Writer::target_for(TimestampTz finished_at)
 {
     for (;;) {

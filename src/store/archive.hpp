@@ -47,20 +47,20 @@ private:
     PartitionBoundInfo bounds_ = nullptr; // null: it is not partitioned as we do it
 };
 
-// 42501 unless all partitions, and theirs, belong to the owner of `jobs`: who writes to the archive by SQL, or makes a month
-// of it, runs what stands on them. They stay so until the end of the transaction.
+// 42501 unless all partitions, and theirs, belong to the owner of `jobs`: who writes to the archive by SQL, or makes a
+// month of it, runs what stands on them. They stay so until the end of the transaction.
 void require_one_owner();
 
 // Makes the partition of a month. False: it can't be, since the default partition holds jobs of that month already, or
 // another one of the user's takes a part of it. 55P03 when somebody reads the archive for long.
 bool create_month(TimestampTz month);
 
-// Until the end of the transaction nobody else makes or drops months: two that do would each wait for what the other has of
-// the archive. False: somebody does, and is not waited for.
+// Until the end of the transaction nobody else makes or drops months: two that do would each wait for what the other
+// has of the archive. False: somebody does, and is not waited for.
 bool lock_months();
 
-// Locks the partition to which such a job goes, to be written, until the end of the transaction. False: somebody has it to
-// himself, and this process waits for no table.
+// Locks the partition to which such a job goes, to be written, until the end of the transaction. False: somebody has it
+// to himself, and this process waits for no table.
 bool lock_partition_for(TimestampTz instant);
 
 // Drops a month with its jobs. 55P03 as well.
@@ -73,8 +73,8 @@ public:
     Writer(const Writer &) = delete;
     Writer &operator=(const Writer &) = delete;
 
-    // Copies the job that `jobs` just found: the columns that both tables have, also those of the user's. One that is in
-    // the archive already stays as it is there.
+    // Copies the job that `jobs` just found: the columns that both tables have, also those of the user's. One that is
+    // in the archive already stays as it is there.
     void add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attempts);
 
 private:

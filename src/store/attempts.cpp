@@ -46,8 +46,8 @@ bool is_as_made(Relation table)
 
 constexpr Check checks_of_ours[] = {{"check_outcome", [] { return is_text_in("outcome", outcome_names); }}};
 
-// A table that was altered, or that carries anything of the user's, is reached by SQL alone, as its owner. So nothing of
-// theirs runs where it is reached without.
+// A table that was altered, or that carries anything of the user's, is reached by SQL alone, as its owner. So nothing
+// of theirs runs where it is reached without.
 bool needs_statement(Relation table)
 {
     return !is_as_made(table) || !pg::has_unique_index(table, by_attempt) || table->rd_rules != nullptr ||
@@ -188,8 +188,8 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
     return null ? std::nullopt : parse_outcome(TextDatumGetCString(outcome));
 }
 
-// The first ones and the last ones, each as far as they have room: of a text as long as it is, of JSON as its text is. Both
-// are counted from their end, so that what is left out is one gap, which says how many those are.
+// The first ones and the last ones, each as far as they have room: of a text as long as it is, of JSON as its text is.
+// Both are counted from their end, so that what is left out is one gap, which says how many those are.
 constexpr const char *select_json =
     "with numbered as ("
     " select attempt, worker, started_at, ended_at, outcome, error_message, error_details,"

@@ -16,7 +16,8 @@ public:
     BlockScan(Relation table, BlockNumber first, BlockNumber count)
         : slot_(table), scan_(table_beginscan_strat(table, GetActiveSnapshot(), 0, nullptr, true, false))
     {
-        // Past the end it would begin again at the first block. What is appended from now on is newer than the snapshot.
+        // Past the end it would begin again at the first block. What is appended from now on is newer than the
+        // snapshot.
         const BlockNumber blocks = RelationGetNumberOfBlocks(table);
         const BlockNumber begin = std::min(first, blocks);
         heap_setscanlimits(scan_, begin, std::min(count, blocks - begin));
@@ -145,8 +146,8 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
         restore_key(jobs.derived(), row, fault.table);
         return Mended::yes;
     }
-    // The right key at a place that its index does not lead to: that row goes. Where it is the only one of its key, the walk
-    // over `jobs` finds the key missing.
+    // The right key at a place that its index does not lead to: that row goes. Where it is the only one of its key, the
+    // walk over `jobs` finds the key missing.
     if (right && same_key(*right, fault.key) && table.has_at(fault.key, fault.place))
         return Mended::gone;
     return table.remove_if_at(fault.place, fault.key) ? Mended::yes : Mended::gone;

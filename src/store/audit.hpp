@@ -1,22 +1,26 @@
-// The audit: whether queue, failed, expiring and ended say what `jobs` says. A difference is a defect of ours, or the work of
-// a superuser's hands: this is the net under all the code that keeps them in step.
+// The audit: whether queue, failed, expiring and ended say what `jobs` says. A difference is a defect of ours, or the
+// work of a superuser's hands: this is the net under all the code that keeps them in step.
 //
-// Who writes a job writes its keys in the same transaction. So under one MVCC snapshot, whichever, the tables agree, whatever
-// other sessions are doing meanwhile: the audit locks no row, waits for nobody's transaction and raises no false alarm. What
-// could, and why it does not:
+// Who writes a job writes its keys in the same transaction. So under one MVCC snapshot, whichever, the tables agree,
+// whatever other sessions are doing meanwhile: the audit locks no row, waits for nobody's transaction and raises no
+// false alarm. What could, and why it does not:
 //
 //  - Triggers of ours that were off while somebody wrote to `jobs`. The tables then count as not built, until the next
-//    writer builds them. The question is asked after the snapshot was taken, and answered by the build that the snapshot
-//    sees: if the triggers are still those of that build, none of them was off in between (compare_with_build).
-//  - TRUNCATE, which empties tables under every snapshot at once. All tables are locked before the snapshot is taken, which
-//    keeps it out until the end.
-//  - REPEATABLE READ, whose snapshot may be older than a build in the same transaction. The audit always takes the newest.
-//  - A row that a dropped constraint let in with nulls, or with an unknown status. It stands in no table; it has no faults.
+//    writer builds them. The question is asked after the snapshot was taken, and answered by the build that the
+//    snapshot sees: if the triggers are still those of that build, none of them was off in between
+//    (compare_with_build).
+//  - TRUNCATE, which empties tables under every snapshot at once. All tables are locked before the snapshot is taken,
+//    which keeps it out until the end.
+//  - REPEATABLE READ, whose snapshot may be older than a build in the same transaction. The audit always takes the
+//    newest.
+//  - A row that a dropped constraint let in with nulls, or with an unknown status. It stands in no table; it has no
+//    faults.
 //
-// One is left: a call from a trigger in the middle of a statement that changes `jobs` sees rows whose keys are yet to come.
+// One is left: a call from a trigger in the middle of a statement that changes `jobs` sees rows whose keys are yet to
+// come.
 //
-// Tables are walked by blocks, so that a slice of them is all that is read. A job that is updated between two slices may move
-// to a block that was walked already: it is met again in the next pass. A fault that matters stands still.
+// Tables are walked by blocks, so that a slice of them is all that is read. A job that is updated between two slices
+// may move to a block that was walked already: it is met again in the next pass. A fault that matters stands still.
 #pragma once
 
 #include "store/jobs.hpp"
@@ -90,8 +94,8 @@ enum class Mended : std::uint8_t {
     gone, // there is no such fault any more
 };
 
-// Looks again, by a snapshot of its own and with the job locked as any writer locks it, and mends what is still wrong. In
-// READ COMMITTED only: elsewhere the snapshot may be older than what is to be mended.
+// Looks again, by a snapshot of its own and with the job locked as any writer locks it, and mends what is still wrong.
+// In READ COMMITTED only: elsewhere the snapshot may be older than what is to be mended.
 Mended mend(const Fault &fault);
 
 } // namespace store::audit

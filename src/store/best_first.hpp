@@ -1,5 +1,5 @@
-// The due jobs of several lanes, the best of all first: by rank, then due time, then id, which is the order in which they were made.
-// Each lane is read by a LaneScan of its own; the heads are compared.
+// The due jobs of several lanes, the best of all first: by rank, then due time, then id, which is the order in which
+// they were made. Each lane is read by a LaneScan of its own; the heads are compared.
 #pragma once
 
 #include "store/queue_scan.hpp"

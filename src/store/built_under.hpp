@@ -1,5 +1,5 @@
-// Under what the derived tables were built, as the private table `state` has it: they count as built as long as `jobs` has the
-// same triggers, and columns with the same values, as it had then.
+// Under what the derived tables were built, as the private table `state` has it: they count as built as long as `jobs`
+// has the same triggers, and columns with the same values, as it had then.
 #pragma once
 
 #include "store/our_triggers.hpp"
@@ -7,8 +7,8 @@
 
 namespace store {
 
-// ALTER TABLE ... TYPE ... USING gives our columns other values, and fires no trigger. So do a column that is dropped and added
-// again, and two that swap their names.
+// ALTER TABLE ... TYPE ... USING gives our columns other values, and fires no trigger. So do a column that is dropped
+// and added again, and two that swap their names.
 struct BuiltUnder {
     TriggerMarks triggers;
     // Which attributes they are, and which versions their rows in pg_attribute: each folded into one number.
@@ -37,15 +37,16 @@ void each_mark(AnyBuiltUnder &under, Each each)
     each("(storage)", under.storage);
 }
 
-// Whether the derived tables say what `jobs` says; under_other_marks: they do, though something of `jobs` was written anew that
-// has to do with its values only together with something else.
+// Whether the derived tables say what `jobs` says; under_other_marks: they do, though something of `jobs` was written
+// anew that has to do with its values only together with something else.
 enum class Built { no, yes, under_other_marks };
 
-// By the table `state` under the snapshot. If they do, no trigger was off, nor a value another, since the build that the snapshot
-// sees.
+// By the table `state` under the snapshot. If they do, no trigger was off, nor a value another, since the build that
+// the snapshot sees.
 Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot snapshot);
 
-// A reader whose snapshot is older than the row of a trigger knows that the tables were built after it (built_since_snapshot()).
+// A reader whose snapshot is older than the row of a trigger knows that the tables were built after it
+// (built_since_snapshot()).
 bool is_of_trigger(TupleTableSlot *slot);
 
 } // namespace store

@@ -1,5 +1,5 @@
-// What a backend knows of a small table: read whole, sorted by its key, read again after any change to it. Each table has one
-// of its own: a job must be able to end where `job_types` was altered and can't be read.
+// What a backend knows of a small table: read whole, sorted by its key, read again after any change to it. Each table
+// has one of its own: a job must be able to end where `job_types` was altered and can't be read.
 #pragma once
 
 #include <algorithm>

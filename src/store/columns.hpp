@@ -1,5 +1,5 @@
 // The columns of `jobs`: the one list in C++, from which every set of them follows. `columns_of_jobs()` in
-// sql/parts/20_types.sql is the one list in SQL; test/pgtap/columns.sql holds the two together.
+// sql/parts/20_types.sql is the one list in SQL; each call compares the two (store/open_table.hpp).
 #pragma once
 
 #include <bit>

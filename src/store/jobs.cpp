@@ -24,8 +24,9 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
     });
 }
 
-// Asks before it locks: who may do nothing here does not queue up behind an ALTER TABLE, nor keeps one waiting, nor has the
-// queue built. And again under the lock: what the caller may do, or which table has the name, may have changed meanwhile.
+// Asks before it locks: who may do nothing here does not queue up behind an ALTER TABLE, nor keeps one waiting, nor has
+// the queue built. And again under the lock: what the caller may do, or which table has the name, may have changed
+// meanwhile.
 pg::OpenRelation open_built(Tables &known, Jobs::Require require)
 {
     const std::uint64_t before = lookups();
@@ -212,8 +213,8 @@ bool Jobs::lock_by_statement(const pg_uuid_t *id)
     return statement::lock_by_id(id);
 }
 
-// Code of the user's in the statement can't drop the extension under it while the queue is open: 55006, where Postgres would
-// look for our triggers' functions and find none.
+// Code of the user's in the statement can't drop the extension under it while the queue is open: 55006, where Postgres
+// would look for our triggers' functions and find none.
 void Jobs::go_by_statement()
 {
     only_direct_ = false;

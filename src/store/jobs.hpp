@@ -8,8 +8,8 @@ namespace store {
 
 class Jobs {
 public:
-    // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope. `require`
-    // raises 42501 for a caller who may not do what follows.
+    // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope.
+    // `require` raises 42501 for a caller who may not do what follows.
     using Require = void(TableId jobs);
     static Jobs open(Require require);
     // For what is not the caller's doing, or was asked before.
@@ -36,8 +36,9 @@ public:
     // Writes a new row. Sets what the database made of it. False: its job_id is taken, only when `keyed`.
     bool insert(Row &row, bool keyed);
 
-    // Replaces the version that was just found; what follows from it, follows (transition.hpp). `after` is set to what was really
-    // written. `queue_row`: where the job's row of the queue is, if that is known from a scan under the active snapshot.
+    // Replaces the version that was just found; what follows from it, follows (transition.hpp). `after` is set to what
+    // was really written. `queue_row`: where the job's row of the queue is, if that is known from a scan under the
+    // active snapshot.
     Written update(const Row &before, Row &after, ItemPointer queue_row = nullptr);
 
     // Deletes the version that was just found and locked.

@@ -7,8 +7,9 @@
 // on `jobs` that no writer holds meanwhile; whoever waited for it takes a new snapshot, or has to keep an older one and
 // gets 40001 (derived.hpp).
 //
-// Rows are written by pg::TableWriter like those of any other table: the primary key is not the only index while somebody
-// rebuilds it, or where a superuser added one. It is looked up when the table has been locked, see pg/heap.hpp.
+// Rows are written by pg::TableWriter like those of any other table: the primary key is not the only index while
+// somebody rebuilds it, or where a superuser added one. It is looked up when the table has been locked, see
+// pg/heap.hpp.
 #pragma once
 
 #include "logic/queue_key.hpp"
@@ -59,8 +60,8 @@ public:
         index_.unlock_when_closed(lock_);
     }
 
-    // Whether the index leads to a row of this key; to the one at this place. For many searches under one snapshot: the one
-    // that was active at the first of them.
+    // Whether the index leads to a row of this key; to the one at this place. For many searches under one snapshot: the
+    // one that was active at the first of them.
     bool has(const Key &key);
     bool has_at(const Key &key, const ItemPointerData &place);
     // Takes away the row that the active snapshot sees at this place, if it is of this key, without asking the index.

@@ -36,25 +36,26 @@ Oid read_lanes()
 
 void load_lanes() { known_lanes.load(read_lanes); }
 
-// Of whoever makes the type's lane, until the end of the transaction or of the subtransaction that is rolled back. By the
-// type's hash: two types with the same one wait for each other, no more.
+// Of whoever makes the type's lane, until the end of the transaction or of the subtransaction that is rolled back. By
+// the type's hash: two types with the same one wait for each other, no more.
 bool lock_making(std::string_view type, pg::Wait wait)
 {
     const auto name = reinterpret_cast<const unsigned char *>(type.data());
     return pg::lock_of_ours(known_lanes.table, hash_bytes(name, static_cast<int>(type.size())), wait);
 }
 
-// Where it is not, the first writer builds it, and the lanes of all types with it. A `jobs` that can't be used has none either.
+// Where it is not, the first writer builds it, and the lanes of all types with it. A `jobs` that can't be used has none
+// either.
 bool is_queue_ready()
 {
     bool is_built = false;
     return pg::in_subtransaction([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
 }
 
-// Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it would
-// have the lane when it comes to `jobs`, while a rebuild that has `jobs` to itself waits for that lane. And it keeps it. So
-// not where the queue is to be built, which takes more than this lock: two who have it would wait for each other. Nor for who
-// may not write to `jobs`, and so may not lock it either.
+// Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it
+// would have the lane when it comes to `jobs`, while a rebuild that has `jobs` to itself waits for that lane. And it
+// keeps it. So not where the queue is to be built, which takes more than this lock: two who have it would wait for each
+// other. Nor for who may not write to `jobs`, and so may not lock it either.
 bool lock_jobs_at_once()
 {
     const std::optional<TableId> jobs = find_table(ApiTable::jobs);

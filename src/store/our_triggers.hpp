@@ -13,11 +13,12 @@ bool is_our_trigger(const char *name, Oid function, std::int16_t type, bool unco
 // By its name alone; -1: none of ours.
 int position_of_trigger(const char *name);
 
-// Which version of a row of a catalog it is. By its place as well: a transaction may write the row twice, and build in between.
+// Which version of a row of a catalog it is. By its place as well: a transaction may write the row twice, and build in
+// between.
 std::uint64_t version_of(HeapTuple tuple);
 
-// Something that is known again by its number and its version. Of a trigger: oid, and the version of its row in pg_trigger, which
-// is written when the trigger is disabled or enabled. InvalidOid: it is missing or disabled.
+// Something that is known again by its number and its version. Of a trigger: oid, and the version of its row in
+// pg_trigger, which is written when the trigger is disabled or enabled. InvalidOid: it is missing or disabled.
 struct Mark {
     Oid number;
     std::uint64_t version;

@@ -1,5 +1,5 @@
-// The tables of the schema jobs_ext, which nobody but us writes to, as sql/parts/30_private_tables.sql makes them: the one list, from
-// which all that concerns every one of them follows. They are opened by open_private() (open_table.hpp).
+// The tables of the schema jobs_ext, which nobody but us writes to, as sql/parts/30_private_tables.sql makes them: the
+// one list, from which all that concerns every one of them follows. They are opened by open_private() (open_table.hpp).
 #pragma once
 
 #include "store/shape.hpp"

@@ -1,7 +1,7 @@
 // What a table must look like so that this code can read and write it, and the one error that says that it does not.
 //
-// Owners alter their tables. A Datum read or written as another type than its column's is a wild pointer: whoever touches
-// a table from C++ has compared it with these first, under a lock that keeps it so (open_table.hpp).
+// Owners alter their tables. A Datum read or written as another type than its column's is a wild pointer: whoever
+// touches a table from C++ has compared it with these first, under a lock that keeps it so (open_table.hpp).
 #pragma once
 
 #include "prelude.hpp"

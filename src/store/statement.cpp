@@ -142,10 +142,11 @@ Written update_by_statement(const Tables &tables, Row &row)
 namespace {
 
 // Passes over a key that is taken. ON CONFLICT (job_id) means the valid indexes on it alone: while REINDEX CONCURRENTLY
-// builds another one beside them, two who insert a key at once may meet in that one, where the second gets 23505. Without
-// names all indexes that are written count, as in TableWriter::indexes_on(). But so would a key of the user's, whose 23505
-// is the caller's to know: with one of those the names stay, and in that moment the caller has to try again. Likewise under
-// row security, where a statement that names the column has to show its new row to the policies for SELECT.
+// builds another one beside them, two who insert a key at once may meet in that one, where the second gets 23505.
+// Without names all indexes that are written count, as in TableWriter::indexes_on(). But so would a key of the user's,
+// whose 23505 is the caller's to know: with one of those the names stay, and in that moment the caller has to try
+// again. Likewise under row security, where a statement that names the column has to show its new row to the policies
+// for SELECT.
 const char *unless_taken(const Tables &tables)
 {
     const bool is_secured = check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
@@ -178,8 +179,9 @@ Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed)
     const bool taken = intent->taken;
     if (finish_statement(intent, row))
         return Inserted::yes;
-    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same. The caller
-    // looks for the job that has the key; where there is none it inserts with `keyed` false, which tells them apart.
+    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same. The
+    // caller looks for the job that has the key; where there is none it inserts with `keyed` false, which tells them
+    // apart.
     if (keyed && taken && rows == 0)
         return Inserted::key_taken;
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),

@@ -13,7 +13,8 @@ namespace store::statement {
 
 // For the BEFORE trigger: the row that a verb wants written in the place of this one, or null.
 const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id);
-// For the AFTER trigger: what was written. The row that the verb meant; null: no verb meant it, it is a statement of a client's own.
+// For the AFTER trigger: what was written. The row that the verb meant; null: no verb meant it, it is a statement of a
+// client's own.
 const Row *report(TableId table, Operation operation, const Row &written);
 
 // Whether the caller may see and update the row; locks it until the end of the transaction.

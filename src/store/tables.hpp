@@ -1,5 +1,6 @@
-// `jobs` and the private tables: where they are, whether they are as the code relies on, and what of the user's is in the way of a direct
-// write. Looked up by name again after every change to one of them: their owner may alter them at any time.
+// `jobs` and the private tables: where they are, whether they are as the code relies on, and what of the user's is in
+// the way of a direct write. Looked up by name again after every change to one of them: their owner may alter them at
+// any time.
 #pragma once
 
 #include "pg/heap.hpp"
@@ -19,8 +20,8 @@ struct Tables {
     bool is_queue_built() const { return built != Built::no; }
 };
 
-// As they are now. 42P01 when `jobs` or a private one is missing, 42804 when it is not as the code relies on. Whoever holds
-// a lock on `jobs` since before it was called may use what it says of `jobs` until code of the user's has run.
+// As they are now. 42P01 when `jobs` or a private one is missing, 42804 when it is not as the code relies on. Whoever
+// holds a lock on `jobs` since before it was called may use what it says of `jobs` until code of the user's has run.
 const Tables &tables();
 
 // The index on `id` or on `job_id` of `jobs`, which is open, so locked. 42804 when it is missing.

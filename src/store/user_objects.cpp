@@ -138,8 +138,8 @@ constexpr Check checks_of_ours[] = {
      }},
 };
 
-// From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which does not
-// see a check that ALTER TABLE has made anew since.
+// From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which
+// does not see a check that ALTER TABLE has made anew since.
 bool is_among(std::span<const Check> ours, Relation table, const ConstrCheck &check)
 {
     const auto found =

@@ -1,5 +1,5 @@
-// User objects on `jobs` that a direct heap write would bypass: triggers, rules, constraints, foreign keys, columns that are
-// computed. Where one concerns a write, the verb writes by a statement instead, so that the executor runs it.
+// User objects on `jobs` that a direct heap write would bypass: triggers, rules, constraints, foreign keys, columns
+// that are computed. Where one concerns a write, the verb writes by a statement instead, so that the executor runs it.
 #pragma once
 
 #include "store/row.hpp"
@@ -20,8 +20,8 @@ struct UserObjects {
 enum class Operation { insert, update, remove };
 bool trigger_of_theirs(Relation table, Operation operation);
 
-// A CHECK that install() makes, and whether the table has one of the user's: any that is not among ours. One that was altered
-// is the user's.
+// A CHECK that install() makes, and whether the table has one of the user's: any that is not among ours. One that was
+// altered is the user's.
 struct Check {
     std::string_view name;
     const char *(*expression)(); // as Postgres prints it

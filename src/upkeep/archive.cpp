@@ -106,9 +106,9 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
-// What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too many:
-// once an hour is enough for the log, and once for the record, until it went well for an hour. Errors are told apart by SQLSTATE alone:
-// the message names the month, and several months meet the same.
+// What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too
+// many: once an hour is enough for the log, and once for the record, until it went well for an hour. Errors are told
+// apart by SQLSTATE alone: the message names the month, and several months meet the same.
 class Trouble {
 public:
     void note(const ErrorData *error)
@@ -165,8 +165,8 @@ Trouble making, dropping;
 
 bool is_month_missing(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
-// Whether it is there now and was not. Where it can't be made the default partition serves; not so where another partition
-// is locked and this process waits for no table: it can be made in a moment.
+// Whether it is there now and was not. Where it can't be made the default partition serves; not so where another
+// partition is locked and this process waits for no table: it can be made in a moment.
 enum class Made { yes, no, failed, busy };
 Made make_month(TimestampTz month, Counts &counts)
 {

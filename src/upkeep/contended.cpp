@@ -4,8 +4,8 @@ namespace upkeep {
 
 namespace {
 
-// Jobs that somebody held when they were looked at: left alone for a twentieth of a second first, twice as long each time.
-// By a clock of its own: the queue's may stand. Lives as long as the backend; entries go when they are old.
+// Jobs that somebody held when they were looked at: left alone for a twentieth of a second first, twice as long each
+// time. By a clock of its own: the queue's may stand. Lives as long as the backend; entries go when they are old.
 struct Contended {
     pg_uuid_t job; // the key
     pg::Moment until;

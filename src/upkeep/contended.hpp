@@ -1,5 +1,5 @@
-// Jobs that another session had locked when maintenance came to them: it leaves each alone for a moment, longer each time.
-// What this backend remembers, a hint.
+// Jobs that another session had locked when maintenance came to them: it leaves each alone for a moment, longer each
+// time. What this backend remembers, a hint.
 #pragma once
 
 #include "pg/time.hpp"

@@ -38,8 +38,8 @@ bool is_for_the_caller(const ErrorData *error) { return pg::longest_attempt_ms =
 
 bool is_piece_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
 
-// Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it has
-// done, also when it ends by an error.
+// Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it
+// has done, also when it ends by an error.
 Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
                std::size_t &done)
 {
@@ -65,12 +65,12 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     return batch.counts;
 }
 
-// The jobs of one piece, in order. A job that makes it fail is set aside, so that it does not keep the others: a trigger of
-// the user's may refuse a job, a constraint its attempt, a cascade may take too long.
+// The jobs of one piece, in order. A job that makes it fail is set aside, so that it does not keep the others: a
+// trigger of the user's may refuse a job, a constraint its attempt, a cascade may take too long.
 //
-// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever. But
-// where a job met what looks like the server's fault, it is suspected at first, and others are tried; when several fail so
-// in a row, the piece ends, and is raised if nothing passed.
+// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever.
+// But where a job met what looks like the server's fault, it is suspected at first, and others are tried; when several
+// fail so in a row, the piece ends, and is raised if nothing passed.
 class Piece {
 public:
     Piece(const Work &work, Pace &pace, TimestampTz now, const SetAside &set_aside, Counts &counts)
@@ -101,8 +101,8 @@ public:
                               errhint("The view jobs_ext.jobs_set_aside has them all.")));
     }
 
-    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them. One that
-    // can't be noted now stays suspected, if it was.
+    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them. One
+    // that can't be noted now stays suspected, if it was.
     void put_aside(const pg_uuid_t *job, const ErrorData *error)
     {
         pg::StatementScope scope(function);
@@ -208,8 +208,8 @@ private:
         ++attempted_;
     }
 
-    // Whether its failure may be the server's: the job is suspected, and no more. One that is set aside rests longer: else it
-    // would let each piece fail in which nothing else is to do.
+    // Whether its failure may be the server's: the job is suspected, and no more. One that is set aside rests longer:
+    // else it would let each piece fail in which nothing else is to do.
     bool is_in_doubt(const pg_uuid_t *job, const pg::Failure &failure)
     {
         const bool is_raised = is_for_the_caller(failure.error);

@@ -1,7 +1,7 @@
 // The private table `set_aside`: the jobs that made maintenance fail, each until it is tried again.
 //
-// Two processes may do maintenance at once. Whoever writes here locks out the other, without waiting: what can't be noted
-// now is met again in a moment.
+// Two processes may do maintenance at once. Whoever writes here locks out the other, without waiting: what can't be
+// noted now is met again in a moment.
 #pragma once
 
 #include "store/tables.hpp"

@@ -50,7 +50,8 @@ struct Pace {
     bool in_doubt = false;      // whether the last piece was raised for what it met at jobs
 };
 
-// What keeps months of the archive from being made or dropped, if that is news: of each such error once, until all goes well.
+// What keeps months of the archive from being made or dropped, if that is news: of each such error once, until all goes
+// well.
 bool take_trouble_with_months(int &sqlstate, const char *&message);
 
 } // namespace upkeep

@@ -23,7 +23,8 @@ private:
     TimestampTz now_;
 };
 
-// What a piece has to do, read before anything is done: so many jobs, and some suspects, however many of them are in front.
+// What a piece has to do, read before anything is done: so many jobs, and some suspects, however many of them are in
+// front.
 class Candidates {
     static constexpr int most_suspects = 50;
 

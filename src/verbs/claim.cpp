@@ -152,8 +152,8 @@ shared::Wish wish_of(const ClaimRequest &request)
     return wish;
 }
 
-// Types that change between the wish and the arming would be told to the place as it was before: then once more. Bounded,
-// since debug_discard_caches makes every look a change.
+// Types that change between the wish and the arming would be told to the place as it was before: then once more.
+// Bounded, since debug_discard_caches makes every look a change.
 shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
 {
     for (int tries = 0;; ++tries) {

@@ -39,8 +39,9 @@ bool may_see_job(const Jobs &jobs, const pg_uuid_t *id)
     return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
 }
 
-// The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under row
-// security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived meanwhile.
+// The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under
+// row security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived
+// meanwhile.
 std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
     call::require_select(jobs.tables().jobs);
@@ -67,8 +68,8 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
     return seen;
 }
 
-// Inserts by a statement that does not pass over a key that is taken: so where it writes nothing, a trigger or rule of the
-// user's kept the row from being written, which is 09000. Null: it is written; else why the key is taken.
+// Inserts by a statement that does not pass over a key that is taken: so where it writes nothing, a trigger or rule of
+// the user's kept the row from being written, which is 09000. Null: it is written; else why the key is taken.
 ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 {
     // Never straight to the table, be that possible by now: what that would open has to outlive the subtransaction.
@@ -79,10 +80,11 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 
 // Inserts the row, or sets it to the job that has its key. Says whether it was created.
 //
-// Where the key was taken and then nobody has it, its job was deleted or archived in between: then once more. Each round
-// another transaction has got on, so only a cancel limits them. On the statement path a trigger or rule that keeps the row
-// from being written looks like a key that is taken (statement::insert), in each round: there a second insert tells them
-// apart. A trigger that gives the row another key, one that is taken, is found by the number of rounds.
+// Where the key was taken and then nobody has it, its job was deleted or archived in between: then once more. Each
+// round another transaction has got on, so only a cancel limits them. On the statement path a trigger or rule that
+// keeps the row from being written looks like a key that is taken (statement::insert), in each round: there a second
+// insert tells them apart. A trigger that gives the row another key, one that is taken, is found by the number of
+// rounds.
 bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
 {
     constexpr int most_refusals = 10;
@@ -135,7 +137,8 @@ JOBS_FUNCTION(job_enqueue)
 namespace {
 
 // An element that names its job. The others are made when their turn comes and leave nothing behind: what a call holds
-// in memory must not be a multiple of what it was given. Of each element it holds its birth, and no more where there are no names.
+// in memory must not be a multiple of what it was given. Of each element it holds its birth, and no more where there
+// are no names.
 struct Keyed {
     std::string_view key;
     JsonbContainer *object;
@@ -143,9 +146,10 @@ struct Keyed {
     int position;
 };
 
-// When a job is made, and its id, which begins with that. Each job of a call has a time of its own, a microsecond after the one before
-// at least: were it the same for many, the indexes on created_at would be full of equal keys, which an update of a job looks through.
-// By the time at which the call commits the last one is over. Where a test has the clock stand, it is the same for all.
+// When a job is made, and its id, which begins with that. Each job of a call has a time of its own, a microsecond after
+// the one before at least: were it the same for many, the indexes on created_at would be full of equal keys, which an
+// update of a job looks through. By the time at which the call commits the last one is over. Where a test has the clock
+// stand, it is the same for all.
 struct Birth {
     TimestampTz at;
     pg_uuid_t id;
@@ -218,7 +222,8 @@ public:
 
 private:
     // Two calls with the same keys in another order would wait for each other: keys are taken in their own order, and
-    // before a row without one, whatever the order of the array, which is that of the times, of the ids and of the answer.
+    // before a row without one, whatever the order of the array, which is that of the times, of the ids and of the
+    // answer.
     void insert_keyed()
     {
         auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));

@@ -25,9 +25,9 @@ const char *column_list()
     return list.data;
 }
 
-// Locks a table before it is looked at. An ALTER that rewrites a table leaves it empty for whoever looks with an older snapshot,
-// and the statement in which we are took its snapshot before: so who had to wait for the lock looks with a newer one. What the
-// caller may not read is not locked.
+// Locks a table before it is looked at. An ALTER that rewrites a table leaves it empty for whoever looks with an older
+// snapshot, and the statement in which we are took its snapshot before: so who had to wait for the lock looks with a
+// newer one. What the caller may not read is not locked.
 class FreshLook {
 public:
     explicit FreshLook(store::ApiTable which)

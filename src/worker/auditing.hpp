@@ -1,5 +1,5 @@
-// The audit (store/audit.hpp) in slices of a few milliseconds, so that a whole pass takes jobs_ext.audit_interval. Where a
-// pass is stands in shared memory: the next process of the database goes on there.
+// The audit (store/audit.hpp) in slices of a few milliseconds, so that a whole pass takes jobs_ext.audit_interval.
+// Where a pass is stands in shared memory: the next process of the database goes on there.
 #pragma once
 
 #include "store/audit.hpp"

@@ -1,5 +1,5 @@
-// Work of one kind, done in pieces: each in a transaction of its own. What goes wrong with it is put on record, and the agenda says
-// when it is tried again.
+// Work of one kind, done in pieces: each in a transaction of its own. What goes wrong with it is put on record, and the
+// agenda says when it is tried again.
 #pragma once
 
 #include "logic/agenda.hpp"

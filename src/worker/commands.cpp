@@ -109,8 +109,9 @@ bool has_queue()
     return is_built;
 }
 
-// An ALTER TABLE that gives columns of `jobs` other values leaves the queue to be built. It has `jobs` to itself, and builds at
-// once: else all writers that have waited for it get their locks together, and each then wants the table to itself.
+// An ALTER TABLE that gives columns of `jobs` other values leaves the queue to be built. It has `jobs` to itself, and
+// builds at once: else all writers that have waited for it get their locks together, and each then wants the table to
+// itself.
 void build_after_alter()
 {
     try_with_queue([] { store::ensure_derived_built(); });

@@ -225,8 +225,8 @@ int start_workers()
     return left;
 }
 
-// Ends workers that are in a piece of work for too long: code of a user's that catches each cancel would keep its worker for
-// ever, and with it a process that other databases need.
+// Ends workers that are in a piece of work for too long: code of a user's that catches each cancel would keep its
+// worker for ever, and with it a process that other databases need.
 void end_overstaying()
 {
     using shared::databases::Overstay;

@@ -1,7 +1,8 @@
 // The process that serves one database: wakes who sleeps when something becomes due, and does the maintenance.
 //
-// What it does when, and how long it sleeps, says logic/agenda.hpp, which draws what sessions and the worker tell each other; here is
-// what has an effect. The worker does everything in small pieces, so that nobody waits long for its locks, nor for being woken.
+// What it does when, and how long it sleeps, says logic/agenda.hpp, which draws what sessions and the worker tell each
+// other; here is what has an effect. The worker does everything in small pieces, so that nobody waits long for its
+// locks, nor for being woken.
 #include <ctime>
 #include <unistd.h>
 #include <utility>
@@ -171,7 +172,8 @@ void Worker::set_unfinished_aside(TimestampTz now)
         agenda_.unfinished_stays(pg::moment().microseconds);
 }
 
-// Whatever the reason is, that nothing goes on is on record sooner or later: a lock on the tables, for one, is no failure.
+// Whatever the reason is, that nothing goes on is on record sooner or later: a lock on the tables, for one, is no
+// failure.
 void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
 {
     using Look = logic::Stall::Look;

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-// Clients that work with mixed verbs while somebody rebuilds, alters, ends and kills what they work with. A ledger outside
-// of the server holds what was acknowledged; at the end all of it must be there, ended once, and nothing be out of step.
+// Clients that work with mixed verbs while somebody rebuilds, alters, ends and kills what they work with. A ledger
+// outside of the server holds what was acknowledged; at the end all of it must be there, ended once, and nothing be
+// out of step.
 //
-//   chaos.mjs MINUTES SEED LOG DIRECTORY     script/soak calls it, with a server of its own: PGHOST, PGUSER, PGDATABASE
+//   chaos.mjs MINUTES SEED LOG DIRECTORY     script/soak calls it, with a server of its own (PGHOST and the like)
 //
-// LOG is the server's log, whose lines have their SQLSTATE after "[pid] "; the ledger goes into DIRECTORY. The exit code is 1
-// when there is a fault.
+// LOG is the server's log, whose lines have their SQLSTATE after "[pid] "; the ledger goes into DIRECTORY. The exit
+// code is 1 when there is a fault.
 import { Client } from './chaos/client.mjs';
 import { Disturber } from './chaos/disturber.mjs';
 import { Ledger } from './chaos/ledger.mjs';
@@ -47,7 +48,8 @@ async function disturbed() {
   await Promise.all([disturber.run(until), ...clients.map((client) => client.run(until))]);
 }
 
-const table = (counts) => [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, n]) => `${what} ${n}`).join(', ');
+const table = (counts) =>
+  [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, n]) => `${what} ${n}`).join(', ');
 
 async function main() {
   await prepare();

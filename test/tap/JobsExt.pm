@@ -1,5 +1,5 @@
-# What the TAP tests share: a server with the extension, sessions that sleep in a call, what the workers do, whether the
-# derived tables say what `jobs` says, and whether the server's log is clean.
+# What the TAP tests share: a server with the extension, sessions that sleep in a call, what the workers do, whether
+# the derived tables say what `jobs` says, and whether the server's log is clean.
 package JobsExt;
 
 use strict;
@@ -17,8 +17,8 @@ our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines 
   start_session fall_asleep end_session gets gets_nothing cut_off sleeps_on switches
   server_is_back eventually status_of worker_of worker_serves worker_leaves cpu_of);
 
-# What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for whoever catches
-# it; that of a subtest throws it on.
+# What ends a test file early goes to prove as well, not to the log of the test alone. Inside of an eval it is for
+# whoever catches it; that of a subtest throws it on.
 $SIG{__DIE__} = sub { diag("$0 dies: " . substr($_[0], 0, 1000)) unless $^S };
 
 # A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming` and
@@ -66,7 +66,8 @@ sub set_config
 	return;
 }
 
-# Whether a server that crashed answers again. With nothing for psql's input, which one that can't connect does not read.
+# Whether a server that crashed answers again. With nothing for psql's input, which one that can't connect does not
+# read.
 sub server_is_back
 {
 	my ($node) = @_;
@@ -74,7 +75,8 @@ sub server_is_back
 	my $out = '';
 	until ($out eq 't' || time > $end)
 	{
-		IPC::Run::run([ 'psql', '-XAtqw', '-d', $node->connstr('postgres'), '-c', 'select true' ], '<', \'', '>', \$out, '2>', \my $err);
+		IPC::Run::run([ 'psql', '-XAtqw', '-d', $node->connstr('postgres'), '-c', 'select true' ], '<', \'', '>',
+			\$out, '2>', \my $err);
 		chomp $out;
 		sleep 0.1 unless $out eq 't';
 	}
@@ -132,7 +134,8 @@ sub fall_asleep
 	s/NAP/interval '$nap'/ for @statements;
 	my $session = start_session($node, $database, @statements);
 	$node->poll_query_until($database, <<"SQL") or die "not asleep: $statements[-1]: $session->{err}";
-select coalesce(bool_and(query = \$q\$$statements[-1]\$q\$ and (state <> 'active' or wait_event_type = 'Extension')), true)
+select coalesce(bool_and(query = \$q\$$statements[-1]\$q\$
+                         and (state <> 'active' or wait_event_type = 'Extension')), true)
 from pg_stat_activity where pid = $session->{pid}
 SQL
 	return $session;
@@ -300,8 +303,8 @@ union all
 limit 10
 SQL
 
-# What jobs_ext.check() finds; nothing where the extension or its table is not there, or was altered so that nothing can be
-# done with it.
+# What jobs_ext.check() finds; nothing where the extension or its table is not there, or was altered so that nothing
+# can be done with it.
 sub faults
 {
 	my ($node, $database) = @_;
@@ -314,7 +317,8 @@ SQL
 	return $status == 0 ? $found : $error;
 }
 
-# The derived tables are a function of `jobs`: here it is, written down once more. And jobs_ext.check() is of the same opinion.
+# The derived tables are a function of `jobs`: here it is, written down once more. And jobs_ext.check() is of the same
+# opinion.
 sub in_step
 {
 	my ($node, $database, $name) = @_;
@@ -330,7 +334,8 @@ sub uncorrupted
 	return is($node->safe_psql($database, <<'SQL'), '', $name);
 select * from tests.corruption()
 union all
-select i.indexrelid::regclass::text, 'is not valid' from pg_index i where i.indrelid in (select tests.heaps()) and not i.indisvalid
+select i.indexrelid::regclass::text, 'is not valid'
+from pg_index i where i.indrelid in (select tests.heaps()) and not i.indisvalid
 SQL
 }
 
@@ -341,8 +346,8 @@ sub log_lines
 	return grep { $_ =~ $pattern } split /\n/, substr(slurp_file($node->logfile), $from // 0);
 }
 
-# No crash, no internal error, no deadlock; nor any of the other SQLSTATEs given. Nor a fault in any database, if the server
-# is running.
+# No crash, no internal error, no deadlock; nor any of the other SQLSTATEs given. Nor a fault in any database, if the
+# server is running.
 sub log_is_clean
 {
 	my ($node, $name, @states) = @_;

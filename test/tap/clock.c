@@ -1,5 +1,5 @@
-/* Preloaded into a server: its clock is as many seconds ahead as the file says that CLOCK_AHEAD names. A clock that nobody
- * sets stays as it is. */
+/* Preloaded into a server: its clock is as many seconds ahead as the file says that CLOCK_AHEAD names. A clock that
+ * nobody sets stays as it is. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -44,13 +44,15 @@ ssize_t pwrite64(int file, const void *data, size_t size, off64_t at)
 ssize_t pwritev(int file, const struct iovec *data, int count, off_t at)
 {
 	REFUSE(file, -1, errno = ENOSPC);
-	return ((ssize_t (*)(int, const struct iovec *, int, off_t)) dlsym(RTLD_NEXT, "pwritev"))(file, data, count, at);
+	ssize_t (*written)(int, const struct iovec *, int, off_t) = dlsym(RTLD_NEXT, "pwritev");
+	return written(file, data, count, at);
 }
 
 ssize_t pwritev64(int file, const struct iovec *data, int count, off64_t at)
 {
 	REFUSE(file, -1, errno = ENOSPC);
-	return ((ssize_t (*)(int, const struct iovec *, int, off64_t)) dlsym(RTLD_NEXT, "pwritev64"))(file, data, count, at);
+	ssize_t (*written)(int, const struct iovec *, int, off64_t) = dlsym(RTLD_NEXT, "pwritev64");
+	return written(file, data, count, at);
 }
 
 int posix_fallocate(int file, off_t at, off_t size)

@@ -449,8 +449,8 @@ private:
     std::mt19937_64 engine_;
 };
 
-// Sessions that commit, and a worker that lives by the agenda, atomic step by atomic step in any order. A thing becomes due by the
-// queue's clock: a job that sleepers wait for, a lease, an expiry. Who does it is a chore.
+// Sessions that commit, and a worker that lives by the agenda, atomic step by atomic step in any order. A thing
+// becomes due by the queue's clock: a job that sleepers wait for, a lease, an expiry. Who does it is a chore.
 class World {
 public:
     explicit World(unsigned seed)
@@ -678,7 +678,8 @@ private:
             worker_at_ = WorkerAt::takes_plan;
             return;
         }
-        // Tasks rest beyond the time that is published for them: what is due later than that, sessions do not tell meanwhile.
+        // Tasks rest beyond the time that is published for them: what is due later than that, sessions do not tell
+        // meanwhile.
         if (!done && (action.kind == ahead || (action.kind == unfinished && !is_free)))
             hidden_until_ = moment_ + task_rest;
         if (action.kind == presence && done)

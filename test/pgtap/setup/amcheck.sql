@@ -1,6 +1,6 @@
 -- tests.corruption(): what amcheck finds wrong with our tables and their indexes, a row for each fault; no row: all is
--- well. Every row of a heap must stand in each b-tree of it. An index that is not valid, and what is dropped meanwhile, is
--- left out, so that it may be asked while others work.
+-- well. Every row of a heap must stand in each b-tree of it. An index that is not valid, and what is dropped
+-- meanwhile, is left out, so that it may be asked while others work.
 create schema if not exists tests;
 create extension if not exists amcheck schema tests;
 

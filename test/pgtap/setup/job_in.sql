@@ -6,7 +6,8 @@ grant usage on schema tests to public;
 create function tests.job_in(state text, key text default gen_random_uuid()::text, job_type text default 'bulk-update')
 returns uuid language plpgsql as $$
 declare
-  job uuid := (job_enqueue(job_type, job_id => key, priority => 10, run_at => case state when 'pending' then '2100-01-01'::timestamptz end)).id;
+  job uuid := (job_enqueue(job_type, job_id => key, priority => 10,
+                           run_at => case state when 'pending' then '2100-01-01'::timestamptz end)).id;
   running public.job;
 begin
   if state in ('in_progress', 'completed', 'failed') then

@@ -44,7 +44,8 @@ language sql immutable as $$ select (j.input_payload ->> 'n')::int $$;
 -- The id of any job that was ever thought of.
 create function tests.any_job(p tests.play, what text) returns uuid
 language sql immutable as $$
-  select coalesce(p.ids[1 + tests.draw(p, what || ' any job', greatest(p.jobs, 1))], '00000000-0000-7000-8000-000000000000')
+  select coalesce(p.ids[1 + tests.draw(p, what || ' any job', greatest(p.jobs, 1))],
+                  '00000000-0000-7000-8000-000000000000')
 $$;
 
 -- A job in this state, any job where there is none.
@@ -73,15 +74,68 @@ begin
 end $$;
 
 create function tests.some_time(p tests.play, what text, lowest int, highest int) returns timestamptz
-language sql stable as $$ select p.clock + (lowest + tests.draw(p, what || ' time', highest - lowest)) * interval '1 s' $$;
+language sql stable as $$
+  select p.clock + (lowest + tests.draw(p, what || ' time', highest - lowest)) * interval '1 s'
+$$;
 
--- The elements of a call of many.
+-- Often null, for what comes of itself; else a time near now.
+create function tests.perhaps_a_time(p tests.play, what text, one_in int) returns timestamptz
+language sql stable as $$
+  select tests.some_time(p, what, -5, 30) where tests.draw(p, 'has run_at', one_in) = 0
+$$;
+
+-- A job in one of these sets of states.
+create function tests.job_of(p tests.play, what text, variadic states text[]) returns uuid
+language sql as $$ select tests.job_in(p, what, tests.draw(p, what || ' what', variadic states)::text[]) $$;
+
+-- The two arguments with which a call about a running job begins.
+create function tests.held_arguments(p tests.play, what text) returns text
+language sql as $$ select format('%L, %L', h.id, h.lease_id) from tests.held(p, what) h $$;
+
+-- Jobs that are made in one instant get ids in any order. That must not decide which one is claimed: their priorities
+-- differ, and go on to differ, since only multiples of 3 are ever added. One type in sixteen is misspelled.
+create function tests.new_job(p tests.play, place int) returns jsonb
+language sql as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+    'job_type', case tests.draw(p, 'type' || place, 16)
+                  when 15 then 'alpah'
+                  else (array['alpha', 'beta', 'gamma'])[1 + tests.draw(p, 'type' || place, 16) % 3]
+                end,
+    'input_payload', jsonb_build_object('n', p.jobs + place),
+    'priority', 3 * (tests.draw(p, 'priority' || place, 5) - 2) + place % 3,
+    'run_at', case when tests.draw(p, 'has run_at' || place, 3) = 0
+                   then tests.some_time(p, 'run_at' || place, -20, 40) end,
+    'job_id', case tests.draw(p, 'has job_id' || place, 3)
+                when 0 then 'k' || p.jobs + place
+                when 1 then 'k' || tests.draw(p, 'job_id' || place, p.jobs + 3)
+              end,
+    'max_retries', case when tests.draw(p, 'has max_retries' || place, 4) = 0
+                        then tests.draw(p, 'max_retries' || place, 2) end,
+    'retry_delay_ms', case when tests.draw(p, 'has delay' || place, 4) = 0
+                           then tests.draw(p, 'delay' || place, 200) end,
+    'expires_at', case when tests.draw(p, 'has expires_at' || place, 4) = 0
+                       then tests.some_time(p, 'expires_at' || place, 30, 90) end,
+    'parent_job_id', case tests.draw(p, 'has parent' || place, 16)
+                       when 0 then tests.any_job(p, 'parent' || place)
+                       when 1 then tests.job_in(p, 'parent' || place, '{pending, queued, in_progress, completed}')
+                     end))
+$$;
+
+-- The arrays of the calls of many. One bad job is refused, and the others with it.
+create function tests.new_jobs(p tests.play) returns jsonb
+language sql as $$
+  select jsonb_agg(tests.new_job(p, i) order by i)
+         || case when tests.draw(p, 'bad element', 5) > 0 then '[]'
+                 else tests.draw(p, 'which bad element',
+                                 '[{"job_type": "alpha", "priority": 11}]',
+                                 '[{"job_type": "alpha", "colour": 1}]',
+                                 '[7]')::jsonb end
+  from generate_series(1, 3) i
+$$;
+
 create function tests.outcome(p tests.play, what text) returns jsonb
-language plpgsql as $$
-declare
-  h constant record := tests.held(p, what);
-begin
-  return jsonb_build_object('id', h.id, 'lease_id', h.lease_id) ||
+language sql as $$
+  select jsonb_build_object('id', h.id, 'lease_id', h.lease_id) ||
          case tests.draw(p, what || ' outcome', 6)
            when 0 then jsonb_build_object('fail', jsonb_build_object('error_message', what))
            when 1 then jsonb_build_object('fail', jsonb_build_object('permanent', true, 'error_details', array[1]))
@@ -89,174 +143,232 @@ begin
            when 3 then '{"release": null}'
            when 4 then '{"complete": null}'
            else jsonb_build_object('complete', jsonb_build_object('by', what))
-         end;
-end $$;
+         end
+  from tests.held(p, what) h
+$$;
 
--- Jobs that are made in one instant get ids in any order. That must not decide which one is claimed: their priorities
--- differ, and go on to differ, since only multiples of 3 are ever added.
-create function tests.new_job(p tests.play, place int) returns jsonb
+create function tests.outcomes(p tests.play) returns jsonb
 language sql as $$
-  select jsonb_strip_nulls(jsonb_build_object(
-    'job_type', tests.draw(p, 'type' || place, 'alpha', 'beta', 'gamma', 'alpha', 'beta', 'gamma', 'alpha', 'beta', 'gamma', 'alpha', 'beta', 'gamma', 'alpha', 'beta', 'gamma', 'alpah'),
-    'input_payload', jsonb_build_object('n', p.jobs + place),
-    'priority', 3 * (tests.draw(p, 'priority' || place, 5) - 2) + place % 3,
-    'run_at', case when tests.draw(p, 'has run_at' || place, 3) = 0 then tests.some_time(p, 'run_at' || place, -20, 40) end,
-    'job_id', case tests.draw(p, 'has job_id' || place, 3)
-                when 0 then 'k' || p.jobs + place
-                when 1 then 'k' || tests.draw(p, 'job_id' || place, p.jobs + 3)
-              end,
-    'max_retries', case when tests.draw(p, 'has max_retries' || place, 4) = 0 then tests.draw(p, 'max_retries' || place, 2) end,
-    'retry_delay_ms', case when tests.draw(p, 'has delay' || place, 4) = 0 then tests.draw(p, 'delay' || place, 200) end,
-    'expires_at', case when tests.draw(p, 'has expires_at' || place, 4) = 0 then tests.some_time(p, 'expires_at' || place, 30, 90) end,
-    'parent_job_id', case tests.draw(p, 'has parent' || place, 16)
-                       when 0 then tests.any_job(p, 'parent' || place)
-                       when 1 then tests.job_in(p, 'parent' || place, '{pending, queued, in_progress, completed}')
-                     end))
+  select jsonb_agg(tests.outcome(p, 'outcome ' || i) order by i)
+  from generate_series(1, 1 + tests.draw(p, 'outcomes', 4)) i
+$$;
+
+create function tests.heartbeats(p tests.play) returns jsonb
+language sql as $$
+  select jsonb_agg(jsonb_build_object('id', h.id, 'lease_id', h.lease_id, 'progress', i) order by i)
+  from generate_series(1, 1 + tests.draw(p, 'heartbeats', 3)) i, tests.held(p, 'heartbeat ' || i) h
 $$;
 
 -- Named arguments of a call, from an object.
 create function tests.arguments(o jsonb) returns text
-language sql immutable as $$ select string_agg(format('%I => %L', m.key, m.value), ', ' order by m.key) from jsonb_each_text(o) m $$;
+language sql immutable as $$
+  select string_agg(format('%I => %L', m.key, m.value), ', ' order by m.key) from jsonb_each_text(o) m
+$$;
 
 create function tests.type_list(p tests.play) returns text
-language sql immutable as $$ select tests.draw(p, 'types', null, null, '{alpha}', '{beta, gamma}', '{gamma}', '{alpha, beta, gamma}', '{}') $$;
+language sql immutable as $$
+  select tests.draw(p, 'types', null, null, '{alpha}', '{beta, gamma}', '{gamma}', '{alpha, beta, gamma}', '{}')
+$$;
+
+-- What a client writes in SQL of its own: the rows of an INSERT, the SET of an UPDATE, a WHERE for many rows or one.
+create function tests.new_rows(p tests.play) returns text
+language sql as $$
+  select string_agg(format('(%L, %L, %L, %L, %L, %L, %L)',
+                           tests.draw(p, 'type' || i, 'alpha', 'beta', 'gamma'),
+                           jsonb_build_object('n', p.jobs + i),
+                           tests.draw(p, 'status' || i,
+                                      'pending', 'pending', 'queued', 'paused', 'failed', 'unheard-of'),
+                           3 * tests.draw(p, 'priority' || i, 3) + i,
+                           tests.some_time(p, 'insert' || i, -20, 40),
+                           p.clock, p.clock), ', ')
+  from generate_series(1, 1 + tests.draw(p, 'rows', 2)) i
+$$;
+
+create function tests.change(p tests.play) returns text
+language sql as $$
+  select case tests.draw(p, 'set', 8)
+           when 0 then 'priority = priority + 3'
+           when 1 then 'priority = priority - 3'
+           when 2 then format('run_at = %L', tests.some_time(p, 'update', -30, 30))
+           when 3 then format('cancel_requested_at = %L', p.clock)
+           when 4 then 'metadata = ''{"m": 1}'''
+           when 5 then format('lease_expires_at = %L', tests.some_time(p, 'update', 5, 300))
+           when 6 then format('job_type = %L', tests.draw(p, 'type', 'alpha', 'beta', 'gamma'))
+           when 7 then format('expires_at = %L', tests.some_time(p, 'update', 5, 300))
+         end
+$$;
+
+create function tests.one_or_many(p tests.play, one uuid, many_in int, many text, modulus int) returns text
+language sql as $$
+  select case tests.draw(p, 'where', many_in)
+           when 0 then format('%s(input_payload ->> ''n'')::int %% %s = %s',
+                              many, modulus, tests.draw(p, 'rest', modulus))
+           else format('id = %L', one)
+         end
+$$;
+
+-- One of the looks, in an order that is the same in each play.
+create function tests.look(p tests.play) returns text
+language plpgsql as $$
+declare
+  by_number constant text := ' order by (j.input_payload ->> ''n'')::int';
+begin
+  return (array[
+    'select j.input_payload, j.status, j.lease_id from jobs_active j' || by_number,
+    'select j.job_id, r.worker, r.attempt, r.timeout_at from jobs_running r join jobs j using (id) '
+    'order by tests.number(j)',
+    'select j.input_payload, j.error_message from jobs_failed j' || by_number,
+    'select j.input_payload, j.status from job_list(max_rows => 1000) j' || by_number,
+    'select j.input_payload, j.status from job_list(''failed'', max_rows => 1000) j' || by_number,
+    'select j.input_payload, j.status from job_list(''in_progress'', max_rows => 1000) j' || by_number,
+    format('select * from job_get(%L)', tests.any_job(p, 'get'))
+  ])[1 + tests.draw(p, 'look', 7)];
+end $$;
+
+-- What is called, how often in a hundred calls, and by whom: the player, whose play it is; the server, who may do all;
+-- a client, who is the server or not. The statement of a call in the play p is what this SQL makes.
+create table tests.calls (
+  place int generated always as identity primary key,
+  weight int,
+  name text,
+  by_whom text,
+  statement text
+);
+insert into tests.calls (weight, name, by_whom, statement) values
+  (13, 'enqueue', 'player', $$
+     format('select * from job_enqueue(%s)', tests.arguments(tests.new_job(p, 1))) $$),
+  (4, 'enqueue_many', 'player', $$
+     format('select * from job_enqueue_many(%L)', tests.new_jobs(p)) $$),
+  (14, 'claim', 'server', $$
+     format('select * from job_claim(%L, %s, %L, %L, job_category => %L)',
+            tests.type_list(p),
+            tests.draw(p, 'max_jobs', '1', '1', '2', '3', '5', '0'),
+            tests.draw(p, 'worker', 'w1', 'w2', 'w3', null),
+            tests.draw(p, 'lease', null, null, '10 s', '200 s'),
+            tests.draw(p, 'category', null, null, null, 'letters')) $$),
+  (5, 'heartbeat', 'player', $$
+     format('select * from job_heartbeat(%s, %L, %L)',
+            tests.held_arguments(p, 'heartbeat'),
+            tests.draw(p, 'progress', null, null, '{"done": 1}', '7'),
+            tests.draw(p, 'lease', null, null, null, '5 s', '15 min')) $$),
+  (7, 'complete', 'player', $$
+     format('select * from job_complete(%s, %L)',
+            tests.held_arguments(p, 'complete'),
+            tests.draw(p, 'result', null, '{"r": 1}', '[]')) $$),
+  (8, 'fail', 'player', $$
+     format('select * from job_fail(%s, %L, %L, %L, %L)',
+            tests.held_arguments(p, 'fail'),
+            tests.draw(p, 'message', null, 'broken', 'worse'),
+            tests.perhaps_a_time(p, 'fail', one_in => 4),
+            tests.draw(p, 'permanent', 8) = 0,
+            tests.draw(p, 'details', null, null, '{"d": [1, 2]}')) $$),
+  (4, 'release', 'player', $$
+     format('select * from job_release(%s, %L)',
+            tests.held_arguments(p, 'release'),
+            tests.perhaps_a_time(p, 'release', one_in => 2)) $$),
+  (5, 'next', 'server', $$
+     format('select * from job_next(%s, %L, %L, %L)',
+            tests.held_arguments(p, 'next'),
+            tests.draw(p, 'result', null, '{"r": 2}'),
+            tests.type_list(p),
+            tests.draw(p, 'worker', 'w1', 'w2', 'w3', null)) $$),
+  (4, 'finish_many', 'player', $$
+     format('select * from job_finish_many(%L)', tests.outcomes(p)) $$),
+  (2, 'release_worker', 'player', $$
+     format('select * from job_release_worker(%L)',
+            tests.draw(p, 'worker', 'w1', 'w1', 'w2', 'w3', 'w3', 'nobody')) $$),
+  (4, 'cancel', 'player', $$
+     format('select * from job_cancel(%L, reason => %L, force => %L)',
+            tests.job_of(p, 'cancel', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}',
+                         '{failed, completed, cancelled}'),
+            tests.draw(p, 'reason', null, 'unwanted'),
+            tests.draw(p, 'force', 3) = 0) $$),
+  (1, 'cancel, by key', 'player', $$
+     format('select * from job_cancel(job_id => %L)', 'k' || tests.draw(p, 'key', p.jobs + 1)) $$),
+  (3, 'retry', 'player', $$
+     format('select * from job_retry(%L, run_at => %L)',
+            tests.job_of(p, 'retry', '{failed}', '{failed, cancelled}', '{cancelled}',
+                         '{completed, in_progress, pending}'),
+            tests.perhaps_a_time(p, 'retry', one_in => 2)) $$),
+  (2, 'pause', 'player', $$
+     format('select * from job_pause(%L)',
+            tests.job_of(p, 'pause', '{pending, queued}', '{pending, queued}', '{in_progress}')) $$),
+  (2, 'resume', 'player', $$
+     format('select * from job_resume(%L, run_at => %L)',
+            tests.job_of(p, 'resume', '{paused}', '{paused}', '{queued, pending, failed}'),
+            tests.perhaps_a_time(p, 'resume', one_in => 2)) $$),
+  (1, 'type_set', 'server', $$
+     format('select job_type, paused from job_type_set(''beta'', paused => %L)',
+            tests.draw(p, 'paused', 3) = 0) $$),
+  (3, 'maintain', 'server', $$
+     'select * from job_maintain()' $$),
+  (2, 'heartbeat_many', 'player', $$
+     format('select * from job_heartbeat_many(%L, %L)',
+            tests.heartbeats(p),
+            tests.draw(p, 'lease', null, '20 s')) $$),
+
+  -- SQL of the client's own.
+  (3, 'insert', 'client', $$
+     format('insert into jobs (job_type, input_payload, status, priority, run_at, created_at, updated_at) values %s',
+            tests.new_rows(p)) $$),
+  (4, 'update of the status', 'client', $$
+     format('update jobs set status = %L%s where id = %L',
+            tests.draw(p, 'status', 'pending', 'queued', 'in_progress', 'in_progress', 'paused', 'completed', 'failed',
+                       'cancelled', 'unheard-of'),
+            tests.draw(p, 'also', '', '', ', error_message = ''by hand''', ', worker = ''w2''',
+                       ', result = ''{"r": 3}''', ', retries = retries + 1'),
+            tests.job_of(p, 'update', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}',
+                         '{failed, completed, cancelled}')) $$),
+  (3, 'update of another column', 'client', $$
+     format('update jobs set %s where %s',
+            tests.change(p),
+            tests.one_or_many(p, tests.job_of(p, 'update', '{pending, queued}', '{pending, queued, paused}',
+                                              '{in_progress}'),
+                              many_in => 4, many => '', modulus => 5)) $$),
+  (2, 'delete', 'client', $$
+     format('delete from jobs where %s',
+            tests.one_or_many(p, tests.job_of(p, 'delete', '{pending, queued, in_progress}',
+                                              '{completed, failed, cancelled}', '{}'),
+                              many_in => 3, many => 'status = ''completed'' and ', modulus => 3)) $$),
+
+  -- Several in one statement.
+  (1, 'claim and complete', 'server', $$
+     'select s.* from job_claim(max_jobs => 2, worker => ''w3'') c, job_complete(c.id, c.lease_id) s' $$),
+  (1, 'claim, heartbeat and fail', 'server', $$
+     'select s.*, h.lease_expires_at as h from job_claim(max_jobs => 2, worker => ''w3'') c, '
+     'job_heartbeat(c.id, c.lease_id, lease => ''1 h'') h, job_fail(c.id, c.lease_id, ''at once'') s' $$),
+
+  (1, 'look', 'player', $$
+     tests.look(p) $$),
+  (1, 'truncate or rebuild', 'server', $$
+     case tests.draw(p, 'all', 4) when 0 then 'truncate jobs' else 'select * from jobs_ext.rebuild_queue()' end $$);
+
+-- One of those with such a name, by their weights.
+create function tests.draw_call(p tests.play, what text, names text default '') returns tests.calls
+language sql stable as $$
+  with among as (
+    select c, sum(c.weight) over (order by c.place)::int as up_to from tests.calls c where c.name ~ names
+  )
+  select (a.c).*
+  from among a where a.up_to > tests.draw(p, what, (select max(up_to) from among))
+  order by a.up_to limit 1
+$$;
 
 -- The statement of this call, and as whom to make it.
 create function tests.compose(p tests.play, out call text, out role name)
 language plpgsql as $$
 declare
-  what int := tests.draw(p, 'what', 100);
-  h record;
-  job uuid;
-  list jsonb;
+  drawn tests.calls := tests.draw_call(p, 'what');
 begin
   -- Without jobs there is nothing to do to them.
   if tests.draw(p, 'more jobs', 2) = 0 and (select count(*) < 8 from public.jobs j where j.finished_at is null) then
-    what := tests.draw(p, 'how to make jobs', 17);
+    drawn := tests.draw_call(p, 'how to make jobs', '^enqueue');
   end if;
-  role := p.role;
-  if what < 13 then
-    call := format('select * from job_enqueue(%s)', tests.arguments(tests.new_job(p, 1)));
-  elsif what < 17 then
-    list := (select jsonb_agg(tests.new_job(p, i) order by i) from generate_series(1, 3) i);
-    if tests.draw(p, 'bad element', 5) = 0 then
-      list := list || tests.draw(p, 'which bad element', '[{"job_type": "alpha", "priority": 11}]', '[{"job_type": "alpha", "colour": 1}]', '[7]')::jsonb;
-    end if;
-    call := format('select * from job_enqueue_many(%L)', list);
-  elsif what < 31 then
-    call := format('select * from job_claim(%L, %s, %L, %L, job_category => %L)', tests.type_list(p),
-                   tests.draw(p, 'max_jobs', '1', '1', '2', '3', '5', '0'), tests.draw(p, 'worker', 'w1', 'w2', 'w3', null),
-                   tests.draw(p, 'lease', null, null, '10 s', '200 s'), tests.draw(p, 'category', null, null, null, 'letters'));
-    role := null;
-  elsif what < 36 then
-    h := tests.held(p, 'heartbeat');
-    call := format('select * from job_heartbeat(%L, %L, %L, %L)', h.id, h.lease_id,
-                   tests.draw(p, 'progress', null, null, '{"done": 1}', '7'), tests.draw(p, 'lease', null, null, null, '5 s', '15 min'));
-  elsif what < 43 then
-    h := tests.held(p, 'complete');
-    call := format('select * from job_complete(%L, %L, %L)', h.id, h.lease_id, tests.draw(p, 'result', null, '{"r": 1}', '[]'));
-  elsif what < 51 then
-    h := tests.held(p, 'fail');
-    call := format('select * from job_fail(%L, %L, %L, %L, %L, %L)', h.id, h.lease_id, tests.draw(p, 'message', null, 'broken', 'worse'),
-                   case when tests.draw(p, 'has run_at', 4) = 0 then tests.some_time(p, 'fail', -5, 30) end,
-                   tests.draw(p, 'permanent', 8) = 0, tests.draw(p, 'details', null, null, '{"d": [1, 2]}'));
-  elsif what < 55 then
-    h := tests.held(p, 'release');
-    call := format('select * from job_release(%L, %L, %L)', h.id, h.lease_id,
-                   case when tests.draw(p, 'has run_at', 2) = 0 then tests.some_time(p, 'release', -5, 30) end);
-  elsif what < 60 then
-    h := tests.held(p, 'next');
-    call := format('select * from job_next(%L, %L, %L, %L, %L)', h.id, h.lease_id, tests.draw(p, 'result', null, '{"r": 2}'),
-                   tests.type_list(p), tests.draw(p, 'worker', 'w1', 'w2', 'w3', null));
-    role := null;
-  elsif what < 64 then
-    list := (select jsonb_agg(tests.outcome(p, 'outcome ' || i) order by i) from generate_series(1, 1 + tests.draw(p, 'outcomes', 4)) i);
-    call := format('select * from job_finish_many(%L)', list);
-  elsif what < 66 then
-    call := format('select * from job_release_worker(%L)', tests.draw(p, 'worker', 'w1', 'w1', 'w2', 'w3', 'w3', 'nobody'));
-  elsif what < 70 then
-    job := tests.job_in(p, 'cancel', tests.draw(p, 'cancel what', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}', '{failed, completed, cancelled}')::text[]);
-    call := format('select * from job_cancel(%L, reason => %L, force => %L)', job, tests.draw(p, 'reason', null, 'unwanted'), tests.draw(p, 'force', 3) = 0);
-  elsif what < 71 then
-    call := format('select * from job_cancel(job_id => %L)', 'k' || tests.draw(p, 'key', p.jobs + 1));
-  elsif what < 74 then
-    job := tests.job_in(p, 'retry', tests.draw(p, 'retry what', '{failed}', '{failed, cancelled}', '{cancelled}', '{completed, in_progress, pending}')::text[]);
-    call := format('select * from job_retry(%L, run_at => %L)', job, case when tests.draw(p, 'has run_at', 2) = 0 then tests.some_time(p, 'retry', -5, 30) end);
-  elsif what < 76 then
-    job := tests.job_in(p, 'pause', tests.draw(p, 'pause what', '{pending, queued}', '{pending, queued}', '{in_progress}')::text[]);
-    call := format('select * from job_pause(%L)', job);
-  elsif what < 78 then
-    job := tests.job_in(p, 'resume', tests.draw(p, 'resume what', '{paused}', '{paused}', '{queued, pending, failed}')::text[]);
-    call := format('select * from job_resume(%L, run_at => %L)', job, case when tests.draw(p, 'has run_at', 2) = 0 then tests.some_time(p, 'resume', -5, 30) end);
-  elsif what < 79 then
-    call := format('select job_type, paused from job_type_set(''beta'', paused => %L)', tests.draw(p, 'paused', 3) = 0);
-    role := null;
-  elsif what < 82 then
-    call := 'select * from job_maintain()';
-    role := null;
-  elsif what < 84 then
-    list := (select jsonb_agg(jsonb_build_object('id', b.id, 'lease_id', b.lease_id, 'progress', i) order by i)
-             from generate_series(1, 1 + tests.draw(p, 'heartbeats', 3)) i, tests.held(p, 'heartbeat ' || i) b);
-    call := format('select * from job_heartbeat_many(%L, %L)', list, tests.draw(p, 'lease', null, '20 s'));
-
-  -- SQL of the client's own.
-  elsif what < 87 then
-    role := tests.draw(p, 'who', null, 'tests_client');
-    call := (select format('insert into jobs (job_type, input_payload, status, priority, run_at, created_at, updated_at) values %s',
-                           string_agg(format('(%L, %L, %L, %L, %L, %L, %L)', tests.draw(p, 'type' || i, 'alpha', 'beta', 'gamma'),
-                                             jsonb_build_object('n', p.jobs + i),
-                                             tests.draw(p, 'status' || i, 'pending', 'pending', 'queued', 'paused', 'failed', 'unheard-of'),
-                                             3 * tests.draw(p, 'priority' || i, 3) + i, tests.some_time(p, 'insert' || i, -20, 40), p.clock, p.clock), ', '))
-             from generate_series(1, 1 + tests.draw(p, 'rows', 2)) i);
-  elsif what < 91 then
-    role := tests.draw(p, 'who', null, 'tests_client');
-    job := tests.job_in(p, 'update', tests.draw(p, 'update what', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}', '{failed, completed, cancelled}')::text[]);
-    call := format('update jobs set status = %L%s where id = %L',
-                   tests.draw(p, 'status', 'pending', 'queued', 'in_progress', 'in_progress', 'paused', 'completed', 'failed', 'cancelled', 'unheard-of'),
-                   tests.draw(p, 'also', '', '', ', error_message = ''by hand''', ', worker = ''w2''', ', result = ''{"r": 3}''', ', retries = retries + 1'), job);
-  elsif what < 94 then
-    role := tests.draw(p, 'who', null, 'tests_client');
-    job := tests.job_in(p, 'update', tests.draw(p, 'update what', '{pending, queued}', '{pending, queued, paused}', '{in_progress}')::text[]);
-    call := format('update jobs set %s where %s',
-                   case tests.draw(p, 'set', 8)
-                     when 0 then 'priority = priority + 3'
-                     when 1 then 'priority = priority - 3'
-                     when 2 then 'run_at = ' || quote_literal(tests.some_time(p, 'update', -30, 30))
-                     when 3 then 'cancel_requested_at = ' || quote_literal(p.clock)
-                     when 4 then 'metadata = ''{"m": 1}'''
-                     when 5 then 'lease_expires_at = ' || quote_literal(tests.some_time(p, 'update', 5, 300))
-                     when 6 then 'job_type = ' || quote_literal(tests.draw(p, 'type', 'alpha', 'beta', 'gamma'))
-                     when 7 then 'expires_at = ' || quote_literal(tests.some_time(p, 'update', 5, 300))
-                   end,
-                   case tests.draw(p, 'where', 4) when 0 then format('(input_payload ->> ''n'')::int %% 5 = %s', tests.draw(p, 'rest', 5))
-                                                  else format('id = %L', job) end);
-  elsif what < 96 then
-    role := tests.draw(p, 'who', null, 'tests_client');
-    call := format('delete from jobs where %s',
-                   case tests.draw(p, 'where', 3) when 0 then format('status = ''completed'' and (input_payload ->> ''n'')::int %% 3 = %s', tests.draw(p, 'rest', 3))
-                                                  else format('id = %L', tests.job_in(p, 'delete', tests.draw(p, 'delete what', '{pending, queued, in_progress}', '{completed, failed, cancelled}', '{}')::text[])) end);
-
-  -- Several in one statement.
-  elsif what < 97 then
-    call := 'select s.* from job_claim(max_jobs => 2, worker => ''w3'') c, job_complete(c.id, c.lease_id) s';
-    role := null;
-  elsif what < 98 then
-    call := 'select s.*, h.lease_expires_at as h from job_claim(max_jobs => 2, worker => ''w3'') c, job_heartbeat(c.id, c.lease_id, lease => ''1 h'') h, job_fail(c.id, c.lease_id, ''at once'') s';
-    role := null;
-
-  elsif what < 99 then
-    call := (array[
-      'select j.input_payload, j.status, j.lease_id from jobs_active j order by (j.input_payload ->> ''n'')::int',
-      'select j.job_id, r.worker, r.attempt, r.timeout_at from jobs_running r join jobs j using (id) order by tests.number(j)',
-      'select j.input_payload, j.error_message from jobs_failed j order by (j.input_payload ->> ''n'')::int',
-      'select j.input_payload, j.status from job_list(max_rows => 1000) j order by (j.input_payload ->> ''n'')::int',
-      'select j.input_payload, j.status from job_list(''failed'', max_rows => 1000) j order by (j.input_payload ->> ''n'')::int',
-      'select j.input_payload, j.status from job_list(''in_progress'', max_rows => 1000) j order by (j.input_payload ->> ''n'')::int',
-      format('select * from job_get(%L)', tests.any_job(p, 'get'))])[1 + tests.draw(p, 'look', 7)];
-  else
-    call := case tests.draw(p, 'all', 4) when 0 then 'truncate jobs' else 'select * from jobs_ext.rebuild_queue()' end;
-    role := null;
-  end if;
+  execute format('select %s from unnest(array[$1]) p', drawn.statement) into call using p;
+  role := case drawn.by_whom
+            when 'player' then p.role
+            when 'client' then tests.draw(p, 'who', null, 'tests_client')
+          end;
 end $$;
 
 -- Ids, leases, the server's job_ids and the jitter replaced by what is the same each time.
@@ -284,14 +396,22 @@ begin
   for j in select * from public.jobs where run_at <> date_trunc('second', run_at) order by tests.number(jobs) loop
     select * into t from public.job_types where job_type = j.job_type;
     ceiling := least(extract(epoch from t.retry_delay_max) * 1000,
-                     j.retry_delay_ms * case t.backoff when 'exponential' then 2 ^ (j.retries - 1) when 'linear' then j.retries else 1 end);
+                     j.retry_delay_ms * case t.backoff
+                                          when 'exponential' then 2 ^ (j.retries - 1)
+                                          when 'linear' then j.retries
+                                          else 1
+                                        end);
     if extract(epoch from j.run_at - p.clock) * 1000 not between floor(ceiling / 2) and ceiling then
-      p.trouble := p.trouble || format('call %s: retry %s of job %s after %s, the backoff is %s ms', p.calls, j.retries,
-                                       tests.number(j), j.run_at - p.clock, ceiling);
+      p.trouble := p.trouble || format('call %s: retry %s of job %s after %s, the backoff is %s ms',
+                                       p.calls, j.retries, tests.number(j), j.run_at - p.clock, ceiling);
     end if;
   end loop;
   update public.jobs set run_at = date_trunc('second', run_at) where run_at <> date_trunc('second', run_at);
 end $$;
+
+-- A row without columns of the user's.
+create function tests.as_jsonb(j public.jobs) returns jsonb
+language sql as $$ select to_jsonb(jsonb_populate_record(null::public.job, to_jsonb(j))) $$;
 
 -- One call; what came of it; what it wrote; whether the private tables followed.
 create procedure tests.call(inout p tests.play)
@@ -306,7 +426,11 @@ declare
   j public.jobs;
 begin
   p.calls := p.calls + 1;
-  p.clock := p.clock + interval '1 s' * (1 + case tests.draw(p, 'pause', 30) when 0 then 700 when 1 then 70 else tests.draw(p, 'seconds', 6) end);
+  p.clock := p.clock + interval '1 s' * (1 + case tests.draw(p, 'pause', 30)
+                                               when 0 then 700
+                                               when 1 then 70
+                                               else tests.draw(p, 'seconds', 6)
+                                             end);
   perform set_config('jobs_ext.now', p.clock::text, false);
   select * into c from tests.compose(p);
   if c.call ~ 'job_enqueue|^insert' then
@@ -338,12 +462,12 @@ begin
       p.leases := p.leases || j.lease_id;
     end if;
   end loop;
-  -- Columns of the user's are not compared.
   p.log := p.log || tests.named(p, concat_ws(E'\n',
     p.calls || ': ' || c.call || coalesce(' as ' || nullif(c.role, p.role), ''),
     '  error: ' || nullif(error, ''),
     '  answer: ' || answer::text,
-    (select string_agg('  wrote: ' || to_jsonb(jsonb_populate_record(null::public.job, to_jsonb(w)))::text, E'\n' order by tests.number(w)) from public.jobs w where w.updated_at = p.clock)));
+    (select string_agg('  wrote: ' || tests.as_jsonb(w)::text, E'\n' order by tests.number(w))
+     from public.jobs w where w.updated_at = p.clock)));
   for different in select tests.out_of_step() loop
     p.trouble := p.trouble || format('call %s: %s: %s', p.calls, c.call, different);
   end loop;
@@ -353,10 +477,13 @@ end $$;
 create function tests.all_rows(p tests.play) returns text
 language sql as $$
   select md5(concat(
-    (select string_agg((to_jsonb(jsonb_populate_record(null::public.job, to_jsonb(j))) - '{id, lease_id, job_id, parent_job_id}'::text[])::text || array_position(p.ids, j.parent_job_id)
-                       || (j.lease_id is null) || regexp_replace(j.job_id, '-[0-9a-z]{26}$', ''), E'\n' order by tests.number(j))
+    (select string_agg((tests.as_jsonb(j) - '{id, lease_id, job_id, parent_job_id}'::text[])::text
+                       || array_position(p.ids, j.parent_job_id) || (j.lease_id is null)
+                       || regexp_replace(j.job_id, '-[0-9a-z]{26}$', ''),
+                       E'\n' order by tests.number(j))
      from public.jobs j),
-    (select string_agg((to_jsonb(a) - 'job')::text || array_position(p.ids, a.job), E'\n' order by array_position(p.ids, a.job), a.attempt)
+    (select string_agg((to_jsonb(a) - 'job')::text || array_position(p.ids, a.job),
+                       E'\n' order by array_position(p.ids, a.job), a.attempt)
      from public.job_attempts a),
     (select string_agg(t::text, E'\n' order by t.job_type) from public.job_types t)))
 $$;
@@ -395,8 +522,10 @@ declare
 begin
   truncate public.jobs, public.job_attempts;
   delete from public.job_types where job_type in ('alpha', 'beta', 'gamma');
-  perform public.job_type_set('alpha', job_category => 'letters', retry_delay_ms => 40, retry_delay_max => '900 ms', lease => '60 s', timeout => '5 min'),
-          public.job_type_set('beta', backoff => 'linear', max_retries => 2, retry_delay_ms => 150, retry_delay_max => '800 ms'),
+  perform public.job_type_set('alpha', job_category => 'letters', retry_delay_ms => 40, retry_delay_max => '900 ms',
+                              lease => '60 s', timeout => '5 min'),
+          public.job_type_set('beta', backoff => 'linear', max_retries => 2, retry_delay_ms => 150,
+                              retry_delay_max => '800 ms'),
           public.job_type_set('gamma', backoff => 'fixed', max_retries => 1, retry_delay_ms => 1, lease => '30 s');
   commit;
   while p.calls < calls loop
@@ -408,7 +537,9 @@ begin
         call tests.call(p);
       end if;
     end loop;
-    perform set_config('default_transaction_isolation', tests.draw(p, 'isolation', 'read committed', 'read committed', 'read committed', 'repeatable read', 'serializable'), false);
+    perform set_config('default_transaction_isolation',
+                       tests.draw(p, 'isolation', 'read committed', 'read committed', 'read committed',
+                                  'repeatable read', 'serializable'), false);
     if tests.draw(p, 'commit', 4) > 0 then
       commit;
       p.log := p.log || ('commit: ' || tests.all_rows(p));

@@ -39,7 +39,8 @@ begin
   exception
     when sqlstate 'TEST0' then null;
     when others then
-      get stacked diagnostics got_state = returned_sqlstate, got_message = message_text, got_detail = pg_exception_detail;
+      get stacked diagnostics got_state = returned_sqlstate, got_message = message_text,
+        got_detail = pg_exception_detail;
   end;
   if got_state <> state then
     complaints := complaints || format('SQLSTATE %s instead of %s', got_state, state);

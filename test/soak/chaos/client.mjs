@@ -1,5 +1,5 @@
-// A client: verbs one after the other, by themselves, in transactions and in two phases, until the time is over; and what it
-// may meet.
+// A client: verbs one after the other, by themselves, in transactions and in two phases, until the time is over; and
+// what it may meet.
 import { isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
 import { ALLOWED_IN_SQL, PLAIN_SQL, VERBS, VERBS_IN_TRANSACTIONS, Verbs } from './verbs.mjs';
@@ -22,7 +22,8 @@ export class Client extends Verbs {
   async #met(error) {
     if (!isCutOff(error)) {
       this.ledger.error(error.code);
-      const isAllowed = this.isAllowed(error.code) || error.isOfTime || (error.plainSql && ALLOWED_IN_SQL.has(error.code));
+      const isAllowed =
+        this.isAllowed(error.code) || error.isOfTime || (error.plainSql && ALLOWED_IN_SQL.has(error.code));
       if (!isAllowed) {
         this.ledger.fault(`${this.name}: ${error.verb}: ${error.code} ${error.message}; ${error.detail ?? ''}`);
       }
@@ -126,7 +127,8 @@ export class Client extends Verbs {
 
   // The process is gone, in the middle of a call, and what it held stays held until the lease runs out.
   async #die() {
-    const call = this.session.query(`select * from job_claim(worker => $1, lease => '3 s', wait => '2 s')`, [this.name])
+    const claim = `select * from job_claim(worker => $1, lease => '3 s', wait => '2 s')`;
+    const call = this.session.query(claim, [this.name])
       .catch(() => {});
     await sleep(this.random.between(0, 300));
     this.session.abandon();

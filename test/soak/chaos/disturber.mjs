@@ -1,11 +1,12 @@
-// What operators, nightly jobs and bad days do to a database while it works: rebuilds, alterations that are taken back, months
-// that come and go, processes that are ended or killed.
+// What operators, nightly jobs and bad days do to a database while it works: rebuilds, alterations that are taken
+// back, months that come and go, processes that are ended or killed.
 import { kill } from 'node:process';
 import { Session, isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
 
 const TABLES = ['public.jobs', 'public.job_types', 'public.job_attempts', 'jobs_ext.queue', 'jobs_ext.failed',
-  'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.lanes', 'jobs_ext.state', 'jobs_ext.set_aside', 'jobs_ext.schedules'];
+  'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.lanes', 'jobs_ext.state', 'jobs_ext.set_aside',
+  'jobs_ext.schedules'];
 const CLUSTERED = ['public.jobs using jobs_pkey', 'public.job_attempts using job_attempts_pkey',
   'jobs_ext.queue using queue_pkey', 'jobs_ext.failed using failed_pkey', 'jobs_ext.expiring using expiring_pkey',
   'jobs_ext.ended using ended_pkey'];
@@ -16,7 +17,8 @@ const ALTERATIONS = [
   ['alter table jobs rename lease_id to lease_away', 'alter table jobs rename lease_away to lease_id'],
   ['alter table jobs alter progress type text', 'alter table jobs alter progress type jsonb using progress::jsonb'],
   ['alter table jobs alter error_message type varchar(70000)', 'alter table jobs alter error_message type text'],
-  ['alter table jobs alter restaurant_id type text', 'alter table jobs alter restaurant_id type uuid using restaurant_id::uuid'],
+  ['alter table jobs alter restaurant_id type text',
+    'alter table jobs alter restaurant_id type uuid using restaurant_id::uuid'],
   ['alter table jobs alter attempt type bigint', 'alter table jobs alter attempt type integer'],
   ['alter table jobs alter retries drop not null', 'alter table jobs alter retries set not null'],
   ['alter table jobs add soak integer default 7', 'alter table jobs drop soak'],
@@ -25,25 +27,29 @@ const ALTERATIONS = [
   ['alter table jobs rename to jobs_away', 'alter table jobs_away rename to jobs'],
   ['create index concurrently soak on jobs (status)', 'drop index concurrently soak'],
   ['create index soak on jobs_ext.queue (job)', 'drop index jobs_ext.soak'],
-  ['create trigger soak before update on jobs for each row execute function soak_trigger()', 'drop trigger soak on jobs'],
+  ['create trigger soak before update on jobs for each row execute function soak_trigger()',
+    'drop trigger soak on jobs'],
   ['alter table jobs disable trigger user', 'alter table jobs enable trigger user'],
   ['alter table job_types alter description type varchar(5000)', 'alter table job_types alter description type text'],
   ['alter table job_types rename backoff to backoff_away', 'alter table job_types rename backoff_away to backoff'],
   ['alter table job_types add soak text', 'alter table job_types drop soak'],
   ['alter table job_attempts alter error_details type text',
     'alter table job_attempts alter error_details type jsonb using error_details::jsonb'],
-  ['alter table job_attempts rename outcome to outcome_away', 'alter table job_attempts rename outcome_away to outcome'],
+  ['alter table job_attempts rename outcome to outcome_away',
+    'alter table job_attempts rename outcome_away to outcome'],
   ['alter table job_attempts add soak text default 1', 'alter table job_attempts drop soak'],
   ['alter table jobs_archive rename worker to worker_away', 'alter table jobs_archive rename worker_away to worker'],
-  ['alter table jobs_archive alter progress type text', 'alter table jobs_archive alter progress type jsonb using progress::jsonb'],
+  ['alter table jobs_archive alter progress type text',
+    'alter table jobs_archive alter progress type jsonb using progress::jsonb'],
   ['alter table jobs_archive add soak numeric', 'alter table jobs_archive drop soak'],
   [`create table jobs_ext.soak_month partition of jobs_archive for values from ('2001-01-01') to ('2001-02-01')`,
     'drop table jobs_ext.soak_month'],
 ];
 
-// 55P03: somebody works there, 57014: for too long. The others: Postgres refuses that alteration while a view reads the
-// column, a rebuild while somebody else makes one, and VACUUM a table that is gone.
-const REFUSED = new Set(['55P03', '57014', '0A000', '55006', '40P01', '42P01', '42P07', '42701', '55000', '42704', '42703']);
+// 55P03: somebody works there, 57014: for too long. The others: Postgres refuses that alteration while a view reads
+// the column, a rebuild while somebody else makes one, and VACUUM a table that is gone.
+const REFUSED = new Set([
+  '55P03', '57014', '0A000', '55006', '40P01', '42P01', '42P07', '42701', '55000', '42704', '42703']);
 
 // What is to be taken back was never done, or has been taken back already.
 const NOTHING_OWED = new Set(['42703', '42P01', '42704']);
@@ -153,7 +159,8 @@ export class Disturber {
     return this.session.query(`
       insert into jobs (job_type, job_id, status, created_at, started_at, completed_at, finished_at, attempt, lease_id)
       select 'soak-old', gen_random_uuid(), 'completed', t, t, t, t, 1, gen_random_uuid()
-      from (select now() - make_interval(months => $1) as t from generate_series(1, 20)) old`, [this.random.between(3, 24)]);
+      from (select now() - make_interval(months => $1) as t from generate_series(1, 20)) old`,
+      [this.random.between(3, 24)]);
   }
 
   // ---- processes

@@ -1,5 +1,5 @@
-// What the server acknowledged, kept outside of it: a line of a file for each fact, written after the acknowledgement, and
-// the same in memory. Facts that contradict each other are faults as soon as they are known.
+// What the server acknowledged, kept outside of it: a line of a file for each fact, written after the acknowledgement,
+// and the same in memory. Facts that contradict each other are faults as soon as they are known.
 import { createWriteStream } from 'node:fs';
 
 export class Ledger {

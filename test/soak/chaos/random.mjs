@@ -1,4 +1,5 @@
-// Random choices that a seed repeats. What happens in a soak does not repeat with it, since processes race; what is tried does.
+// Random choices that a seed repeats. What happens in a soak does not repeat with it, since processes race; what is
+// tried does.
 
 export class Random {
   #state;

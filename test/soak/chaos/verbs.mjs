@@ -1,12 +1,12 @@
-// The verbs of a client. Each runs its statements and returns what becomes true once they are acknowledged, as a list of
-// effects; so one verb serves by itself, in a transaction, in a savepoint that is rolled back and in two phases.
+// The verbs of a client. Each runs its statements and returns what becomes true once they are acknowledged, as a list
+// of effects; so one verb serves by itself, in a transaction, in a savepoint that is rolled back and in two phases.
 import { Session, isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
 
 export const TYPES = ['soak-plain', 'soak-brief', 'soak-slow', 'soak-linear'];
 
-// What a verb may meet while tables are altered, locked and rebuilt, leases run out and others steer the same jobs. Whatever
-// else it meets is a fault; above all an internal error, a statement that hangs, and a job that is not found.
+// What a verb may meet while tables are altered, locked and rebuilt, leases run out and others steer the same jobs.
+// Whatever else it meets is a fault; above all an internal error, a statement that hangs, and a job that is not found.
 const ALLOWED = new Set(['PT409', '42804', '42P01', '40001', '40P01', '55P03']);
 // Plain SQL and views name columns, which may be away, and our triggers may be off: then only the checks are there.
 export const ALLOWED_IN_SQL = new Set(['42703', '0A000', '23514']);
@@ -26,7 +26,8 @@ export class Verbs {
     ]);
   }
 
-  // A snapshot may be older than the job, or than an ALTER TABLE that wrote the table anew: to such a one it looks empty.
+  // A snapshot may be older than the job, or than an ALTER TABLE that wrote the table anew: to such a one it looks
+  // empty.
   isAllowed(code) {
     return ALLOWED.has(code) || (code === 'PT404' && this.snapshotStays);
   }
@@ -90,7 +91,9 @@ export class Verbs {
     const jobs = Array.from({ length: this.random.between(1, 60) }, () => this.#newJob());
     const rows = await this.session.query('select * from job_enqueue_many($1)', [JSON.stringify(jobs)])
       .catch((error) => { throw this.#mayHaveExpired(error, jobs); });
-    if (rows.length !== jobs.length) this.ledger.fault(`job_enqueue_many: ${rows.length} answers for ${jobs.length} jobs`);
+    if (rows.length !== jobs.length) {
+      this.ledger.fault(`job_enqueue_many: ${rows.length} answers for ${jobs.length} jobs`);
+    }
     return rows.map((row) => this.#enqueued(row.id));
   }
 
@@ -216,7 +219,9 @@ export class Verbs {
     return [];
   }
 
-  cancel() { return this.#steer(`select job_cancel($1, reason => 'as planned', force => ${this.random.chance(0.3)})`); }
+  cancel() {
+    return this.#steer(`select job_cancel($1, reason => 'as planned', force => ${this.random.chance(0.3)})`);
+  }
 
   retry() { return this.#steer('select job_retry($1)'); }
 
@@ -231,7 +236,8 @@ export class Verbs {
     const id = this.#someJob();
     const get = async () => (await this.session.query('select id from job_get($1)', [id])).length;
     let found = await get();
-    // A reader that waited while ALTER TABLE wrote the table anew sees an empty one, as any function's query does: but once.
+    // A reader that waited while ALTER TABLE wrote the table anew sees an empty one, as any function's query does: but
+    // once.
     if (found === 0) {
       this.ledger.error('an empty look');
       found = this.snapshotStays ? 1 : await get();
@@ -247,8 +253,8 @@ export class Verbs {
   }
 
   async view() {
-    const view = this.random.of(['jobs_queue_status', 'jobs_failed_summary', 'jobs_metrics', 'jobs_active', 'jobs_running',
-      'jobs_failed', 'jobs_ext.maintenance', 'jobs_ext.jobs_set_aside']);
+    const view = this.random.of(['jobs_queue_status', 'jobs_failed_summary', 'jobs_metrics', 'jobs_active',
+      'jobs_running', 'jobs_failed', 'jobs_ext.maintenance', 'jobs_ext.jobs_set_aside']);
     await this.session.query(`select * from ${view} limit 100`);
     return [];
   }
@@ -277,7 +283,8 @@ export const VERBS_IN_TRANSACTIONS = [
 
 export const VERBS = [
   ...VERBS_IN_TRANSACTIONS,
-  [3, 'claim_waiting'], [2, 'heartbeat_many'], [0.2, 'release_worker'], [1, 'wait'], [0.5, 'maintain'], [0.1, 'pause_type'],
+  [3, 'claim_waiting'], [2, 'heartbeat_many'], [0.2, 'release_worker'], [1, 'wait'], [0.5, 'maintain'],
+  [0.1, 'pause_type'],
 ];
 
 export const PLAIN_SQL = new Set(['insert', 'update_to_completed', 'view']);

@@ -91,7 +91,8 @@ export class Verdict {
       if (!row) this.ledger.fault(`${id} was acknowledged and is lost`);
       else if (!['completed', 'failed', 'cancelled'].includes(row.status)) this.ledger.fault(`${id} is ${row.status}`);
       else if (completed && (row.status !== 'completed' || row.lease_id !== completed.lease_id)) {
-        this.ledger.fault(`${id} was completed under ${completed.lease_id} and is ${row.status} under ${row.lease_id}`);
+        const { status, lease_id } = row;
+        this.ledger.fault(`${id} was completed under ${completed.lease_id} and is ${status} under ${lease_id}`);
       }
     }
     return { jobs: rows.length, archived: rows.filter(({ archived }) => archived).length };
@@ -106,7 +107,8 @@ export class Verdict {
       where a.recorded <> a.attempt - (a.status = 'completed')::int and a.attempt < 100`);
     await this.#nothing('left in the queue', 'select * from jobs_ext.queue');
     await this.#nothing('left expiring', 'select * from jobs_ext.expiring');
-    await this.#nothing('an index that is not valid', `select indexrelid::regclass from pg_index where not indisvalid`);
+    await this.#nothing('an index that is not valid',
+      'select indexrelid::regclass from pg_index where not indisvalid');
     for (const file of ['amcheck.sql', 'in_step.sql']) await this.#ask(readFileSync(`${setup}/${file}`, 'utf8'));
     await this.#nothing('amcheck', 'select * from tests.corruption()');
     // Under one snapshot, since jobs are still being archived.
