@@ -126,7 +126,7 @@ from (values
   ('a null', '22023', '%JSON object%', 'null'),
   ('an array', '22023', '%JSON object%', '[{"job_type": "bulk-update"}]'),
   ('metadata that is a scalar', '22023', '%metadata%JSON object%7%', '{"job_type": "bulk-update", "metadata": 7}'),
-  ('options that are not known', '22023', '%option%turbo%', '{"job_type": "bulk-update", "options": {"turbo": true}}'),
+  ('options that are not known', '22023', '%unknown key "turbo" in "options"%', '{"job_type": "bulk-update", "options": {"turbo": true}}'),
   ('a priority that is an object', '22023', '%priority%', '{"job_type": "bulk-update", "priority": {}}'),
   ('an infinite time', '22023', '%run_at%infinity%', '{"job_type": "bulk-update", "run_at": "infinity"}'),
   ('an empty key', '22023', '%job_id%empty%', '{"job_type": "bulk-update", "job_id": ""}'),
