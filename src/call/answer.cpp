@@ -5,8 +5,8 @@ namespace call {
 pg::RowBuilder state_of(const store::Row &row, pg::Nullable created)
 {
     pg::RowBuilder state(job_state_type);
-    for (const StateColumn &shown : job_state_columns)
-        state.add(row.get(shown.column));
+    for (const store::Column column : job_state_columns)
+        state.add(row.get(column));
     state.add(created);
     return state;
 }

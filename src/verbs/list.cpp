@@ -112,28 +112,16 @@ class Ids {
 public:
     static constexpr int chunk = 1000;
 
-    void add(const pg_uuid_t *id)
+    void add(Datum id)
     {
-        auto copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
-        *copy = *id;
-        if (count_ == capacity_) {
-            capacity_ = std::max(capacity_ * 2, chunk);
-            list_ = static_cast<Datum *>(list_ == nullptr ? palloc(sizeof(Datum) * capacity_)
-                                                          : repalloc_huge(list_, sizeof(Datum) * capacity_));
-        }
-        list_[count_++] = UUIDPGetDatum(copy);
+        list_ = accumArrayResult(list_, id, false, UUIDOID, CurrentMemoryContext); // copies it
     }
-    bool full() const { return count_ >= chunk; }
-    bool empty() const { return count_ == 0; }
-    Datum array() const
-    {
-        return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
-    }
+    bool full() const { return list_ != nullptr && list_->nelems >= chunk; }
+    bool empty() const { return list_ == nullptr; }
+    Datum array() const { return makeArrayResult(list_, CurrentMemoryContext); }
 
 private:
-    Datum *list_ = nullptr;
-    int count_ = 0;
-    int capacity_ = 0;
+    ArrayBuildState *list_ = nullptr;
 };
 
 constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
@@ -170,7 +158,7 @@ public:
         while ((all || !ids.full()) && advance()) {
             CHECK_FOR_INTERRUPTS();
             bool null;
-            ids.add(DatumGetUUIDP(slot_getattr(slot_, job_column_, &null)));
+            ids.add(slot_getattr(slot_, job_column_, &null));
         }
         return ids;
     }

@@ -46,16 +46,26 @@ Row steer(Jobs &jobs, const JobName &name, Decide decide)
     return row;
 }
 
-struct Cancel {
+struct Steering : call::JobName {
     pg::Nullable reason;
-    bool force;
+    bool force = false;
+    std::optional<TimestampTz> run_at;
 };
-constexpr call::Field<Cancel> cancel_fields[] = {
-    {"reason", TEXTOID, &Cancel::reason, call::cut_to_size},
-    {"force", BOOLOID, &Cancel::force},
+constexpr call::Field<Steering> cancel_fields[] = {
+    {"reason", TEXTOID, &Steering::reason, call::cut_to_size},
+    {"force", BOOLOID, &Steering::force},
 };
+constexpr call::Field<Steering> return_fields[] = {{"run_at", TIMESTAMPTZOID, &Steering::run_at, call::finite_time}};
 
-std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Cancel &cancel, TimestampTz now)
+template <const auto &fields>
+Steering read_steering(FunctionCallInfo fcinfo)
+{
+    Steering asked;
+    call::read_arguments<call::job_name_fields, fields>(fcinfo, asked, asked);
+    return asked;
+}
+
+std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Steering &asked, TimestampTz now)
 {
     switch (before.status()) {
     case Status::completed:
@@ -64,17 +74,17 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Can
     case Status::cancelled:
         return std::nullopt;
     case Status::in_progress:
-        if (!cancel.force) {
+        if (!asked.force) {
             if (!before.has(Column::cancel_requested_at))
-                job::moves::request_cancel(after, now, cancel.reason);
+                job::moves::request_cancel(after, now, asked.reason);
             return std::nullopt;
         }
-        job::moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, asked.reason);
         // Nobody's call under the old lease may match any more.
         after.clear(Column::lease_id);
         return std::nullopt;
     default:
-        job::moves::cancel(after, now, cancel.reason);
+        job::moves::cancel(after, now, asked.reason);
         return std::nullopt;
     }
 }
@@ -98,39 +108,29 @@ Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function
     return call::answer(fcinfo, row);
 }
 
-// When a job that is brought back is to run.
-struct Return {
-    std::optional<TimestampTz> run_at;
-};
-constexpr call::Field<Return> return_fields[] = {{"run_at", TIMESTAMPTZOID, &Return::run_at, call::finite_time}};
-
 } // namespace
 
 JOBS_FUNCTION(job_cancel)
 {
-    JobName name;
-    Cancel cancel;
-    call::read_arguments<call::job_name_fields, cancel_fields>(fcinfo, name, cancel);
+    const Steering asked = read_steering<cancel_fields>(fcinfo);
     pg::StatementScope scope("job_cancel()");
     Jobs jobs = Jobs::open(call::require_cancel);
     const TimestampTz now = settings::now();
-    Row row = steer(jobs, name, [&](const Row &before, Row &after) { return cancel_job(before, after, cancel, now); });
+    Row row = steer(jobs, asked, [&](const Row &before, Row &after) { return cancel_job(before, after, asked, now); });
     return call::answer(fcinfo, row);
 }
 
 JOBS_FUNCTION(job_retry)
 {
-    JobName name;
-    Return wanted;
-    call::read_arguments<call::job_name_fields, return_fields>(fcinfo, name, wanted);
+    const Steering asked = read_steering<return_fields>(fcinfo);
     pg::StatementScope scope("job_retry()");
     Jobs jobs = Jobs::open(call::require_update);
-    Row row = steer(jobs, name, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
+    Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
             return job::illegal_transition(before, Status::queued,
                                            "Only a failed or cancelled job can be tried again.");
-        job::moves::retry(after, settings::now(), wanted.run_at);
+        job::moves::retry(after, settings::now(), asked.run_at);
         return std::nullopt;
     });
     return call::answer(fcinfo, row);
@@ -146,11 +146,9 @@ JOBS_FUNCTION(job_pause)
 
 JOBS_FUNCTION(job_resume)
 {
-    JobName name;
-    Return wanted;
-    call::read_arguments<call::job_name_fields, return_fields>(fcinfo, name, wanted);
-    return move_to(fcinfo, name, "job_resume()", Status::queued, "Only a paused job can be resumed.",
-                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, wanted.run_at); });
+    const Steering asked = read_steering<return_fields>(fcinfo);
+    return move_to(fcinfo, asked, "job_resume()", Status::queued, "Only a paused job can be resumed.",
+                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, asked.run_at); });
 }
 
 } // namespace verbs
