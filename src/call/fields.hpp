@@ -1,10 +1,12 @@
-// What a caller gives: arguments of a function, members of a JSON object, keys of `options`. A table of Field<T> says of each what it
-// is called, its SQL type, the member of T that it goes to, and what it must be. All three are read by such tables, so to add one is to
-// add a line. What several fields must be together, T::check_combination() says, if T has it.
+// What a caller gives: arguments of a function, members of a JSON object, keys of `options`. A table of Field<T> says
+// of each what it is called, its SQL type, the member of T that it goes to, and what it must be. All three are read by
+// such tables, so to add one is to add a line. What several fields must be together, T::check_combination() says, if T
+// has it.
 //
-// Null: an SQL null sets a Nullable or an optional member to null; for any other member it is 22023, since its default stands in the
-// function's declaration. A JSON null counts as a key that is left out, whatever the type, and leaves the member as T initialises it.
-// A field that is `required` must be there, as an argument and as a key. One whose `null_is_value` is told of a JSON null.
+// Null: an SQL null sets a Nullable or an optional member to null; for any other member it is 22023, since its default
+// stands in the function's declaration. A JSON null counts as a key that is left out, whatever the type, and leaves the
+// member as T initialises it. A field that is `required` must be there, as an argument and as a key. One whose
+// `null_is_value` is told of a JSON null.
 #pragma once
 
 #include <tuple>
@@ -158,7 +160,8 @@ RecordOf<table> read_arguments(FunctionCallInfo fcinfo)
 // 22023. `of`: the key under which the object stands that has the key, or null. `known`: the keys that it can have.
 [[noreturn]] void raise_unknown_key(std::string_view key, const char *of, const char *known);
 
-// The members of an object, each a field of one of the tables. `of`: the key under which the object stands; null for none.
+// The members of an object, each a field of one of the tables. `of`: the key under which the object stands; null for
+// none.
 template <const auto &...tables>
 void read_members(JsonbContainer *object, const char *of, RecordOf<tables> &...records)
 {

@@ -41,8 +41,8 @@ inline Nullable argument(FunctionCallInfo fcinfo, int number)
 // its type, or the function is of another version than this library.
 void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 
-// Writes the rows of a set-returning function. A row comes from a RowBuilder or, where it is in hand as a whole, as the arrays or the
-// tuple that it was read into.
+// Writes the rows of a set-returning function. A row comes from a RowBuilder or, where it is in hand as a whole, as the
+// arrays or the tuple that it was read into.
 class RowSink {
 public:
     // `made`: the types of what is going to be put.

@@ -61,8 +61,8 @@ void require_object(const JsonbValue &value, const char *what);
 // A jsonb as one: what it contains, not copied.
 JsonbValue json_value_of(Datum json);
 
-// 22023 unless said otherwise: `name` must be `wanted`, and was given as `shown`, which is an excerpt. One message for each value that
-// is not of its type.
+// 22023 unless said otherwise: `name` must be `wanted`, and was given as `shown`, which is an excerpt. One message for
+// each value that is not of its type.
 [[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const char *shown,
                                    int sqlstate = sqlstate::bad_argument);
 [[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const JsonbValue &value);

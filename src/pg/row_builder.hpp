@@ -7,8 +7,8 @@ namespace pg {
 
 class RowBuilder {
 public:
-    // `types`: a constant of the caller's. Each value that is added has the type of its column, or the statement that adds it is wrong:
-    // XX000. A Nullable brings no type along.
+    // `types`: a constant of the caller's. Each value that is added has the type of its column, or the statement that
+    // adds it is wrong: XX000. A Nullable brings no type along.
     explicit RowBuilder(RowType types) : types_(types)
     {
         Assert(types.size() <= most);

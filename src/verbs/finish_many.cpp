@@ -15,8 +15,8 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// An element. What says how the attempt ended is counted: where the value is JSON null, the key is as one that is left out if another
-// has a value, since clients that know all three send all three.
+// An element. What says how the attempt ended is counted: where the value is JSON null, the key is as one that is left
+// out if another has a value, since clients that know all three send all three.
 struct FinishElement : Outcome {
     int with_value = 0;
     int with_null = 0;

@@ -1,5 +1,6 @@
--- What every function says of a key that it does not know, a value of the wrong type, and one that must be there: the same
--- of arguments, of members of an element and of what stands within one. What a value must be beside that: 12_bad_input.sql.
+-- What every function says of a key that it does not know, a value of the wrong type, and one that must be there: the
+-- same of arguments, of members of an element and of what stands within one. What a value must be beside that:
+-- refused_arguments.sql.
 \ir setup/begin.psql
 \ir setup/refuses.sql
 begin;
@@ -16,14 +17,17 @@ $$;
 create temp table place (call text, of text, keys text);
 insert into place values
   ($$select job_enqueue_many(jsonb_build_array(jsonb '{"job_type": "bulk-update"}' || %L))$$, null,
-   'job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_category, organisation_id, restaurant_id, '
-   || 'created_by, parent_job_id, metadata, expires_at, options'),
+   'job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_category, organisation_id, '
+   || 'restaurant_id, created_by, parent_job_id, metadata, expires_at, options'),
   ($$select job_enqueue('bulk-update', options => %L)$$, 'options', null),
-  ($$select job_enqueue_many(jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', 'options', jsonb %L)))$$, 'options', null),
+  ($$select job_enqueue_many(jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', 'options', jsonb %L)))$$,
+   'options', null),
   ($$select job_claim(options => %L)$$, 'options', null),
   ($$select job_schedule('n', '* * * * *', 'bulk-update', options => %L)$$, 'options',
-   'max_retries, retry_delay_ms, job_category, organisation_id, restaurant_id, created_by, metadata, expires_in, pile_up'),
-  ($$select jobs_ext.run_schedule(jsonb '{"name": "n", "job_type": "bulk-update"}' || %L)$$, null, 'name, job_type, input_payload, priority, options');
+   'max_retries, retry_delay_ms, job_category, organisation_id, restaurant_id, created_by, metadata, expires_in, '
+   || 'pile_up'),
+  ($$select jobs_ext.run_schedule(jsonb '{"name": "n", "job_type": "bulk-update"}' || %L)$$, null,
+   'name, job_type, input_payload, priority, options');
 create function pg_temp.hint(call text) returns text language plpgsql as $$
 declare hint text;
 begin
@@ -32,23 +36,27 @@ exception when others then
   get stacked diagnostics hint = pg_exception_hint;
   return hint;
 end $$;
-select tests.refuses(format(p.call, '{"colour": 1}'), '22023', '%unknown key "colour"' || coalesce(' in "' || p.of || '"', ''),
-                     'unknown key: ' || p.call)
+select tests.refuses(format(p.call, '{"colour": 1}'), '22023',
+                     '%unknown key "colour"' || coalesce(' in "' || p.of || '"', ''), 'unknown key: ' || p.call)
 from place p;
-select is(pg_temp.hint(format(p.call, '{"colour": 1}')), coalesce('The keys are ' || p.keys || '.', 'No key is known yet.'), 'its hint: ' || p.call)
+select is(pg_temp.hint(format(p.call, '{"colour": 1}')),
+          coalesce('The keys are ' || p.keys || '.', 'No key is known yet.'),
+          'its hint: ' || p.call)
 from place p;
-select tests.refuses(format(p.call, jsonb_build_object(repeat('k', 101), 1)), '22023', '%unknown key "' || repeat('k', 100) || '..."%',
-                     'an unknown key is cut: ' || p.call)
+select tests.refuses(format(p.call, jsonb_build_object(repeat('k', 101), 1)), '22023',
+                     '%unknown key "' || repeat('k', 100) || '..."%', 'an unknown key is cut: ' || p.call)
 from place p;
 
 -- A value of the wrong type.
-select tests.refuses(format(p.call, jsonb_build_object(t.key, t.value)), coalesce(t.state, '22023'), '%' || t.message, format('%s: %s in %s', t.key, t.value, p.call))
+select tests.refuses(format(p.call, jsonb_build_object(t.key, t.value)), coalesce(t.state, '22023'),
+                     '%' || t.message, format('%s: %s in %s', t.key, t.value, p.call))
 from place p, (values
   ('job_type', '{"a": 1}'::jsonb, null, 'job_type must be of type text: {"a": 1}'),
   ('job_type', '[]', null, 'job_type must be of type text: []'),
   ('priority', '{}', null, 'priority must be of type integer: {}'),
   ('priority', '"high"', '22P02', 'invalid input syntax for type integer: "high"'),
-  ('priority', to_jsonb(repeat('9', 101)), '22P02', 'priority must be of type integer: "' || repeat('9', 100) || '..."'),
+  ('priority', to_jsonb(repeat('9', 101)), '22P02',
+   'priority must be of type integer: "' || repeat('9', 100) || '..."'),
   ('run_at', '[1]', null, 'run_at must be of type timestamp with time zone: [1]'),
   ('organisation_id', '{}', null, 'organisation_id must be of type uuid: {}'),
   ('metadata', '7', null, 'metadata must be a JSON object: 7'),
@@ -59,15 +67,20 @@ from place p, (values
   ('pile_up', '1', null, 'pile_up must be true or false: 1')
 ) as t (key, value, state, message)
 where t.key = any (string_to_array(p.keys, ', '));
-select tests.refuses(format(p.call, t.value), '22023', '%options must be a JSON object: ' || t.value, format('options: %s in %s', t.value, p.call))
+select tests.refuses(format(p.call, t.value), '22023', '%options must be a JSON object: ' || t.value,
+                     format('options: %s in %s', t.value, p.call))
 from place p, (values ('7'), ('"x"'), ('[{"a": 1}]'), ('true')) as t (value)
 where p.of = 'options';
 
 -- An array, an element.
-select tests.refuses(format('select %s(%L)', f.name, t.value), coalesce(t.state, '22023'), format(t.message, f.argument), format('%s(%s)', f.name, t.value))
-from (values ('job_enqueue_many', 'jobs'), ('job_finish_many', 'outcomes'), ('job_heartbeat_many', 'leases')) as f (name, argument),
-     (values (null, null, '%s must not be null'), ('{}', null, '%s must be a JSON array: {}'), ('"x"', null, '%s must be a JSON array: "x"')) as t (value, state, message);
-select tests.refuses('select job_enqueue_many(''[7]'')', '22023', 'element 1 of jobs: a job must be a JSON object: 7', 'a job that is a number');
+select tests.refuses(format('select %s(%L)', f.name, t.value), '22023', format(t.message, f.argument),
+                     format('%s(%s)', f.name, t.value))
+from (values ('job_enqueue_many', 'jobs'), ('job_finish_many', 'outcomes'),
+             ('job_heartbeat_many', 'leases')) as f (name, argument),
+     (values (null, '%s must not be null'), ('{}', '%s must be a JSON array: {}'),
+             ('"x"', '%s must be a JSON array: "x"')) as t (value, message);
+select tests.refuses('select job_enqueue_many(''[7]'')', '22023', 'element 1 of jobs: a job must be a JSON object: 7',
+                     'a job that is a number');
 
 -- What is left out, or null, where it must be there.
 select tests.refuses(t.call, '22023', t.message, t.call)
@@ -103,16 +116,21 @@ from (values
   ('{"lease_id": {}}', null, '22023'),
   ('{}', null, '22023')
 ) as t (more, outcome, state);
-select is_empty($$ select from job_heartbeat_many(pg_temp.lease('{"colour": 1}')) where lease_id is not null $$, 'job_heartbeat_many: an unknown key');
-select isnt_empty($$ select from job_heartbeat_many(pg_temp.lease('{"progress": null}')) where lease_id is not null $$, 'job_heartbeat_many: null is none');
+select is_empty($$ select from job_heartbeat_many(pg_temp.lease('{"colour": 1}')) where lease_id is not null $$,
+                'job_heartbeat_many: an unknown key');
+select isnt_empty($$ select from job_heartbeat_many(pg_temp.lease('{"progress": null}')) where lease_id is not null $$,
+                   'job_heartbeat_many: null is none');
 select is((select progress from jobs where job_id = 'a'), null, 'and writes none');
 
 -- A JSON null is as a key that is left out.
-select lives_ok($$ select job_enqueue_many('[{"job_type": "bulk-update", "job_id": "nulls", "input_payload": null, "priority": null, "run_at": null,
-  "max_retries": null, "organisation_id": null, "metadata": null, "options": null}]') $$, 'nulls');
-select results_eq($$ select input_payload, metadata, priority from jobs where job_id = 'nulls' $$, $$ values ('{}'::jsonb, '{}'::jsonb, 0) $$, 'are defaults');
-select results_eq($$ select outcome, sqlstate, status from job_finish_many(pg_temp.lease('{"complete": null, "release": null,
-  "fail": {"permanent": null, "error_details": null, "run_at": null, "error_message": null}}')) $$,
+select lives_ok($$ select job_enqueue_many('[{"job_type": "bulk-update", "job_id": "nulls",
+  "input_payload": null, "priority": null,
+  "run_at": null, "max_retries": null, "organisation_id": null, "metadata": null, "options": null}]') $$, 'nulls');
+select results_eq($$ select input_payload, metadata, priority from jobs where job_id = 'nulls' $$,
+                  $$ values ('{}'::jsonb, '{}'::jsonb, 0) $$, 'are defaults');
+select results_eq($$ select outcome, sqlstate, status
+  from job_finish_many(pg_temp.lease('{"complete": null, "release": null, "fail": {"permanent": null,
+    "error_details": null, "run_at": null, "error_message": null}}')) $$,
   $$ values ('fail', null::text, 'pending') $$, 'within an element too');
 
 select * from finish();
