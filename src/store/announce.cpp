@@ -1,5 +1,10 @@
-// What others are to hear of a change, once it is theirs to see: who sleeps until a job can be claimed or has ended,
-// and the worker.
+// The follower that tells other processes of a change: sessions that sleep in job_claim() until a job can be claimed,
+// sessions that sleep in job_wait() until a job has ended, and the worker.
+//
+// It wakes nobody. It notes in memory of this process (shared/at_commit.hpp), because the others cannot see the change
+// before this transaction commits: a sleeper that woke now would look, find nothing and sleep on. At commit the notes
+// are told; ROLLBACK, also TO SAVEPOINT, drops them and tells instead which jobs are back in their lanes; a crash loses
+// them together with the sleepers. A transaction that is prepared tells nothing: see shared/at_commit.hpp.
 #include "shared/at_commit.hpp"
 #include "shared/sleepers.hpp"
 #include "store/transition.hpp"
@@ -9,16 +14,25 @@ namespace store {
 
 namespace {
 
+// A job that was deleted has ended for a session that waits for it: job_wait() would otherwise sleep for nothing.
 bool has_ended(const Row *row) { return row == nullptr || logic::has_ended(row->status()); }
 
-// A job that left its place in the queue.
+// The job had this key in the queue and has it no longer. Lane 0 has no sleepers: nobody claims a running job. Noted
+// for the case of a rollback, after which the job can be claimed again.
 void announce_left(const Key &key)
 {
     if (lane_in(key) != logic::running_lane)
         shared::notes::job_taken(lane_in(key));
 }
 
-// A job that has a place in the queue now. Of a paused type nobody can claim it; the end of the pause wakes everybody.
+// The job has this key in the queue now. A running job concerns the worker, which reaps it when its lease or its run
+// time is over. A waiting one concerns sleepers, unless its type is paused: then nobody can claim it, and the end of
+// the pause wakes all sleepers (job_types_changed() in job/direct_dml.cpp).
+//
+// The settings of the type are read only where a session is asleep, because most enqueues meet none. A session may
+// fall asleep after that look: it is then woken for a job of a paused type, finds nothing and sleeps on.
+// The race that is left: another session ends the pause and commits between this look and our commit. Its wake comes
+// too early to find our job, and we noted none. The worker's next whole round wakes for all that is due.
 void announce_placed(const Key &key, const Row &row)
 {
     const TimestampTz due_at = time_in(key);
@@ -32,6 +46,7 @@ void announce_placed(const Key &key, const Row &row)
 
 void announce(const Transition &change)
 {
+    // A change that keeps the key, such as a heartbeat with progress alone, concerns no sleeper.
     const std::optional<Key> &from = change.was[DerivedTable::queue], &to = change.is[DerivedTable::queue];
     if (!from || !to || !same_key(*from, *to)) {
         if (from)
@@ -39,6 +54,7 @@ void announce(const Transition &change)
         if (to)
             announce_placed(*to, *change.after);
     }
+    // Told also where the key stayed: the worker keeps the earliest time alone, so once more costs nothing.
     if (const std::optional<Key> &expiring = change.is[DerivedTable::expiring])
         shared::notes::note_due(time_in(*expiring));
     if (!has_ended(change.before) && has_ended(change.after))

@@ -1,5 +1,6 @@
-// The tables that belong to users, who may alter them at any time: which there are, and what each is like. They are
-// opened by open_table() (open_table.hpp).
+// The four tables of the schema public: which there are, and the columns that the code relies on. They belong to a
+// user, who may alter them at any time, so no code holds an Oid of one and opens it: open_table() (open_table.hpp)
+// locks the table by its name, and then compares it with what is listed here.
 #pragma once
 
 #include "store/shape.hpp"
@@ -8,13 +9,16 @@ namespace store {
 
 enum class ApiTable { jobs, job_types, job_attempts, jobs_archive };
 
-// Their columns, as they are made; those of `jobs` are in columns.hpp.
+// The columns, as sql/parts makes them; those of `jobs`, which jobs_archive repeats, are in columns.hpp. A column that
+// is missing or of another type is 42804; the user's own columns beside them may be anywhere.
 inline constexpr ColumnDefinition types_columns[] = {
     {"job_type", VARCHAROID},         {"description", TEXTOID},     {"job_category", VARCHAROID},
     {"max_retries", INT4OID},         {"backoff", TEXTOID},         {"retry_delay_ms", INT4OID},
     {"retry_delay_max", INTERVALOID}, {"lease", INTERVALOID},       {"timeout", INTERVALOID},
     {"keep_completed", INTERVALOID},  {"keep_failed", INTERVALOID}, {"paused", BOOLOID}};
 
+// Without a limit of length, and in the order of the table, because attempts.cpp writes a table that is exactly like
+// this by position. `attempt` may have become bigint: then the table is written by SQL, which converts.
 inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, not_null},
                                                         {"attempt", INT4OID, not_null, -1, INT8OID},
                                                         {"worker", TEXTOID},
@@ -24,7 +28,8 @@ inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, not_nul
                                                         {"error_message", TEXTOID},
                                                         {"error_details", JSONBOID}};
 
-// Which table it is, to compare and to ask the catalogs for.
+// Which table a name meant when it was looked up: to be compared, and for questions to the catalogs. No Oid, so that it
+// cannot be given to relation_open(): another session may drop or rename the table before the caller has a lock.
 class TableId {
 public:
     constexpr TableId() = default;

@@ -1,4 +1,8 @@
-// The partitions of `jobs_archive`.
+// The partitions of `jobs_archive`. The head of archive.hpp says who changes them meanwhile.
+//
+// Partitions are found by the descriptors that the relcache has, not by the executor's routing: those are read without
+// running an expression of the user's. Whatever is not as we make it (list or hash, two columns, an expression) is left
+// to Postgres, by the statement path.
 #include "pg/as_owner.hpp"
 #include "pg/extension_function.hpp"
 #include "pg/lock.hpp"
@@ -10,6 +14,8 @@ namespace {
 
 constexpr int first_year = 1970;
 
+// Without a time zone timestamp2tm() gives UTC, so months do not depend on the session's setting. Year 0, which
+// month_of() refuses, for what it cannot express.
 pg_tm broken_down(TimestampTz instant)
 {
     pg_tm fields = {};
@@ -19,6 +25,7 @@ pg_tm broken_down(TimestampTz instant)
     return fields;
 }
 
+// `month` may be 13: January of the next year.
 TimestampTz start_of(int year, int month)
 {
     pg_tm fields = {};
@@ -50,12 +57,13 @@ TimestampTz next_month(TimestampTz month)
 
 namespace {
 
-// Postgres runs what is constant in one as soon as it is looked at.
+// Whether an expression is part of the partition key. By the catalog, because RelationGetPartitionKey() simplifies such
+// expressions (eval_const_expressions), which runs functions of the user's that are constant in them.
 bool is_by_expression(Relation table)
 {
     HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(RelationGetRelid(table)));
     if (!HeapTupleIsValid(tuple))
-        return true;
+        return true; // not partitioned
     const bool is = !heap_attisnull(tuple, Anum_pg_partitioned_table_partexprs, nullptr);
     ReleaseSysCache(tuple);
     return is;
@@ -71,7 +79,7 @@ void Months::look()
     bounds_ = nullptr;
     if (table_->rd_rel->relkind != RELKIND_PARTITIONED_TABLE || is_by_expression(table_))
         return;
-    partitions_ = RelationGetPartitionDesc(table_, true);
+    partitions_ = RelationGetPartitionDesc(table_, true); // without those that DETACH CONCURRENTLY takes away
     if (is_by_time())
         bounds_ = partitions_->boundinfo;
 }
@@ -83,7 +91,8 @@ bool Months::is_by_time() const
            key->partattrs[0] == number_of(table_, "finished_at");
 }
 
-// In the list of partitions; -1: none takes it.
+// The position in the list of partitions; -1: none but the default one takes it. The search of
+// get_partition_for_tuple() in execPartition.c, for one column of a range.
 int Months::position_of(TimestampTz instant) const
 {
     PartitionKey key = RelationGetPartitionKey(table_);
@@ -111,7 +120,9 @@ Oid Months::partition_for(TimestampTz instant) const
     return bounds_->default_index >= 0 ? partitions_->oids[bounds_->default_index] : InvalidOid;
 }
 
-// The month of the partition that ends at this bound, if it is one that we made: by its schema, name and bounds.
+// The month of the partition that ends at this bound, if it is one that we made. By schema, name and bounds, all
+// three: such a partition is dropped with its jobs when it is old, so one that an owner made or renamed, or that holds
+// more than its name says, must not be taken for ours.
 std::optional<TimestampTz> Months::month_of_ours(int bound) const
 {
     const PartitionRangeDatumKind plain = PARTITION_RANGE_DATUM_VALUE;
@@ -132,6 +143,8 @@ std::optional<TimestampTz> Months::month_of_ours(int bound) const
     return from;
 }
 
+// Which partition it is may change before the lock is there: Writer::target_for() has the last word. One that has been
+// dropped meanwhile leaves a lock on an oid that is nobody's, which does no harm.
 bool lock_partition_for(TimestampTz instant)
 {
     const Oid partition = Months(AccessShareLock).partition_for(instant);
@@ -145,6 +158,7 @@ bool lock_partition_for(TimestampTz instant)
 
 bool lock_months()
 {
+    // `state` gives the number only: the lock is on an object that no other code knows, see pg::lock_of_ours().
     pg::OpenRelation state = open_private(PrivateTable::state, AccessShareLock);
     state.unlock_when_closed(AccessShareLock);
     return pg::lock_of_ours(RelationGetRelid(state), 0, pg::Wait::no);
@@ -152,6 +166,7 @@ bool lock_months()
 
 namespace {
 
+// By oid, proved to be the extension's: a function of a user's that fits the arguments better is never called.
 Oid function_of_ours(const char *name, Oid argument)
 {
     return pg::extension_function({"jobs_ext", "jobs_ext", name, std::span(&argument, 1)});
@@ -162,6 +177,8 @@ Oid function_of_ours(const char *name, Oid argument)
 void require_one_owner()
 {
     ListCell *cell;
+    // NoLock: each is locked by pg::lock_table(), which a worker does not wait in. One that was dropped in between has
+    // no owner to refuse: require_owner_of_jobs() passes over it.
     foreach (cell, find_all_inheritors(lock_api_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs(), NoLock,
                                        nullptr)) {
         pg::lock_table(lfirst_oid(cell), AccessShareLock);
@@ -169,6 +186,8 @@ void require_one_owner()
     }
 }
 
+// The lock on the archive comes before the question for its owner, so that the role under which this runs stays the
+// owner's. The statements are in sql/parts/64_jobs_archive.sql.
 bool create_month(TimestampTz month)
 {
     pg::AsOwner owner(lock_api_table(ApiTable::jobs_archive, AccessShareLock).in_catalogs());

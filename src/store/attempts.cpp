@@ -9,11 +9,13 @@ namespace store::attempts {
 
 namespace {
 
-// Of the first attempts and of the last ones; a message has 64 kB at most, details have jobs_ext.max_payload.
+// How many of the first attempts and of the last ones go into the archive. The first show how it began, the last why it
+// ended so. The bytes bound what the numbers do not: an error message may have 64 kB, and details jobs_ext.max_payload.
 constexpr int first_in_json = 10;
 constexpr int last_in_json = 90;
 constexpr int bytes_in_json = 1024 * 1024; // of either
 
+// In the order of AttemptOutcome.
 constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled"};
 
 std::optional<Outcome> parse_outcome(std::string_view text)
@@ -24,7 +26,7 @@ std::optional<Outcome> parse_outcome(std::string_view text)
     return std::nullopt;
 }
 
-// Of a table that is as we make it.
+// The key, by the numbers that the columns have in a table that is as we make it.
 constexpr AttrNumber by_attempt[] = {1, 2}; // job, attempt
 
 pg::OpenRelation open_index(Relation table, LOCKMODE lock)
@@ -32,6 +34,7 @@ pg::OpenRelation open_index(Relation table, LOCKMODE lock)
     return open_key(table, static_cast<int>(std::size(by_attempt)), lock);
 }
 
+// Whether the columns are those of attempts_columns, in that order and no others. A direct write goes by position.
 bool is_as_made(Relation table)
 {
     bool as_made = table->rd_att->natts == static_cast<int>(std::size(attempts_columns));
@@ -46,8 +49,8 @@ bool is_as_made(Relation table)
 
 constexpr Check checks_of_ours[] = {{"check_outcome", [] { return is_text_in("outcome", outcome_names); }}};
 
-// A table that was altered, or that carries anything of the user's, is reached by SQL alone, as its owner. So nothing
-// of theirs runs where it is reached without.
+// Whether the table is reached by SQL alone, as its owner: it was altered, or carries a trigger, a rule, a CHECK of the
+// user's, or an expression or predicate of an index. The direct path runs nothing of the user's, so it needs no owner.
 bool needs_statement(Relation table)
 {
     return !is_as_made(table) || !pg::has_unique_index(table, by_attempt) || table->rd_rules != nullptr ||
@@ -55,7 +58,8 @@ bool needs_statement(Relation table)
            has_check_of_theirs(table, checks_of_ours) || has_computed_index(table);
 }
 
-// Why what its owner has put on it may be denied something.
+// The hint for 42501 in a statement that runs as the owner. Postgres lets no deferred trigger be queued in a
+// security-restricted context (afterTriggerMarkEvents), because it would fire later with the session's rights.
 const char *hint_of(Relation table)
 {
     for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
@@ -66,7 +70,8 @@ const char *hint_of(Relation table)
     return nullptr;
 }
 
-// Open and looked at: until it is closed its columns stay as they are.
+// Open and looked at. Until it is closed its columns stay as they are: other sessions wait for the lock, and this
+// session, in a trigger of the user's, gets 55006.
 struct Attempts {
     explicit Attempts(LOCKMODE lock)
         : table(open_table(ApiTable::job_attempts, lock)), by_statement(is_by_statement(table))
@@ -79,6 +84,8 @@ struct Attempts {
 private:
     static bool is_by_statement(Relation table)
     {
+        // Remembered for the process, by the version of the table: the look walks triggers, checks and indexes. 0 is
+        // no version; it stays there if the look raises. A change during the look makes the next call look again.
         static bool known = true;
         static std::uint64_t known_at = 0;
         const std::uint64_t now = version_of_table(ApiTable::job_attempts);
@@ -91,7 +98,12 @@ private:
     }
 };
 
-// `running` is the job's row while the attempt ran.
+// `running` is the job's row while the attempt ran: the move may have cleared worker and started_at.
+//
+// A row of this attempt that a client wrote by hand stays, by both paths: it must not keep the job from ending. Where
+// another transaction is inserting such a row, the direct path waits for it, as ON CONFLICT DO NOTHING does; the
+// statement raises 23505 then, and the caller has to try again. It names no key for ON CONFLICT, because the owner may
+// have dropped it.
 void record(const Row &running, const EndedAttempt &ended)
 {
     const std::string_view name = outcome_names[static_cast<int>(ended.outcome)];
@@ -124,10 +136,11 @@ void record(const Row &running, const EndedAttempt &ended)
         slot->tts_isnull[i] = row[i].value.null;
     }
     ExecStoreVirtualTuple(slot);
-    // Whoever wrote a row of this attempt by hand must not keep the job from ending.
     pg::TableWriter(attempts.table).insert_unless_taken(slot, by_attempt);
 }
 
+// The job is deleted, or has just been copied to the archive with its attempts. What another session has deleted by
+// hand meanwhile is gone: the result of remove() does not matter.
 void remove_attempts(const pg_uuid_t *job)
 {
     const Attempts attempts(RowExclusiveLock);
@@ -152,7 +165,7 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
-// One that succeeded at once has none.
+// False for most jobs, which succeed at the first attempt: their deletion does not open the table.
 bool may_have_attempts(const Row &job)
 {
     const int attempt = job.number(Column::attempt);
@@ -188,8 +201,10 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
     return null ? std::nullopt : parse_outcome(TextDatumGetCString(outcome));
 }
 
-// The first ones and the last ones, each as far as they have room: of a text as long as it is, of JSON as its text is.
-// Both are counted from their end, so that what is left out is one gap, which says how many those are.
+// `numbered` counts the attempts of the job from both ends, n from the first and `after` from the last. `sized` has the
+// candidates, with the bytes of the message and of the details as text. `summed` adds these up from either end, so what
+// has no room is one gap between the two. `kept` and the element of `gap` are put together in order. Every operator and
+// function names its schema: this runs as the table's owner, where nothing of another role may be found.
 constexpr const char *select_json =
     "with numbered as ("
     " select attempt, worker, started_at, ended_at, outcome, error_message, error_details,"
@@ -217,6 +232,7 @@ constexpr const char *select_json =
     " union all select place, 1, pg_catalog.jsonb_build_object('left_out', left_out) from gap"
     " where left_out operator(pg_catalog.>) 0) as elements";
 
+// Always by SQL: it serves the archive alone, where a statement for each job with a failed attempt costs little.
 pg::Nullable as_json(const Row &job)
 {
     if (!may_have_attempts(job))
@@ -238,6 +254,8 @@ pg::Nullable as_json(const Row &job)
 
 namespace store {
 
+// The follower. An attempt that ends is said by the move that ends it (`change.ended`), so a success and an edit of a
+// running job write nothing. It comes last among the followers, because code of the user's may run in it.
 void keep_attempts(const Transition &change)
 {
     if (change.after == nullptr && attempts::may_have_attempts(*change.before))

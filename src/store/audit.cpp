@@ -14,10 +14,11 @@ namespace {
 class BlockScan {
 public:
     BlockScan(Relation table, BlockNumber first, BlockNumber count)
+        // No synchronized scan: it would begin where another session's scan is, and heap_setscanlimits() forbids it.
         : slot_(table), scan_(table_beginscan_strat(table, GetActiveSnapshot(), 0, nullptr, true, false))
     {
-        // Past the end it would begin again at the first block. What is appended from now on is newer than the
-        // snapshot.
+        // Postgres would go on at block 0 after the last one, as for a scan that began in the middle. Blocks that are
+        // appended from now on hold nothing that the snapshot shows.
         const BlockNumber blocks = RelationGetNumberOfBlocks(table);
         const BlockNumber begin = std::min(first, blocks);
         heap_setscanlimits(scan_, begin, std::min(count, blocks - begin));
@@ -48,13 +49,14 @@ Comparison::Comparison()
         derived_[static_cast<std::size_t>(table)].emplace(table, AccessShareLock);
     by_id_.emplace(jobs_, by_id_index_);
     job_.emplace(jobs_);
+    // The order is the proof in the head: locks, then the snapshot, then the look at the triggers.
     PushActiveSnapshot(GetLatestSnapshot());
     is_built_ = compare_with_build(jobs_, tables_.number, GetActiveSnapshot()) != Built::no;
 }
 
 Comparison::~Comparison()
 {
-    // Before the snapshot that their scans read by.
+    // The index scans end before the snapshot that they read by is popped.
     for (std::optional<KeyTable> &table : derived_)
         table.reset();
     by_id_.reset();
@@ -91,6 +93,8 @@ void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument
             found(argument, {Kind::missing, table, row->id(), *keys[table], {}});
 }
 
+// The row comes from the heap, because one fault is a row that its index does not lead to. Whether it is the right row
+// is asked first: a wrong one goes, indexed or not.
 void Comparison::look_at_key(DerivedTable table, TupleTableSlot *slot, FoundIt found, void *argument)
 {
     static constexpr RegProcedure equal[] = {F_UUID_EQ};
@@ -140,14 +144,15 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
     const std::optional<Key> right = keys_of(row)[fault.table];
     KeyTable &table = jobs.derived().open(fault.table);
     if (fault.kind == Kind::missing) {
-        // Of another key than the one that was missing, where the type had no lane, or the job has moved since.
+        // The key that is right now may be another one than the one that was missing: the type had no lane, or the job
+        // has moved since.
         if (!right || table.has(*right))
             return Mended::gone;
         restore_key(jobs.derived(), row, fault.table);
         return Mended::yes;
     }
-    // The right key at a place that its index does not lead to: that row goes. Where it is the only one of its key, the
-    // walk over `jobs` finds the key missing.
+    // The right key, in a row that its index does not lead to: that row is removed. Where it was the only one with its
+    // key, the next walk over `jobs` finds the key missing and restores it.
     if (right && same_key(*right, fault.key) && table.has_at(fault.key, fault.place))
         return Mended::gone;
     return table.remove_if_at(fault.place, fault.key) ? Mended::yes : Mended::gone;
@@ -157,7 +162,7 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
 
 Mended mend(const Fault &fault)
 {
-    constexpr int most_looks = 3;
+    constexpr int most_looks = 3; // a job that is changed so often between look and lock is met in the next pass
     pg::StatementScope scope("jobs_ext.check()");
     Jobs jobs = Jobs::open();
     for (int looks = 0; looks < most_looks; ++looks, jobs.renew_snapshot()) {
@@ -169,7 +174,8 @@ Mended mend(const Fault &fault)
                        ? Mended::yes
                        : Mended::gone;
         }
-        // Before the row, and without waiting: whoever makes the lane may want the row next.
+        // The lane is made before the row is locked (the order of lanes.hpp), and without waiting: the session that is
+        // making it may want this row next.
         if (const std::string_view type = row->text(Column::job_type); !lanes::find_lane_of(type)) {
             lanes::prepare_lane_of(type);
             if (!lanes::find_lane_of(type))

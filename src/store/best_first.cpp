@@ -6,6 +6,7 @@ namespace store {
 
 namespace {
 
+// The bytes of a UUID compare as uuid_cmp() and the index compare them.
 bool is_better(const Candidate &a, const Candidate &b)
 {
     if (a.key.rank != b.key.rank)
@@ -17,6 +18,7 @@ bool is_better(const Candidate &a, const Candidate &b)
 
 } // namespace
 
+// An error skips it: the abort releases buffer pins and index locks by the resource owner, and the memory with them.
 BestFirst::~BestFirst()
 {
     ListCell *cell;

@@ -2,6 +2,9 @@
 
 namespace store {
 
+// Each build writes the rows of the triggers in `state` anew (write_built_under() in rebuild.cpp). So the newest rows
+// tell: one that the active snapshot does not show was written after it. A build by this transaction does not count,
+// because its snapshots show what its earlier commands wrote. Rows of other marks may be renewed without a build.
 bool derived_were_built_since_snapshot()
 {
     if (!IsolationUsesXactSnapshot())

@@ -13,7 +13,7 @@ Mark columns_mark_of(Oid jobs, const ColumnNumbers &numbers)
     for (const AttrNumber number : numbers) {
         HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(jobs), Int16GetDatum(number));
         if (!HeapTupleIsValid(tuple))
-            continue; // dropped, which tables() refuses
+            continue; // dropped: open_table() raises 42804 for it
         mark.number = hash_combine(mark.number, static_cast<uint32>(number));
         mark.version = hash_combine64(mark.version, version_of(tuple));
         ReleaseSysCache(tuple);
@@ -29,6 +29,8 @@ BuiltUnder look_at_jobs(Relation jobs, const ColumnNumbers &numbers)
     return {trigger_marks_of(oid), columns_mark_of(oid, numbers), {jobs->rd_rel->relfilenode, 0}};
 }
 
+// Before the first build `state` has no rows, and its marks are zeros; so are those of triggers that are missing or
+// disabled. The two would be equal: hence the question whether the triggers are enabled comes first.
 Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot snapshot)
 {
     BuiltUnder built = {};

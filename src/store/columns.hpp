@@ -46,16 +46,17 @@ enum class Column : int {
     expires_at,
 };
 
-// What is said of a column; the sets of all columns of which it is said are below.
+// What is said of a column, as bits; below, the set of all columns of which it is said. In one place, because a verb, a
+// trigger and a rebuild that each had a list of their own would come to differ.
 namespace trait {
 using store::not_null;
-inline constexpr unsigned needed = not_null | 0x02; // nothing copes with a job without it
-inline constexpr unsigned needed_to_run = 0x04;     // nothing copes with a running job without it
+inline constexpr unsigned needed = not_null | 0x02; // a job in which it is null is refused (23502), or passed over
+inline constexpr unsigned needed_to_run = 0x04;     // the same of a running job
 inline constexpr unsigned server_owned = 0x08;      // a client's UPDATE leaves it as it is
 inline constexpr unsigned starts_empty = 0x10;      // a client's new job has nothing in it
 inline constexpr unsigned moved = 0x20;             // a move from one state to another may write it
 inline constexpr unsigned lost_by_retry = 0x40;     // job_retry empties it
-// All that an attempt leaves behind.
+// What one attempt leaves behind in the row.
 inline constexpr unsigned of_attempt = server_owned | starts_empty | moved | lost_by_retry;
 } // namespace trait
 
@@ -105,6 +106,7 @@ constexpr const ColumnDefinition &definition_of(Column column) { return columns[
 using ColumnSet = std::uint64_t;
 constexpr ColumnSet bit(Column column) { return ColumnSet{1} << index_of(column); }
 
+// The columns that have all of these traits; of 0, every column.
 constexpr ColumnSet columns_with(unsigned traits)
 {
     ColumnSet result = 0;

@@ -11,6 +11,7 @@ using logic::Status;
 
 using LaneOf = std::int32_t(std::string_view type);
 
+// See keys_to_compare(). Lanes are positive: 0 is the running lane, and the others come from a sequence.
 std::int32_t lane_if_made(std::string_view type)
 {
     constexpr std::int32_t none = -1; // of no key
@@ -20,6 +21,7 @@ std::int32_t lane_if_made(std::string_view type)
 std::optional<logic::QueueKey> queue_key(const Row &row, LaneOf lane_of)
 {
     const Status status = row.status();
+    // The lane is asked for only where it is part of the key: a paused job must not make a lane, or wait for one.
     const std::int32_t lane = logic::waiting(status) ? lane_of(row.text(Column::job_type)) : logic::running_lane;
     return logic::make_queue_key(status, lane, row.number(Column::priority), *row.time(Column::run_at),
                                  row.time(Column::lease_expires_at), row.time(Column::timeout_at));
@@ -73,6 +75,7 @@ void Derived::move(const Keys &was, const Keys &is, ItemPointer queue_row)
     for (const DerivedTable table : derived_tables) {
         const std::optional<Key> &from = was[table], &to = is[table];
         const bool place_is_known = table == DerivedTable::queue && queue_row != nullptr;
+        // A claim read the queue's row under this snapshot and then locked the job, so it is still there: no search.
         if (place_is_known && to)
             open(table).move_at(queue_row, *to);
         else if (place_is_known)
@@ -102,6 +105,7 @@ void Derived::unlock_when_closed()
 
 namespace {
 
+// False at REPEATABLE READ and above, whose snapshot may be older than a build in this very transaction.
 bool may_remove_orphans() { return !IsolationUsesXactSnapshot(); }
 
 } // namespace
@@ -125,7 +129,7 @@ KeyTable &Derived::open(DerivedTable which)
     if (derived_were_built_since_snapshot())
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("could not serialize access due to concurrent rebuild of the queue")));
-    pg::InMemory long_lived(memory_);
+    pg::InMemory long_lived(memory_); // the first use may be in the memory of a row
     return table.emplace(which);
 }
 

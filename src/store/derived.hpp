@@ -1,19 +1,22 @@
-// Keeps the tables that are derived from `jobs` in step with one row of it.
+// Keeps the tables that are derived from `jobs` in step with one row of it. Why no lock on their rows is needed, and
+// when a key is the newest, is told in key_table.hpp; what calls this, in transition.hpp.
 #pragma once
 
 #include "store/key_table.hpp"
 
 namespace store {
 
+// The key of the job in the queue; nothing: its status has none there (logic/queue_key.hpp). The lane of its type is
+// made, if there is none, which writes and may wait (lanes::of()). Raises 42804 for an unknown status.
 std::optional<logic::QueueKey> queue_key(const Row &row);
 
+// The key of the job in `ended`; nothing: it has not ended. Likewise.
 std::optional<logic::QueueKey> ended_key(const Row &row);
 
 // One of derived_tables.
 using DerivedTable = PrivateTable;
 
-// What the derived tables are to say of a row: its key in each, or nothing. The lane of its type is made, if there is
-// none.
+// What the derived tables are to say of a job: its key in each, or nothing.
 class Keys {
 public:
     std::optional<Key> &operator[](DerivedTable table) { return keys_[static_cast<std::size_t>(table)]; }
@@ -22,33 +25,39 @@ public:
 private:
     std::array<std::optional<Key>, derived_tables.size()> keys_;
 };
+// Makes the lane of the job's type, as queue_key() does.
 Keys keys_of(const Row &row);
-// The same for who writes nothing: a type without a lane has one that is in no key.
+// The same for a look that must write nothing, as the audit's in a read-only transaction: a type without a lane gets
+// lane -1, which is in no key, so that the job's keys count as missing.
 Keys keys_to_compare(const Row &row);
 
-// Whether the job is to be cancelled at `expires_at`: it never started. A retry that waits does not expire.
+// Whether the job is to be cancelled at `expires_at`: it waits or is paused, and was never claimed.
 bool may_expire(const Row &row);
 
+// The derived tables, each opened when it is first needed and open from then on.
 class Derived {
 public:
-    // Follows a row of `jobs` whose keys were and are these, and which the caller has changed already, see
-    // key_table.hpp. Called by transition.hpp alone. `queue_row`: where its row of the queue is, if that is known.
+    // Moves the keys of a job that had `was` and is to have `is`. The caller has changed the job's row already: that
+    // makes the keys this transaction's to write. For transition.cpp, and direct_dml.cpp where a trigger has changed
+    // the job once more. `queue_row`: the place of its row in the queue, if a scan under the active snapshot found it.
     void move(const Keys &was, const Keys &is, ItemPointer queue_row = nullptr);
-    // Keys that cannot be there.
+    // Writes the keys of a job that was just inserted, without a look whether they are there: its id is new.
     void insert(const Keys &keys);
 
-    // Takes away a key of one of the tables whose job the active snapshot does not show. A key and its job are written
-    // in one transaction, so whoever sees the key sees the job, or the job is gone for good. The exception is a
-    // transaction at REPEATABLE READ or above that has built the tables itself: they then name jobs that are newer than
-    // its snapshot. It leaves such a key where it is.
+    // Removes a key whose job the active snapshot does not show. A key and its job are written in one transaction, so a
+    // snapshot that shows the key shows the job too, or the job is gone for good. Two sessions that meet the same
+    // orphan do no harm: the second finds the key gone. At REPEATABLE READ or above it removes none, because after a
+    // rebuild in the same transaction the tables name jobs that are newer than its snapshot.
     void remove_orphan(KeyTable &table, const Key &key);
-    // The same for the row at this place, without asking the index. Whether it was there and is gone.
+    // The same for the row at this place, for a row that its index may not lead to. True: it was there and is removed.
     bool remove_orphan_at(KeyTable &table, const ItemPointerData &place, const Key &key);
 
+    // Releases the locks when the tables are closed: for a claim that wrote nothing and is going to sleep.
     void unlock_when_closed();
 
-    // Outside READ COMMITTED: 40001 when somebody else has built them since the transaction began, since its snapshot
-    // then shows them as they were, without keys that it would have to remove.
+    // Opens the table for writing, or returns it if it is open. Raises 42P01 and 42804 as open_private() does, and
+    // 40001 at REPEATABLE READ or above where another transaction has built the tables since this one took its
+    // snapshot: that snapshot shows them as they were, without keys that this transaction would have to remove.
     KeyTable &open(DerivedTable table);
     KeyTable &queue() { return open(DerivedTable::queue); }
     KeyTable &expiring() { return open(DerivedTable::expiring); }

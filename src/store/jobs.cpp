@@ -24,9 +24,15 @@ void fill_slot(const Tables &tables, TupleTableSlot *slot, const Row &row, Colum
     });
 }
 
-// Asks before it locks: who may do nothing here does not queue up behind an ALTER TABLE, nor keeps one waiting, nor has
-// the queue built. And again under the lock: what the caller may do, or which table has the name, may have changed
-// meanwhile.
+// Opens `jobs`, and has the derived tables built.
+//
+// It asks for the privilege before it locks, so that a caller who may do nothing here does not queue up behind an ALTER
+// TABLE, keep one waiting, or have the queue built. It asks again under the lock, because a GRANT, a REVOKE or another
+// table of that name may have been committed meanwhile.
+//
+// The race: the queue is built here, and before this has its own lock another session disables a trigger or renames the
+// table. Seen under the lock. Then the lock is let go before the next turn: the build takes SHARE ROW EXCLUSIVE, and
+// two sessions that both kept ROW EXCLUSIVE would deadlock.
 pg::OpenRelation open_built(Tables &known, Jobs::Require require)
 {
     const std::uint64_t before = lookups();
@@ -38,7 +44,8 @@ pg::OpenRelation open_built(Tables &known, Jobs::Require require)
         known = store::tables();
         if (known.is_queue_built() && known.jobs == RelationGetRelid(table)) {
             require(known.jobs);
-            // The statement's own snapshot may be older than the queue that we find.
+            // Where anything was looked up, a lock may have been waited for, and the statement's snapshot be older than
+            // the build: it would show the derived tables as they were.
             if (lookups() != before)
                 pg::renew_active_snapshot();
             return table;
@@ -69,6 +76,7 @@ Jobs::Jobs(const Tables &known, pg::OpenRelation table)
 {
 }
 
+// The numbers of the columns are compared because the slots and indexes that are open here go by them.
 const Tables &Jobs::current()
 {
     if (described_at_ == changes())
@@ -104,7 +112,7 @@ std::optional<Row> Jobs::find_by_key(const text *job_id)
 
 void Jobs::renew_snapshot()
 {
-    by_id_.end();
+    by_id_.end(); // its scan reads by the snapshot that is popped
     pg::renew_active_snapshot();
 }
 
@@ -112,7 +120,10 @@ Jobs::Lock Jobs::try_lock(LockTupleMode mode)
 {
     TM_FailureData failure;
     ItemPointerData tid = found_->tts_tid;
-    // Locking a version may leave the slot empty when it fails; `out_` is free at this point.
+    // Into `out_`, which is free at this point: the row in hand, whose values point into `found_`, stays as it is.
+    // LockWaitSkip, because a claim passes over a job that another session has. Without
+    // TUPLE_LOCK_FLAG_FIND_LAST_VERSION, because a newer version would not be the one that the snapshot shows, and the
+    // job's keys under that snapshot would not be the newest (key_table.hpp).
     const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true), mode,
                                               LockWaitSkip, 0, &failure);
     switch (result) {
@@ -124,13 +135,17 @@ Jobs::Lock Jobs::try_lock(LockTupleMode mode)
     case TM_Deleted:
         return Lock::changed;
     default:
-        // Changed by a command of this transaction that is not over: a trigger that claims.
+        // TM_SelfModified, TM_Invisible: a command of this transaction that is not over has changed it, and a trigger
+        // in it makes this call.
         return Lock::busy;
     }
 }
 
+// The user's own columns are copied from the version that was found. The steps are those of ExecSimpleRelationUpdate(),
+// less what user_objects.hpp has found not to be there: triggers, constraints, generated columns.
 Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer queue_row)
 {
+    // As the executor does (CheckValidResultRel): 55000 where `jobs` is published and has no replica identity.
     CheckCmdReplicaIdentity(table_, CMD_UPDATE);
     pg::start_row(out_);
     slot_getallattrs(found_);
@@ -140,6 +155,7 @@ Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer q
     fill_slot(tables_, out_, after, after.changed);
     ExecStoreVirtualTuple(out_);
 
+    // Waits for a transaction that is changing the row, and goes on if that was rolled back.
     ItemPointerData tid = before.tid;
     switch (writer_.update(&tid, out_)) {
     case TM_Ok:
@@ -149,7 +165,7 @@ Written Jobs::update_directly(const Row &before, const Row &after, ItemPointer q
         if (IsolationUsesXactSnapshot())
             cannot_serialize();
         return Written::changed_meanwhile;
-    default:
+    default: // TM_SelfModified, for which ExecUpdate() raises 27000 as well
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
                         errmsg("job %s is already being changed by the statement that this call runs in",
                                to_text(before.id()))));
@@ -171,7 +187,7 @@ Written Jobs::remove(const Row &before)
 {
     if (!direct(current(), Operation::remove, 0)) {
         go_by_statement();
-        return statement::remove_by_statement(before.id()); // the trigger does the rest
+        return statement::remove_by_statement(before.id()); // our AFTER trigger lets follow what follows
     }
     CheckCmdReplicaIdentity(table_, CMD_DELETE);
     ItemPointerData tid = before.tid;
@@ -191,6 +207,8 @@ bool Jobs::insert(Row &row, bool keyed)
     pg::start_row(out_);
     fill_slot(tables_, out_, row, all_columns);
     ExecStoreVirtualTuple(out_);
+    // Two sessions insert the same job_id at once: insert_unless_taken() waits for the other, and tries again if that
+    // was rolled back.
     const AttrNumber key[] = {tables_.number[index_of(Column::job_id)]};
     if (!keyed)
         writer_.insert(out_);
@@ -209,12 +227,12 @@ void Jobs::unlock_when_closed()
 
 bool Jobs::lock_by_statement(const pg_uuid_t *id)
 {
-    (void)derived_.queue();
+    (void)derived_.queue(); // see go_by_statement()
     return statement::lock_by_id(id);
 }
 
-// Code of the user's in the statement can't drop the extension under it while the queue is open: 55006, where Postgres
-// would look for our triggers' functions and find none.
+// Opens the queue before a statement, so that code of the user's in it cannot drop the extension: DROP EXTENSION gets
+// 55006 for a table that is open. Otherwise Postgres would look for the functions of our triggers and find none.
 void Jobs::go_by_statement()
 {
     only_direct_ = false;

@@ -1,4 +1,18 @@
 // The table `jobs`: found, locked, written. Whatever writes here keeps the derived tables in step.
+//
+// The races, and why they do no harm:
+//   - Two sessions change the same job. find() shows the version of the active snapshot; try_lock() and update() find
+//     out by its tid whether that is still the newest. If not, nothing is written: the caller renews the snapshot and
+//     begins again with the new version, as EvalPlanQual does for a statement (change() below). At REPEATABLE READ or
+//     above no snapshot is newer, and update() raises 40001. ROLLBACK of the other session leaves the version as it was
+//     found.
+//   - An owner alters `jobs`, or disables a trigger of ours, before or while this is opened. open() locks first and
+//     looks afterwards; from then on ROW EXCLUSIVE keeps what would change columns or triggers, TRUNCATE and rebuilds
+//     waiting.
+//   - Code of the user's, which runs in an index expression or in a statement of the statement path, does such things
+//     in this session, where our own lock keeps nothing out. Postgres refuses ALTER and DROP of what is open (55006);
+//     for the rest current() looks again before each write.
+//   - A job with the same job_id is inserted at once: see insert().
 #pragma once
 
 #include "pg/heap.hpp"
@@ -8,57 +22,70 @@ namespace store {
 
 class Jobs {
 public:
-    // Opens the tables for writing; builds the queue first if it has to. To be called inside a StatementScope.
-    // `require` raises 42501 for a caller who may not do what follows.
+    // Opens `jobs` for writing; builds the derived tables first if they do not count as built, for which it waits until
+    // no other session writes to `jobs`. To be called inside a StatementScope, whose snapshot it may renew. Raises
+    // 42P01 and 42804 as tables() does. `require` raises 42501 for a caller who may not do what follows; it is called
+    // twice.
     using Require = void(TableId jobs);
     static Jobs open(Require require);
-    // For what is not the caller's doing, or was asked before.
+    // For maintenance, which no caller asked for, or where the privilege was asked for before.
     static Jobs open();
 
-    // As they were described last; current() looks first whether they still are so.
+    // What open() or current() found out last.
     const Tables &tables() const { return tables_; }
 
-    // After code of the user's may have run, which can do more to `jobs` than alter it: make triggers, rules, policies,
-    // children, drop an index that is not open. 42804 when what is held here does not fit any more.
+    // The same, looked up anew if code of the user's has changed anything since: it can make triggers, rules, policies
+    // and children, and drop an index that is not open. Raises 42804 where another table has the name `jobs` now.
     const Tables &current();
 
-    // The version that the active snapshot sees, valid until the next find on this object.
+    // The version that the active snapshot shows, valid until the next find on this object; nothing: it shows none.
+    // Locks nothing. Raises 23502 as read_row() does.
     std::optional<Row> find(const pg_uuid_t *id);
     std::optional<Row> find_by_key(const text *job_id);
 
-    // Looks with a new snapshot from now on.
+    // Makes a new snapshot the active one. At REPEATABLE READ or above it is the old one again.
     void renew_snapshot();
 
     enum class Lock { taken, busy, changed };
-    // Locks the version that was just found, without waiting. `changed`: it is not the newest, nothing is locked.
+    // Locks the version that was just found, without waiting, until the end of the transaction. `busy`: another
+    // transaction has it, or an unfinished command of this one has changed it. `changed`: it is not the newest. Nothing
+    // is locked then. The default mode is that of an UPDATE which leaves the key as it is, so that a row with a foreign
+    // key to the job can be inserted meanwhile.
     Lock try_lock(LockTupleMode mode = LockTupleNoKeyExclusive);
 
-    // Writes a new row. Sets what the database made of it. False: its job_id is taken, only when `keyed`.
+    // Writes a new job; `row` becomes what was really written. False, only when `keyed`: a job with its job_id is
+    // there, as with ON CONFLICT DO NOTHING; waits for a transaction that is inserting one. Not `keyed`, that is 23505.
+    // Raises 09000 where a trigger or rule kept the row out; where `keyed`, that may be false as well, and the caller
+    // tells them apart (insert_or_find() in verbs/enqueue.cpp).
     bool insert(Row &row, bool keyed);
 
-    // Replaces the version that was just found; what follows from it, follows (transition.hpp). `after` is set to what
-    // was really written. `queue_row`: where the job's row of the queue is, if that is known from a scan under the
-    // active snapshot.
+    // Replaces the version that was just found, and lets follow what follows (transition.hpp). Waits for a transaction
+    // that is changing the job, unless it is locked. `after` becomes what was really written. `queue_row`: the place of
+    // the job's row in the queue, if a scan under the active snapshot found it. Raises 40001 where another transaction
+    // was first, at REPEATABLE READ or above; 27000 where the statement in which this call runs has changed the job.
     Written update(const Row &before, Row &after, ItemPointer queue_row = nullptr);
 
-    // Deletes the version that was just found and locked.
+    // Deletes the version that was just found and locked. `changed_meanwhile`: a trigger of the user's changed it then.
     Written remove(const Row &before);
 
     // The version that was just found, whole: also the user's own columns.
     TupleTableSlot *found() const { return found_; }
     Relation table() const { return table_; }
 
-    // Locks, by a statement of the caller's, a row that is going to be written by one: it must not change between
-    // being looked at and being written. False: the caller may not see or not update it, or it is gone.
+    // Locks a job that is going to be written by a statement, by a statement of the caller's too, so that it does not
+    // change between the look and the write. Waits for a transaction that has it. False: row security hides it from the
+    // caller, or it is gone. Raises 42501 where the caller may not lock it, 40001 at REPEATABLE READ or above.
     bool lock_by_statement(const pg_uuid_t *id);
 
-    // Whether writing these columns goes straight to the tables.
+    // Whether an update of these columns goes the direct path.
     bool direct_update(ColumnSet written) { return direct(current(), Operation::update, written); }
 
-    // Whether every write of this call went straight to the tables.
+    // Whether every write so far went the direct path, which runs no trigger of the user's.
     bool only_direct() const { return only_direct_; }
 
-    // Lets the locks on the tables go at the end of the call: of one that wrote nothing and is going to sleep.
+    // Lets the locks on the tables go at the end of the call, not of the transaction: for a claim that wrote nothing
+    // and is going to sleep, behind which an ALTER TABLE would wait. Never after a write, whose locks last until
+    // commit.
     void unlock_when_closed();
 
     Derived &derived() { return derived_; }
@@ -80,9 +107,14 @@ private:
     bool only_direct_ = true;
 };
 
-// A change of one job, computed from its newest version. `compute(const Row &before, Row &after)` says false to leave
-// it as it is; it may be called again when another transaction was first. Returns the row as it is afterwards, or
-// nothing when there is no such job or the caller may not have it.
+// Changes one job, computed from its newest version. `compute(const Row &before, Row &after)` says false to leave it as
+// it is. `result` becomes the job as it is afterwards. `missing`: there is no such job, or row security hides it.
+//
+// The race: another transaction changes the job between find() and update(). On the direct path update() waits for it,
+// writes nothing if it committed, and `compute` is called again with a newer version: so it must not remember what it
+// saw before. Each turn of the loop means that another session got on. On the statement path the row is locked first;
+// the snapshot is renewed after that, because the lock may have waited for a newer version than the old one shows.
+// Raises 09000 where a trigger or rule kept the job from being changed, and as update() and lock_by_statement() do.
 enum class Changed { yes, no, missing };
 
 template <class Compute>

@@ -6,6 +6,7 @@ namespace store {
 
 namespace {
 
+// The equality of each column, as a scan key takes it.
 constexpr RegProcedure queue_equal[] = {F_INT4EQ, F_INT2EQ, F_TIMESTAMPTZ_EQ, F_UUID_EQ};
 constexpr RegProcedure instant_equal[] = {F_TIMESTAMPTZ_EQ, F_UUID_EQ};
 
@@ -27,6 +28,7 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job)
     return {{TimestampTzGetDatum(instant), UUIDPGetDatum(job)}, 2};
 }
 
+// All columns but the last, the id of the job, are passed by value: their Datums compare as numbers.
 bool same_key(const Key &a, const Key &b)
 {
     for (int i = 0; i < a.columns - 1; ++i)
@@ -66,7 +68,7 @@ bool KeyTable::remove_if_at(const ItemPointerData &place, const Key &key)
 
 bool KeyTable::find(const Key &key)
 {
-    // Another snapshot may be active than at the last search.
+    // Ends the scan of the last search, which holds its snapshot: another one may be active now.
     lookup_.end();
     return has(key);
 }
@@ -93,8 +95,9 @@ void KeyTable::put(const Key &key)
         insert(key);
 }
 
-// Anything but TM_Ok: somebody removed or moved the row, which is as good, or built the table anew. An older snapshot
-// then hides the new row, and nothing that it shows may be acted on.
+// What a removal or an update of a row came to. Anything but TM_Ok: a session has removed or moved the row meanwhile
+// (an orphan, or one that the audit mended), or built the table anew. At READ COMMITTED that is as good as our own
+// removal. At REPEATABLE READ the snapshot may hide a row that is there now, and nothing that it shows may be acted on.
 void KeyTable::require_current(TM_Result result)
 {
     if (result != TM_Ok && IsolationUsesXactSnapshot())
@@ -123,7 +126,7 @@ void KeyTable::move_at(ItemPointer tid, const Key &to)
 
 void KeyTable::move(const Key &from, const Key &to)
 {
-    // A trigger of the user's that changed the job once more has brought it there already.
+    // A trigger of the user's has changed the job once more, in a statement of its own, and the key is there already.
     if (find(to)) {
         remove(from);
         return;

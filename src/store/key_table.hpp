@@ -1,15 +1,20 @@
 // The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended. Each row is its own
 // primary key and a function of one row of `jobs`.
 //
-// The jobs row is the mutex: whoever changes a job's key has just changed, or holds locked, the newest version of its
-// jobs row, and saw that version through the active snapshot. So the key's row under the same snapshot is the newest
-// as well, and nobody else can be changing it. The one exception builds all keys anew (rebuild.cpp), under a lock
-// on `jobs` that no writer holds meanwhile; whoever waited for it takes a new snapshot, or has to keep an older one and
-// gets 40001 (derived.hpp).
+// The race: two sessions change the same job, and so its keys. The job's row in `jobs` is the mutex. A session that
+// changes a key has just changed, or holds locked, the newest version of that row, and saw that version through the
+// active snapshot. Every session that changed the key before had changed the job's row in the same transaction. So the
+// key under the same snapshot is the newest as well, and no other transaction can be changing it:
+//   - ROLLBACK, also TO SAVEPOINT, and a crash take back the job's row and its keys together;
+//   - at READ COMMITTED a session whose snapshot turns out older than the job's row looks again with a new one;
+//   - at REPEATABLE READ it gets 40001 from the job's row, or passes over the job, before it comes to a key.
+// There are two exceptions. A rebuild writes all keys anew (rebuild.cpp), under a lock on `jobs` that no writer holds
+// meanwhile; a session that waited for it takes a new snapshot, or has to keep its older one and gets 40001
+// (Derived::open()). An orphan has no job to be locked; it is only ever removed (Derived::remove_orphan()).
 //
-// Rows are written by pg::TableWriter like those of any other table: the primary key is not the only index while
-// somebody rebuilds it, or where a superuser added one. It is looked up when the table has been locked, see
-// pg/heap.hpp.
+// Rows are written by pg::TableWriter, so that every index is kept: beside the primary key there is another one while a
+// session rebuilds it, or where a superuser added one. The index to search is chosen when the table has been locked,
+// see pg/heap.hpp.
 #pragma once
 
 #include "logic/queue_key.hpp"
@@ -20,6 +25,8 @@ namespace store {
 
 constexpr int max_key_columns = 4;
 
+// A row of a derived table: (lane, rank, time, job) or (time, job). The last value points at the job's id, which has to
+// live as long as the key.
 struct Key {
     std::array<Datum, max_key_columns> value;
     int columns;
@@ -28,13 +35,17 @@ struct Key {
 Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job);
 Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
 
-// The parts of a key: its time; its lane, where it begins with one.
+// The parts of a key: its time; its lane, for a key of four columns only.
 inline TimestampTz time_in(const Key &key) { return DatumGetTimestampTz(key.value[key.columns - 2]); }
 inline std::int32_t lane_in(const Key &key) { return DatumGetInt32(key.value[0]); }
 
-// Of the same table.
+// Whether two keys of the same table are equal.
 bool same_key(const Key &a, const Key &b);
 
+// One derived table, open with its primary key.
+//
+// Errors: the constructor raises 42P01 and 42804 as open_private() and open_key() do. Whatever removes or moves a row
+// raises 40001 at REPEATABLE READ or above if another transaction has changed the row since the snapshot was taken.
 class KeyTable {
 public:
     explicit KeyTable(PrivateTable table, LOCKMODE lock = RowExclusiveLock)
@@ -43,14 +54,15 @@ public:
     {
     }
 
-    // Writes a key that cannot be there: of a job that was just inserted.
+    // Writes a key that cannot be there, of a job that was just inserted. If it is there, 23505.
     void insert(const Key &key);
-    // Makes the key be there.
+    // Writes the key unless it is there.
     void put(const Key &key);
-    // Takes the key away, if it is there.
+    // Removes the key, if it is there.
     void remove(const Key &key);
+    // Replaces one by the other. Where `from` is missing, writes `to` all the same.
     void move(const Key &from, const Key &to);
-    // The same for a row whose place is known from a scan.
+    // The same for a row whose place a scan under the active snapshot found.
     void remove_at(ItemPointer tid);
     void move_at(ItemPointer tid, const Key &to);
 
@@ -60,13 +72,14 @@ public:
         index_.unlock_when_closed(lock_);
     }
 
-    // Whether the index leads to a row of this key; to the one at this place. For many searches under one snapshot: the
-    // one that was active at the first of them.
+    // Whether the index leads to a row with this key; to the one at this place. For many searches under one snapshot,
+    // the one that was active at the first of them: the index scan is kept from one to the next.
     bool has(const Key &key);
     bool has_at(const Key &key, const ItemPointerData &place);
-    // Takes away the row that the active snapshot sees at this place, if it is of this key, without asking the index.
+    // Removes the row that the active snapshot shows at this place, if it has this key, without asking the index. The
+    // key is compared because the place may have been vacuumed and used again. True: it was removed.
     bool remove_if_at(const ItemPointerData &place, const Key &key);
-    // The key that a row of the table is.
+    // The key that a row of the table is. It points into the slot.
     static Key key_in(TupleTableSlot *slot);
 
     Relation table() const { return table_; }

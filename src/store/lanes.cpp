@@ -24,6 +24,7 @@ void lanes_may_have_changed(Datum, Oid oid) { known_lanes.note_change_of(oid); }
 Oid read_lanes()
 {
     pg::OpenRelation table = open_private(PrivateTable::lanes, AccessShareLock);
+    // Only looked at: this lock must not last through a claim that sleeps.
     table.unlock_when_closed(AccessShareLock);
     each_latest_row(table, [&](TupleTableSlot *slot) {
         bool null;
@@ -36,36 +37,42 @@ Oid read_lanes()
 
 void load_lanes() { known_lanes.load(read_lanes); }
 
-// Of whoever makes the type's lane, until the end of the transaction or of the subtransaction that is rolled back. By
-// the type's hash: two types with the same one wait for each other, no more.
+// The lock under which the type's lane is made, until the end of the transaction, or of a subtransaction that is rolled
+// back. It is numbered by the hash of the type: two types with the same hash wait for each other, and that is all.
+// False: another transaction has it, and `wait` is no.
 bool lock_making(std::string_view type, pg::Wait wait)
 {
     const auto name = reinterpret_cast<const unsigned char *>(type.data());
     return pg::lock_of_ours(known_lanes.table, hash_bytes(name, static_cast<int>(type.size())), wait);
 }
 
-// Where it is not, the first writer builds it, and the lanes of all types with it. A `jobs` that can't be used has none
-// either.
+// Whether the queue is built. Where it is not, the first writer builds it, and makes the lanes of all types. An altered
+// `jobs`, which tables() raises for, must not keep anybody from registering a type: hence the subtransaction.
 bool is_queue_ready()
 {
     bool is_built = false;
     return pg::in_subtransaction([&] { is_built = tables().is_queue_built(); }).error == nullptr && is_built;
 }
 
-// Who makes a lane for a job has `jobs` open already. Who makes one with its type takes the same lock first: else it
-// would have the lane when it comes to `jobs`, while a rebuild that has `jobs` to itself waits for that lane. And it
-// keeps it. So not where the queue is to be built, which takes more than this lock: two who have it would wait for each
-// other. Nor for who may not write to `jobs`, and so may not lock it either.
+// Takes the lock on `jobs` under which a lane is made, without waiting, and keeps it until the end of the transaction.
+//
+// A session that makes a lane for a job has `jobs` open already. One that makes it with its type comes here, because
+// otherwise it would hold the lane when it wants `jobs` for its first job, while a rebuild holds `jobs` and waits for
+// that lane. Not where the queue has still to be built: the build takes a stronger lock, and two sessions that each
+// hold this one would wait for each other. Nor for a role that may not write to `jobs`: such a lock, which keeps an
+// ALTER TABLE waiting, is not for that role to take.
 bool lock_jobs_at_once()
 {
     const std::optional<TableId> jobs = find_table(ApiTable::jobs);
     if (!jobs)
-        return true;
-    // Looked at again under the lock, which lets in what was altered meanwhile.
+        return true; // a restore that has brought `job_types` first
+    // Whether the queue is built is asked again under the lock, because taking it lets this process hear of what others
+    // committed meanwhile.
     return pg_class_aclmask(jobs->in_catalogs(), GetUserId(), ACL_INSERT | ACL_UPDATE, ACLMASK_ANY) != 0 &&
            is_queue_ready() && ConditionalLockRelationOid(jobs->in_catalogs(), RowExclusiveLock) && is_queue_ready();
 }
 
+// Without a check of privileges, because the caller of a verb has none on the sequence.
 std::int32_t next_number()
 {
     const Oid sequence = get_relname_relid("lane_numbers", get_namespace_oid("jobs_ext", false));
@@ -75,10 +82,11 @@ std::int32_t next_number()
     return static_cast<std::int32_t>(nextval_internal(sequence, false));
 }
 
-// Under the lock.
+// To be called under lock_making(), and with `jobs` locked.
 std::int32_t make_lane_of(std::string_view type)
 {
-    // Another transaction may have made it before we had the lock.
+    // Another transaction may have made it before we had the lock, and this process need not have heard of it yet: so
+    // it reads again. The newest snapshot shows that lane also at REPEATABLE READ.
     known_lanes.empty();
     if (auto lane = find_lane_of(type))
         return *lane;
@@ -92,6 +100,7 @@ std::int32_t make_lane_of(std::string_view type)
     slot->tts_isnull[0] = slot->tts_isnull[1] = false;
     ExecStoreVirtualTuple(slot);
     pg::TableWriter(table).insert(slot);
+    // Others hear of it at commit, this process at the next command, which sees the row.
     CacheInvalidateRelcache(table);
     CommandCounterIncrement();
     return number;
@@ -132,7 +141,7 @@ std::int32_t after(std::int32_t lane)
 {
     load_lanes();
     if (known_lanes.count == 0)
-        return lane; // rolled back a moment ago
+        return lane; // the only lane was rolled back a moment ago
     const Lane *begin = known_lanes.list, *end = begin + known_lanes.count;
     const Lane *next = std::upper_bound(begin, end, lane,
                                         [](std::int32_t number, const Lane &known) { return number < known.number; });
@@ -148,7 +157,7 @@ std::optional<std::string_view> type_of(std::int32_t lane)
 
 void make_lanes()
 {
-    // Making one may have the list of types read anew.
+    // The names are copied first, because making a lane may have the list of types read anew.
     List *names = NIL;
     types::each_type([&](const Type &type) { names = lappend(names, pstrdup(type.name)); });
     ListCell *cell;

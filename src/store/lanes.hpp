@@ -1,44 +1,52 @@
 // The lanes of the queue: the number under which it knows a type.
 //
-// A lane is made with its type, by the trigger on `job_types`, so that the first job of a type finds it committed.
-// Where it is missing all the same, as for a type that a restore brought or that registers itself, its first job makes
-// it. Who makes one holds nothing that who makes another needs: the numbers come from a sequence, since a greatest
-// number plus one would be known to nobody else before the end of the transaction. So there are gaps.
+// The trigger on `job_types` makes a lane with its type, so that the first job of the type finds it committed. Where it
+// is missing all the same, for a type that a restore brought or that registers itself, the type's first job makes it.
 //
-// Lock order: `jobs`, then the lane, then rows of `jobs`. `jobs` is open for writing wherever a lane is made, so a
-// rebuild, which lets nobody else have it open, waits for no lane. A job's lane is made before its row is written,
-// whatever its state, so whoever has the row and moves the job finds it there. What is left to Postgres's deadlock
-// detector: a transaction that makes several lanes, or takes rows first and makes a lane with another statement, or
-// makes one with its type and then wants `jobs` to itself; an UPDATE of `job_type` to one without.
+// The race: two sessions make the lane of one type. Each takes a lock on the name of the type, until the end of its
+// transaction, and then looks again. So the second finds the lane of the first, or makes it, if the first was rolled
+// back (ROLLBACK TO SAVEPOINT releases the lock too, and a crash releases all). Sessions that make lanes of different
+// types do not meet, because the numbers come from a sequence: the greatest number plus one would collide with that of
+// a transaction that has not committed. A sequence is never rolled back, so there are gaps.
+//
+// Lock order: `jobs`, then the lane, then rows of `jobs`. A session has `jobs` open for writing wherever it makes a
+// lane, so a rebuild, which has `jobs` to itself, waits for no lane. A job's lane is made before its row is written,
+// whatever its status, so a session that has the row and moves the job finds the lane there. What is left to Postgres's
+// deadlock detector: a transaction that makes several lanes; that locks rows first and makes a lane with a later
+// statement; that makes one with its type and then wants `jobs` to itself; an UPDATE of `job_type` to a type without a
+// lane.
 #pragma once
 
 #include "store/types.hpp"
 
 namespace store::lanes {
 
-// The number under which the queue knows the type, given at the first use and never again to another type. Waits for a
-// transaction that is making this very one.
+// The lane of the type; makes it if there is none, and waits for another transaction that is making it. No other type
+// ever gets the number. Makes no type: any name has a lane. Raises 42P01 and 42804 where the table of lanes or its
+// sequence is missing or was altered, and 40P01 in the cases above.
 std::int32_t of(std::string_view type);
 
-// Makes the type's lane unless it is there, or the type's first job will: another transaction is making it or keeps
-// others from writing to `jobs`, the caller may not write there, or the queue is not built.
+// Makes the lane of the type ahead, and waits for no session. Leaves it to the type's first job where another
+// transaction is making it or keeps others from writing to `jobs`, where the caller may not write to `jobs`, or where
+// the queue is not built. Raises as of() does.
 void prepare_lane_of(std::string_view type);
 
-// Nothing, if the type never had a job.
+// The lane of the type; nothing: it has none yet. Writes nothing.
 std::optional<std::int32_t> find_lane_of(std::string_view type);
 
-// How many there are.
+// How many lanes there are.
 int count_lanes();
-// The lane with the next greater number, after the last one the first.
+// The lane with the next greater number; after the last one the first; the same if there is none. For a walk around all
+// of them that goes on where it left off, though lanes come meanwhile.
 std::int32_t after(std::int32_t lane);
 
-// The type of a lane, or nothing.
+// The type of a lane; nothing: there is no such lane. Valid until the next call of a function of this file.
 std::optional<std::string_view> type_of(std::int32_t lane);
 
-// Gives every registered type its lane.
+// Makes the lane of every registered type: for a rebuild, so that none has to be made while it writes keys.
 void make_lanes();
 
-// Another number after each change of a type, or of a lane.
+// Another number after each change of a type, or of a lane, that this process has heard of.
 std::uint64_t version_of_types_and_lanes();
 
 void watch_lanes();
