@@ -1,4 +1,5 @@
-// The library's entry.
+// The library's entry. What is registered here is registered once in a process and for its life: Postgres lets nobody
+// take back a relcache callback or a hook that another library has chained to.
 #include "pg/version.hpp"
 #include "prelude.hpp"
 #include "settings.hpp"
@@ -26,9 +27,12 @@ PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void)
 {
+    // Before the settings are defined: jobs_ext.max_waiters is of another context where shared memory is to be sized.
     settings::preloaded = process_shared_preload_libraries_in_progress;
     settings::define();
     shared::notes::watch_transactions();
+    // Shared memory and processes can be asked for only while the postmaster preloads. In pg_upgrade, which starts both
+    // servers for itself, no process of ours is to write.
     if (settings::preloaded && !IsBinaryUpgrade) {
         shared::databases::request_databases();
         shared::dismissals::request_dismissals();

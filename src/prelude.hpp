@@ -1,4 +1,6 @@
-// Every Postgres header, once, after the standard ones (Postgres redefines the printf family and adds Min and Max).
+// Every header of Postgres's that this library needs, once, and in no other file. After the standard ones, because
+// Postgres redefines the printf family and adds Min and Max. What differs between its versions is in pg/compat.hpp, but
+// for varatt.h below: before 16 postgres.h has its content.
 #pragma once
 
 #include <array>

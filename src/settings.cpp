@@ -27,11 +27,13 @@ namespace {
 
 bool test_mode = false;
 char *now_text = nullptr;
-TimestampTz fixed_now = DT_NOEND; // none: the clock runs
+TimestampTz fixed_now = DT_NOEND; // DT_NOEND: the clock runs
 
 constexpr const char *now_name = "jobs_ext.now";
 
-// The owner of `jobs` may set the clock of a test server; nobody else but a superuser may, anywhere.
+// A superuser may set the clock anywhere, the owner of `jobs` on a test server, nobody else: a clock that is set ahead
+// ends everybody's leases. Outside of a transaction no catalog can be asked; a parallel worker takes over what its
+// leader was allowed, possibly under another role.
 bool may_set_clock()
 {
     if (!IsTransactionState() || InitializingParallelWorker || superuser())
@@ -47,6 +49,8 @@ bool check_now(char **value, void **extra, GucSource source)
 {
     if (*value == nullptr || **value == '\0')
         return true;
+    // Up to PGC_S_ARGV a value comes from those who run the server: its configuration file, its command line. Values of
+    // ALTER ROLE, ALTER DATABASE, the client and SET rank higher, and are asked for.
     if (source > PGC_S_ARGV && !may_set_clock()) {
         GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
         GUC_check_errmsg("permission denied to set parameter \"%s\"", now_name);
@@ -54,7 +58,7 @@ bool check_now(char **value, void **extra, GucSource source)
         return false;
     }
 
-    // timestamptz_in raises errors, which a check hook may not when the configuration file is read.
+    // By hand, because timestamptz_in() raises errors, which a check hook may not when the configuration file is read.
     char *fields[MAXDATEFIELDS];
     char work[MAXDATELEN + MAXDATEFIELDS];
     int types[MAXDATEFIELDS];
@@ -96,9 +100,10 @@ void assign_now(const char *, void *extra)
     fixed_now = extra == nullptr ? DT_NOEND : *static_cast<TimestampTz *>(extra);
 }
 
+// A setting that is a number.
 struct Number {
     const char *name, *meaning, *more;
-    int *number; // its default is the value that it begins with
+    int *number; // its default is the value that the variable begins with
     int least, most;
     GucContext context;
     int flags;
@@ -107,6 +112,7 @@ struct Number {
 constexpr Number numbers[] = {
     {"jobs_ext.default_lease", "How long a claim holds a job whose type sets no lease.", nullptr, &default_lease, 1,
      INT_MAX / 1000, PGC_USERSET, GUC_UNIT_S},
+    // 900 kB at most, as for a whole row (call/refusal.cpp): Realtime drops records over 1 MiB.
     {"jobs_ext.max_payload", "The largest input payload, result, progress, metadata or error details of a job.",
      nullptr, &max_payload, 1, 900, PGC_SUSET, GUC_UNIT_KB},
     {"jobs_ext.max_batch", "The most elements that one call takes in an array.",
@@ -116,7 +122,8 @@ constexpr Number numbers[] = {
     {"jobs_ext.maintenance_interval",
      "How often the worker looks at all that is due, besides at the time at which it is.", nullptr,
      &maintenance_interval, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
-    // Not PGC_SIGHUP: that would leave out ALTER DATABASE … SET. A reload reaches these in every process all the same.
+    // PGC_SUSET, not PGC_SIGHUP, which would leave out ALTER DATABASE … SET. A reload of the configuration file reaches
+    // these in every process all the same.
     {"jobs_ext.archive_after",
      "How long an ended job stays in jobs before it is archived, unless its type says otherwise.", "-1: for ever.",
      &archive_after, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MIN},
@@ -144,7 +151,8 @@ void define()
                             "How many sessions may sleep at a time until there is a job, or until one has ended.",
                             "One more looks ten times a second. The last tenth is kept for roles that have none.",
                             &max_waiters, 200, 0, 10000,
-                            // It sizes shared memory, where there is some; Postgres lets nobody define such one later.
+                            // Where the library is preloaded it sizes shared memory, so it is fixed at the start. Where
+                            // it comes later Postgres refuses to define a PGC_POSTMASTER setting (FATAL).
                             preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,

@@ -1,4 +1,5 @@
-// The settings jobs_ext.*: what each means stands beside its definition in settings.cpp.
+// The settings jobs_ext.*: what each means stands beside its definition in settings.cpp. Postgres writes these
+// variables.
 #pragma once
 
 #include "prelude.hpp"
@@ -23,14 +24,16 @@ extern bool restoring;    // a dump that was made with row security
 extern int longest_piece; // milliseconds
 extern int stalled_after; // milliseconds
 
-// True when the library came in by shared_preload_libraries.
+// Whether the library came in by shared_preload_libraries, so that there is shared memory and a launcher.
 extern bool preloaded;
 
+// Defines all settings, and reserves the prefix. To be called once, from _PG_init, when `preloaded` is set.
 void define();
 
-// The server's clock: what `jobs_ext.now` says if it is set, else the time of day. The only place that reads it.
+// The queue's clock: what jobs_ext.now says where it is set, else the time of day, in microseconds. It says what is
+// due, and may be set back; what lasts or rests goes by pg::moment() instead (pg/time.hpp).
 TimestampTz now();
-// Whether it is set, and so stands.
+// Whether jobs_ext.now is set, so that the clock stands.
 bool clock_stands();
 
 } // namespace settings

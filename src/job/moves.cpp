@@ -14,7 +14,8 @@ using store::Microseconds;
 
 constexpr Microseconds millisecond = 1000;
 
-// int4 milliseconds end after 24.8 days: a longer run stays at the end.
+// How long the run took, in milliseconds, 0 where it began in the future. int4 ends after 24.8 days: a longer run has
+// the greatest number.
 std::int32_t elapsed_ms(const Row &row, TimestampTz now)
 {
     const auto started_at = row.time(Column::started_at);
@@ -26,7 +27,8 @@ std::int32_t elapsed_ms(const Row &row, TimestampTz now)
     return static_cast<std::int32_t>(std::min<std::int64_t>(elapsed / millisecond, PG_INT32_MAX));
 }
 
-// The lease's id stays: the same call again, after a lost reply, is recognised by it.
+// The lease's id stays: a worker whose reply got lost makes the same call again, which is recognised by it
+// (is_repeated() in verbs/finish.cpp). It gives no right any more, since the job does not run.
 void end_lease(Row &row)
 {
     row.clear(Column::worker);
@@ -35,6 +37,7 @@ void end_lease(Row &row)
     row.clear(Column::heartbeat_at);
 }
 
+// The worker's name stays, as a record of who had the last attempt, and heartbeat_at with it.
 void end_job(Row &row, Status status, TimestampTz now)
 {
     const bool ran = row.status() == Status::in_progress;
@@ -46,6 +49,8 @@ void end_job(Row &row, Status status, TimestampTz now)
     row.clear(Column::timeout_at);
 }
 
+// When to try again: see logic/backoff.hpp for the formula. Its ceiling is a type's retry_delay_max, 200 years at most,
+// so the sum does not overflow.
 TimestampTz next_try(const Row &row, const store::Type &type, TimestampTz now)
 {
     const std::int64_t ceiling =
@@ -97,8 +102,11 @@ void wait(Row &row, TimestampTz now, TimestampTz run_at)
 
 void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure)
 {
+    // First, so that cancel() below does not put the end of the attempt down as cancelled: how it ended is how it
+    // ended.
     row.ended = {failure.outcome, now, failure.message, failure.details};
     if (row.has(Column::cancel_requested_at)) {
+        // The reason for the request comes before the message of the failure that it led to.
         cancel(row, now, row.has(Column::error_message) ? pg::Nullable{} : failure.message);
         return;
     }
@@ -112,7 +120,7 @@ void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &fai
     row.set_status(Status::pending);
     row.set_time(Column::run_at, run_at);
     row.set_number(Column::retries, retries + 1);
-    row.clear(Column::started_at);
+    row.clear(Column::started_at); // check_started_timestamp
     end_lease(row);
 }
 
@@ -150,7 +158,7 @@ void cancel(Row &row, TimestampTz now, pg::Nullable reason)
 void request_cancel(Row &row, TimestampTz now, pg::Nullable reason)
 {
     row.set_time(Column::cancel_requested_at, now);
-    // What an earlier attempt failed with is in job_attempts.
+    // Also where the reason is null: what an earlier attempt failed with is in job_attempts, and is no reason.
     row.set(Column::error_message, reason);
 }
 
@@ -160,7 +168,7 @@ void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
 {
     row.set_status(Status::queued);
     row.set_time(Column::run_at, run_at.value_or(std::max(now, *row.time(Column::run_at))));
-    row.clear(Column::started_at); // only an owner writes one into a paused job
+    row.clear(Column::started_at); // a paused job has one only where an owner wrote it; check_started_timestamp
 }
 
 void retry(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)

@@ -1,4 +1,8 @@
-// What a move from one state to another does to the row of a job. Verbs and triggers share these.
+// What a move from one state to another does to the row of a job. Verbs, maintenance and our triggers share these.
+//
+// A move changes the row in hand and nothing else: it takes no lock, reads no table, and does not ask whether it is
+// legal (logic/states.hpp). The caller has the newest version of the job and writes the row; what follows from that is
+// in store/transition.hpp. `now` is settings::now().
 //
 // A direct write goes past the table's CHECKs: so each move keeps them by itself, whatever the owner wrote into the row
 // that it begins with, as long as that row kept them:
@@ -21,52 +25,60 @@ namespace job::moves {
 
 using store::Row;
 
-// A move that ends an attempt says so in `row.ended`.
+// A move that ends an attempt without success says so in `row.ended`. The columns that a move may write are
+// store::moved_columns.
 
-// What any of them may write: store::moved_columns.
-
-// Whether another attempt of the job can be counted.
+// Whether another attempt of the job can be counted: `attempt` is never reset, and an int4.
 bool may_start(const Row &row);
 
-// → in_progress: a new attempt under a new lease. No lease: the type's. 22003 when the attempt can't be counted.
+// pending, queued → in_progress: a new attempt under a new lease, of this length; nothing: the type's. The lease's id
+// is random, so that no other session can guess it and none of an earlier attempt fits. Raises 22003 unless
+// may_start().
 void claim(Row &row, const store::Type &type, TimestampTz now, pg::Nullable worker,
            std::optional<store::Microseconds> lease);
 
+// How long a claim of a job of this type lasts, if the caller does not say: jobs_ext.default_lease where the type does
+// not say either.
 store::Microseconds lease_of(const store::Type &type);
 
 // in_progress → completed.
 void complete(Row &row, TimestampTz now, pg::Nullable result);
 
-// in_progress → pending while a retry is left, else failed; cancelled if that was asked for.
+// in_progress → pending while a retry is left, else failed; cancelled where somebody asked the job to stop, since it
+// has stopped now. The next try comes by the type's backoff (logic/backoff.hpp).
 struct Failure {
     pg::Nullable message;
-    std::optional<TimestampTz> run_at; // when to try again; none: by the type's backoff
-    bool permanent = false;
+    std::optional<TimestampTz> run_at; // when to try again; nothing: by the backoff
+    bool permanent = false;            // no retry, though one is left
     store::AttemptOutcome outcome = store::AttemptOutcome::failed;
     pg::Nullable details = {};
 };
 void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &failure);
 
-// in_progress → pending without spending a retry; cancelled if that was asked for.
+// in_progress → pending without spending a retry, at `run_at` or at once; cancelled where somebody asked the job to
+// stop.
 void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 
-// pending, queued → failed.
+// pending, queued → failed, where no attempt runs: a client's direct UPDATE, or a job that can't be started once more.
 void give_up(Row &row, TimestampTz now, pg::Nullable message);
 
-// A running job is asked to stop; the reason becomes its error_message if it does.
+// Asks a running job to stop: its worker hears of it at the next heartbeat. The reason becomes its error_message at
+// once, and stays if the job ends as cancelled; a null one empties it.
 void request_cancel(Row &row, TimestampTz now, pg::Nullable reason);
 
-// anything that has not ended → cancelled. No reason: the one given when it was asked for, if any.
+// Any state that has not ended → cancelled. Without a reason the error_message stays: the reason that was given when
+// somebody asked the job to stop, if any.
 void cancel(Row &row, TimestampTz now, pg::Nullable reason);
 
-// pending, queued → paused; paused → queued.
+// pending, queued → paused; paused → queued, at `run_at`, else when it was due before, but not earlier than now.
 void pause(Row &row);
 void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 
-// failed, cancelled → queued, with all retries.
+// failed, cancelled → queued, with all retries, at `run_at` or at once. What the last attempt left behind is emptied;
+// what it was stays in job_attempts.
 void retry(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 
-// pending or queued, as a new or returning job is.
+// → pending where run_at is later than now, else queued.
 void wait(Row &row, TimestampTz now, TimestampTz run_at);
 
 } // namespace job::moves

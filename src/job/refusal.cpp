@@ -11,6 +11,7 @@ namespace {
 using store::Column;
 using store::Row;
 
+// The detail of a refusal, as JSON: the reason, and where the job is in hand what became of it.
 const char *detail(const char *reason, const Row *job)
 {
     StringInfoData json;
@@ -29,14 +30,17 @@ const char *detail(const char *reason, const Row *job)
     return json.data;
 }
 
-// Where the archive is missing or can't be used, it holds nothing: whoever asked learns that there is no such job.
+// Whether the job is in the archive. `no` also where there is no archive or the caller may not read it, who then hears
+// what it would hear of a job that never was. `unknown`: the archive can't be used as it is.
 enum class Archived { no, yes, unknown };
 
-// Unknown: the archive can't be used as it is. That is no error here, since in a list it concerns one element.
+// An archive that can't be used raises nothing here, because in a list it concerns one element and the others take
+// effect.
 Archived look_in_archive(const char *statement, pg::Parameter parameter)
 {
     if (!store::find_table(store::ApiTable::jobs_archive))
         return Archived::no;
+    // Open while the statement runs, so that it reads the table that was looked at.
     const pg::OpenRelation archive = store::open_if_usable(store::ApiTable::jobs_archive, AccessShareLock);
     if (!archive)
         return Archived::unknown;
@@ -47,7 +51,7 @@ Archived look_in_archive(const char *statement, pg::Parameter parameter)
     return pg::run_sql(statement, parameters, 1) > 0 ? Archived::yes : Archived::no;
 }
 
-// 42804: it may be there.
+// 42804, not PT404, because the job may be in the archive.
 call::Refusal cannot_say(const char *which)
 {
     return {ERRCODE_DATATYPE_MISMATCH,

@@ -1,4 +1,6 @@
-// Why a job does not do what is asked of it.
+// Why a job does not do what is asked of it, as a value: job_finish_many and others report it for one element of a
+// list, a single call raises it. The detail is JSON with a "reason" for programs: lease_lost, illegal_transition,
+// archived, key_taken.
 #pragma once
 
 #include "call/refusal.hpp"
@@ -7,15 +9,24 @@
 
 namespace job {
 
-// PT404.
+// PT404: there is no such job, or the caller may not see it. `which` names it, an excerpt of what the caller gave.
 call::Refusal no_such_job(const char *which);
-// PT409.
+// PT409: the call came with a lease that is not the job's any more: the job ended, or another worker has it.
 call::Refusal lost_lease(const store::Row &job);
+// PT409: no move leads from the job's state to this one. `hint` may be null.
 call::Refusal illegal_transition(const store::Row &job, logic::Status to, const char *hint);
+// PT409: the job ended and was moved to the archive.
 call::Refusal archived(const char *which);
+// PT409: another job has this job_id.
 call::Refusal key_taken(const char *job_id);
 
-// PT404, or PT409 when the job went to the archive and the caller may know; 42804 when the archive cannot be asked.
+// Why a job is not in `jobs`, by id or by job_id. Looks in the archive: PT409 where the job is there and the caller may
+// read the archive, 42804 where the archive was altered so that it cannot be used, else PT404. The look is a statement
+// of the caller's, under its policies.
+//
+// The race: the job may be archived between the caller's look at `jobs` and this one. The statement takes a new
+// snapshot, and archiving is one transaction, so a job that has left `jobs` is found in the archive. At REPEATABLE READ
+// or above both looks have the same snapshot.
 call::Refusal missing(const pg_uuid_t *id);
 call::Refusal missing_key(const text *job_id);
 

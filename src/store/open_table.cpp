@@ -7,16 +7,17 @@ namespace store {
 
 namespace {
 
+// What this process remembers of a table, so that opening one that did not change costs a comparison of two counters.
 struct Known {
-    Oid oid = InvalidOid;      // what the name meant when it was looked at
-    std::uint64_t version = 1; // counts invalidations
-    std::uint64_t looked_at = 0;
+    Oid oid = InvalidOid;        // what the name meant when the table was last compared with its shape
+    std::uint64_t version = 1;   // counts invalidations
+    std::uint64_t looked_at = 0; // the version that fitted; 0: none did
 };
 
 constexpr const char *api_names[] = {"jobs", "job_types", "job_attempts", "jobs_archive"};
 constexpr int api_table_count = std::size(api_names);
 
-// Any table: those of the API, then the private ones.
+// The number of any table, here alone: those of the API first, then the private ones.
 using Number = int;
 constexpr Number number(ApiTable which) { return static_cast<Number>(which); }
 constexpr Number number(PrivateTable which) { return api_table_count + static_cast<Number>(which); }
@@ -31,7 +32,7 @@ const char *name_of(Number table)
 
 const char *schema_of(Number table) { return is_private(table) ? "jobs_ext" : "public"; }
 
-// Besides the columns of `jobs`.
+// The columns that the archive has besides those of `jobs`.
 constexpr ColumnDefinition archive_shape[] = {{"archived_at", TIMESTAMPTZOID}, {"attempts", JSONBOID}};
 
 const char *wrong_with_plain(Relation table, std::span<const ColumnDefinition> shape)
@@ -46,7 +47,8 @@ const char *wrong_with_plain(Relation table, std::span<const ColumnDefinition> s
     return wrong;
 }
 
-// What the database computes in the archive it may compute: only the other columns are written.
+// The archive is partitioned, or one plain table where a user has made it so. Its generated columns are allowed:
+// store/archive.cpp writes the other columns and leaves those to Postgres.
 const char *wrong_with_archive(Relation table)
 {
     const char *wrong = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? nullptr : wrong_kind(table);
@@ -62,6 +64,7 @@ const char *wrong_with_private(Relation table, const PrivateTableShape &shape)
 {
     if (const char *wrong = wrong_kind(table))
         return wrong;
+    // Another role could make a table of this name where ours was dropped, and put code of its own on it.
     if (!superuser_arg(table->rd_rel->relowner))
         return "It is not the extension's own table.";
     return wrong_columns(table, shape.columns_made());
@@ -90,10 +93,13 @@ Oid find_by_name(Number which)
     return OidIsValid(schema_oid) ? get_relname_relid(name_of(which), schema_oid) : InvalidOid;
 }
 
-// Whether what was found out is true still, as far as this session has heard.
+// Whether the table is still the one that fitted, as far as this session has heard. Others' changes are heard of at
+// the next lock, so the answer counts only under one.
 bool is_current(const Known &table) { return table.looked_at == table.version; }
 
-// The table that has the name, locked: closed when there is none.
+// Locks and opens the table that has the name; returns a closed relation where there is none. Steps 1 to 3 of the head
+// of open_table.hpp, as RangeVarGetRelidExtended() does them: sessions that rename in turn may send it round again, so
+// a cancel must get in.
 pg::OpenRelation open_by_name(Number which, LOCKMODE lock)
 {
     const Known &table = tables_known[which];
@@ -104,7 +110,7 @@ pg::OpenRelation open_by_name(Number which, LOCKMODE lock)
             return {};
         Relation relation = pg::try_open_relation(oid, lock); // hears of what others did before it had the lock
         if (relation == nullptr)
-            any_table_was_changed(); // dropped a moment ago
+            any_table_was_changed(); // another session dropped it: the OID that we remember must not be found again
         else if ((is_current(table) && table.oid == oid) || find_by_name(which) == oid)
             return pg::OpenRelation(relation, NoLock);
         else
@@ -112,13 +118,15 @@ pg::OpenRelation open_by_name(Number which, LOCKMODE lock)
     }
 }
 
-// Null: it fits.
+// Compares the table with its shape: null where it fits, else what is wrong. An unchanged table is not compared again.
 const char *look_at(Number which, Relation relation)
 {
     Known &table = tables_known[which];
     if (is_current(table) && table.oid == RelationGetRelid(relation))
         return nullptr;
-    table.oid = RelationGetRelid(relation); // from here on its invalidations count
+    // The OID first, since table_was_changed() counts the invalidations of this OID alone; then the version, since the
+    // comparison reads catalogs and may hear of a change on the way: then this look counts as one at the old version.
+    table.oid = RelationGetRelid(relation);
     const std::uint64_t before = table.version;
     const char *wrong = wrong_with(which, relation);
     if (wrong == nullptr)
@@ -126,7 +134,7 @@ const char *look_at(Number which, Relation relation)
     return wrong;
 }
 
-// InvalidOid: it is gone.
+// The owner of the table, or InvalidOid where it was dropped.
 Oid owner_of_table(Oid table)
 {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
@@ -137,7 +145,7 @@ Oid owner_of_table(Oid table)
     return owner;
 }
 
-// That of `jobs`; its own where there is no `jobs`.
+// Who has to own the table: the owner of `jobs`. Where there is no `jobs`, its own owner will do.
 Oid wanted_owner(Oid table)
 {
     const Oid jobs = find_by_name(number(ApiTable::jobs));
@@ -154,6 +162,7 @@ void require_owner_of_jobs(Oid table)
         return;
     const char *of = get_namespace_name(get_rel_namespace(table));
     const char *name = get_rel_name(table);
+    // Dropped meanwhile, where the caller has no lock on it after all: nothing will run on it.
     if (of == nullptr || name == nullptr)
         return;
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -167,6 +176,7 @@ const char *name_of_table(ApiTable which) { return name_of(number(which)); }
 
 namespace {
 
+// Steps 1 to 4 of the head of open_table.hpp.
 pg::OpenRelation open_fitting(Number which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
@@ -220,6 +230,7 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
         if (!table)
             raise_missing(schema_of(number(which)), name_of_table(which));
         pg::lock_table(table->in_catalogs(), lock);
+        // Again under the lock: another session may have dropped or renamed the table while we waited for it.
         if (find_table(which) == table)
             return *table;
         UnlockRelationOid(table->in_catalogs(), lock);
@@ -236,6 +247,7 @@ std::uint64_t version_of_table(ApiTable which) { return tables_known[number(whic
 
 bool table_was_changed(Oid relation)
 {
+    // InvalidOid comes when this process fell behind the queue of invalidations, and after a change of pg_namespace.
     bool concerns = !OidIsValid(relation);
     for (Number table = 0; table < static_cast<Number>(std::size(tables_known)); ++table)
         if (!OidIsValid(relation) || relation == tables_known[table].oid) {

@@ -8,6 +8,8 @@ namespace store {
 
 namespace {
 
+// As sql/parts/66_triggers.sql makes them. A trigger is AFTER where TRIGGER_TYPE_BEFORE is not set, and for each
+// statement where TRIGGER_TYPE_ROW is not.
 struct TriggerShape {
     const char *name;
     const char *function; // in jobs_ext
@@ -45,6 +47,7 @@ bool is_our_trigger(const char *name, Oid function, std::int16_t type, bool unco
     const int position = position_of_trigger(name);
     if (position < 0 || type != shapes[position].type || !unconditional)
         return false;
+    // By name and schema, not by a remembered OID: DROP EXTENSION and CREATE EXTENSION give the function another one.
     const char *function_name = get_func_name(function);
     return function_name != nullptr && std::strcmp(function_name, shapes[position].function) == 0 &&
            get_func_namespace(function) == get_namespace_oid("jobs_ext", true);
@@ -52,6 +55,8 @@ bool is_our_trigger(const char *name, Oid function, std::int16_t type, bool unco
 
 TriggerMarks trigger_marks_of(Oid jobs)
 {
+    // From the catalog, not from the relation's trigger descriptor, which does not have the versions of the rows. Read
+    // under the catalog snapshot, so the latest committed state counts, whatever the transaction's isolation.
     TriggerMarks marks = {};
     pg::OpenRelation catalog = pg::open_briefly(TriggerRelationId);
     ScanKeyData key;
@@ -60,6 +65,8 @@ TriggerMarks trigger_marks_of(Oid jobs)
     for (HeapTuple tuple; HeapTupleIsValid(tuple = systable_getnext(scan));) {
         auto form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
         const int position = position_of_trigger(NameStr(form->tgname));
+        // We make them ENABLE ALWAYS. An owner's DISABLE and ENABLE leave them firing on origin, which serves every
+        // session but those with session_replication_role = replica.
         const bool enabled = form->tgenabled == TRIGGER_FIRES_ON_ORIGIN || form->tgenabled == TRIGGER_FIRES_ALWAYS;
         bool no_columns, no_condition;
         heap_getattr(tuple, Anum_pg_trigger_tgqual, RelationGetDescr(catalog), &no_condition);

@@ -1,4 +1,11 @@
 // Our triggers on `jobs`, which keep the derived tables in step with it.
+//
+// The race: an owner disables a trigger, writes to `jobs` and enables it again, or a restore loads rows before it makes
+// the triggers. A session that comes later finds all triggers in place, and derived tables without those rows. So a
+// build of the derived tables notes by which triggers it was made (the table `state`), each by OID and version of its
+// row in pg_trigger: DISABLE and ENABLE both write that row anew, so the gap leaves other marks, and the next writer
+// builds. A ROLLBACK takes the new row back, and with it what was written. VACUUM FULL of pg_trigger moves the rows and
+// costs a build for nothing.
 #pragma once
 
 #include "pg/scope.hpp"
@@ -7,18 +14,19 @@ namespace store {
 
 inline constexpr std::array our_triggers = {"jobs_ext_before_row", "jobs_ext_after_row", "jobs_ext_after_truncate"};
 
-// Whether a trigger on `jobs` is one of ours: by its name, function, type (as in pg_trigger), and by having neither a
-// condition nor a list of columns.
+// Whether a trigger on `jobs` is one of ours: by its name, its function, its type (pg_trigger.tgtype) and by firing for
+// every row: with a WHEN or a list of columns it would miss changes. A trigger of the user's that has only the name of
+// one of ours counts as the user's.
 bool is_our_trigger(const char *name, Oid function, std::int16_t type, bool unconditional);
-// By its name alone; -1: none of ours.
+// The position in our_triggers of a trigger, by its name alone; -1 where the name is none of ours.
 int position_of_trigger(const char *name);
 
-// Which version of a row of a catalog it is. By its place as well: a transaction may write the row twice, and build in
-// between.
+// Which version of a row of a catalog it is: a hash of xmin and tid. By tid as well, since a transaction may write the
+// row, build, and write the row again under the same xmin. Two versions collide once in 2^64.
 std::uint64_t version_of(HeapTuple tuple);
 
-// Something that is known again by its number and its version. Of a trigger: oid, and the version of its row in
-// pg_trigger, which is written when the trigger is disabled or enabled. InvalidOid: it is missing or disabled.
+// Something that is known again by its number and its version. Of a trigger: its OID and version_of() its row in
+// pg_trigger; InvalidOid where it is missing or disabled.
 struct Mark {
     Oid number;
     std::uint64_t version;
@@ -27,11 +35,13 @@ struct Mark {
 };
 using TriggerMarks = std::array<Mark, our_triggers.size()>;
 
-// Those on the table `jobs`, in the order of our_triggers.
+// The marks of the triggers on the table `jobs`, in the order of our_triggers. The caller holds a lock on `jobs`: under
+// ACCESS SHARE they may change a moment later, under ROW EXCLUSIVE they can't (DISABLE TRIGGER takes SHARE ROW
+// EXCLUSIVE).
 TriggerMarks trigger_marks_of(Oid jobs);
 
 bool are_triggers_enabled(const TriggerMarks &marks);
-// 42804 unless they are.
+// Raises 42804, with the name of the first that is missing or disabled, unless all are there.
 void require_our_triggers(const TriggerMarks &marks);
 
 } // namespace store

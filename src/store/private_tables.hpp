@@ -1,19 +1,22 @@
-// The tables of the schema jobs_ext, which nobody but us writes to, as sql/parts/30_private_tables.sql makes them: the
-// one list, from which all that concerns every one of them follows. They are opened by open_private() (open_table.hpp).
+// The tables of the schema jobs_ext, to which no code but ours writes, as sql/parts/30_private_tables.sql makes them:
+// the one list, from which all that concerns every one of them follows. They are opened by open_private()
+// (open_table.hpp). Which of them follow from `jobs`, and why no lock on their rows is needed, is in key_table.hpp.
 #pragma once
 
 #include "store/shape.hpp"
 
 namespace store {
 
-// The derived tables, kept in step with `jobs`, come first: of them the whole row is the key.
+// The derived tables come first, so that DerivedTable (derived.hpp) can count them from 0; of them the whole row is the
+// key.
 enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes };
 
 struct PrivateTableShape {
     const char *name;
-    int key_columns; // the first ones
+    int key_columns; // the primary key is on so many columns, the first ones
     std::array<ColumnDefinition, 8> columns;
 
+    // The columns that the table is made with, in their order: those of the array that have a name.
     constexpr std::span<const ColumnDefinition> columns_made() const
     {
         std::size_t count = 0;
@@ -23,7 +26,7 @@ struct PrivateTableShape {
     }
 };
 
-// In that order.
+// In the order of PrivateTable.
 inline constexpr PrivateTableShape private_tables[] = {
     {"queue", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"due_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"failed", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},

@@ -8,14 +8,15 @@ namespace {
 
 enum QueueColumn : AttrNumber { lane_column = 1, rank_column, due_column, job_column };
 
+// A column of the index tuple at which the scan stands; needs xs_want_itup.
 Datum indexed(IndexScanDesc scan, AttrNumber column)
 {
     bool null;
     return index_getattr(scan->xs_itup, column, RelationGetDescr(scan->indexRelation), &null);
 }
 
-// Where a run begins. A hint about the dead rows in front of it will raise this; the worst error that it may make is
-// to be too low.
+// Where the scan of a rank may begin: not after its first visible row. The beginning is always right; a later bound
+// would spare the scan the index tuples of jobs that were claimed and that vacuum has not removed yet.
 TimestampTz first_due(std::int32_t /* lane */, std::int32_t /* rank */) { return DT_NOBEGIN; }
 
 } // namespace
@@ -25,7 +26,7 @@ LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, Timest
       ranks_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2)),
       run_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 4)), slot_(queue.table())
 {
-    ranks_->xs_want_itup = true;
+    ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     advance();
 }
 
@@ -41,6 +42,8 @@ bool LaneScan::next_rank()
     ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
     ScanKeyInit(&keys[1], rank_column, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(static_cast<int16>(rank_)));
     index_rescan(ranks_, keys, 2, nullptr, 0);
+    // No heap fetch, so a rank may be found of which no row is visible: advance() then goes on to the next one. None
+    // that has a visible row is missed, because an index tuple goes only when its row is dead to every snapshot.
     if (index_getnext_tid(ranks_, ForwardScanDirection) == nullptr)
         return false;
     rank_ = DatumGetInt16(indexed(ranks_, rank_column));
@@ -88,6 +91,7 @@ void LaneScan::advance()
 TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after)
 {
     TimestampTz first = DT_NOEND;
+    // From the next microsecond on, without an end: the head of each rank is its earliest row.
     for (LaneScan later(queue, snapshot, lane, DT_NOEND, after + 1); later.head() != nullptr; later.skip_rank())
         first = std::min(first, later.head()->key.due_at);
     return first;

@@ -13,14 +13,15 @@ namespace store {
 
 namespace {
 
-// Row by row: readers with an older snapshot go on seeing what was there.
+// Row by row, not by TRUNCATE: readers with an older snapshot go on seeing what was there. What remove() returns does
+// not matter, since no other transaction can have touched a row under the lock on `jobs`.
 void remove_all(PrivateTable which)
 {
     const pg::OpenRelation table = open_private(which, RowExclusiveLock);
     pg::TableWriter writer(table);
     pg::TableScan rows(table, GetActiveSnapshot());
     while (TupleTableSlot *slot = rows.next()) {
-        shared::databases::piece_goes_on(); // it may take minutes
+        shared::databases::piece_goes_on(); // minutes for many rows: else the launcher ends the worker
         writer.remove(&slot->tts_tid);
     }
 }
@@ -35,7 +36,9 @@ void fill_mark(TupleTableSlot *slot, const char *name, const Mark &mark)
     ExecStoreVirtualTuple(slot);
 }
 
-// Those of the triggers only where the tables are built.
+// Writes the table `state` anew. The rows of the triggers are left alone unless the tables were built: by their age a
+// reader at REPEATABLE READ tells a build that came after its snapshot (derived_were_built_since_snapshot()), and a
+// mark that was only renewed must not send it 40001.
 void write_built_under(const BuiltUnder &under, bool with_triggers)
 {
     const pg::OpenRelation table = open_private(PrivateTable::state, RowExclusiveLock);
@@ -52,10 +55,11 @@ void write_built_under(const BuiltUnder &under, bool with_triggers)
         fill_mark(slot, name, mark);
         writer.insert(slot);
     });
-    CacheInvalidateRelcache(table);
+    CacheInvalidateRelcache(table); // at commit every session forgets that they were not built
 }
 
-// The derived tables, and what is set aside.
+// The derived tables, and set_aside: what is set aside are jobs that are gone. All are locked before the first is
+// emptied, in the order of PrivateTable, after `jobs`.
 void truncate_tables()
 {
     List *relations = NIL;
@@ -64,7 +68,8 @@ void truncate_tables()
     for (std::size_t i = 0; i < tables.size(); ++i) {
         const PrivateTable which = i < derived_tables.size() ? derived_tables[i] : PrivateTable::set_aside;
         tables[i] = open_private(which, AccessExclusiveLock);
-        // A cursor of this session may read it, as that of the view jobs_set_aside does: 55006.
+        // A cursor of this session may read it, as one on the view jobs_set_aside does: 55006. ExecuteTruncateGuts()
+        // leaves this check to its caller.
         CheckTableNotInUse(tables[i], "TRUNCATE");
         relations = lappend(relations, static_cast<Relation>(tables[i]));
         oids = lappend_oid(oids, RelationGetRelid(tables[i]));
@@ -82,7 +87,8 @@ std::int64_t fill_derived(const Tables &known, Relation jobs)
         shared::databases::piece_goes_on();
         pg::RowMemory::Use use(memory);
         Row row = read_row(known.number, slot);
-        lanes::of(row.text(Column::job_type)); // also of a job that needs none yet: see lanes.hpp
+        // Also of a job that has no key with a lane now: whoever moves the job later finds its lane (lanes.hpp).
+        lanes::of(row.text(Column::job_type));
         add_keys(derived, row);
         queued += queue_key(row) ? 1 : 0;
     }
@@ -95,17 +101,18 @@ void empty_derived()
 {
     truncate_tables();
     CommandCounterIncrement();
-    shared::notes::anything_changed();
+    shared::notes::anything_changed(); // sessions in job_wait() wait for jobs that are gone
 }
 
 std::int64_t rebuild_derived()
 {
-    // The lock comes first: whoever held `jobs` until now may have altered it.
+    // The lock comes first, because the session that held `jobs` until now may have altered it.
     pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
-    const Tables known = tables();
+    const Tables known = tables(); // a copy: what follows may have them described anew
     const BuiltUnder under = look_at_jobs(jobs, known.number);
     require_our_triggers(under.triggers);
 
+    // What this transaction did before counts, and what others committed until the lock was ours, at any isolation.
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
     for (const PrivateTable derived : derived_tables)
@@ -124,11 +131,12 @@ void ensure_derived_built()
 {
     if (tables().is_queue_built())
         return;
-    // Somebody else may be at it: look again once nobody can be.
+    // Another session may be building. With the lock nobody can be: look again, past what this process remembers.
     pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
     forget_tables();
     if (tables().is_queue_built())
-        jobs.unlock_when_closed(ShareRowExclusiveLock); // a claim that finds no job sleeps after this
+        // A claim that finds no job sleeps after this, and nobody could enqueue one if it kept the lock.
+        jobs.unlock_when_closed(ShareRowExclusiveLock);
     else
         rebuild_derived();
 }
@@ -137,10 +145,12 @@ void renew_marks()
 {
     if (tables().built != Built::under_other_marks)
         return;
+    // Without waiting: a waiting SHARE ROW EXCLUSIVE would hold up every writer that comes after it.
     const std::optional<TableId> found = find_table(ApiTable::jobs);
     if (!found || !ConditionalLockRelationOid(found->in_catalogs(), ShareRowExclusiveLock))
         return;
     pg::OpenRelation jobs = open_table(ApiTable::jobs, ShareRowExclusiveLock);
+    // Again under the lock: another session may have built meanwhile, or put another table in the place of `jobs`.
     forget_tables();
     const Tables known = tables();
     if (known.built != Built::under_other_marks || known.jobs != RelationGetRelid(jobs))

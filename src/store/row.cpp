@@ -38,6 +38,7 @@ char *to_text(const pg_uuid_t *uuid) { return DatumGetCString(DirectFunctionCall
 Row copy(const Row &row)
 {
     Row result = row;
+    // Passed by value: integer, timestamptz. By reference: uuid, of a fixed length; text, varchar and jsonb, a varlena.
     for (int i = 0; i < column_count; ++i)
         if (!row.null[i] && columns[i].type != INT4OID && columns[i].type != TIMESTAMPTZOID)
             result.value[i] = datumCopy(row.value[i], false, columns[i].type == UUIDOID ? UUID_LEN : -1);
@@ -78,6 +79,7 @@ std::optional<Column> first_null_of(ColumnSet set, const Row &row)
     return std::nullopt;
 }
 
+// An unknown status is no running one: what else is wrong with the row is found where its status is asked for.
 std::optional<Column> null_in_run(const Row &row)
 {
     const bool runs = row.known_status() == logic::Status::in_progress;

@@ -28,6 +28,7 @@ const Candidate *RunScan::next()
     if (!index_getnext_slot(scan_, ForwardScanDirection, slot_))
         return nullptr;
     slot_getallattrs(slot_);
+    // The time is followed by the job in both kinds of key; lane and rank are those that were asked for.
     current_.key.due_at = as_time(slot_->tts_values[time_column_ - 1]);
     current_.job = *DatumGetUUIDP(slot_->tts_values[time_column_]);
     current_.tid = slot_->tts_tid;

@@ -48,7 +48,8 @@ const char *wrong_storage(Relation table, const ColumnDefinition &wanted)
 
 const char *wrong_kind(Relation table)
 {
-    // The flag stays when the last child has gone, until an ANALYZE.
+    // relhassubclass stays set when the last child has gone, until an ANALYZE: so pg_inherits has the last word. No
+    // lock on the children, since a child that comes or goes meanwhile makes no difference to the heap of this table.
     const bool has_children =
         table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL;
     const bool ordinary =
@@ -64,6 +65,7 @@ const char *wrong_columns(Relation table, std::span<const ColumnDefinition> want
         if (number_of(table, wanted[i].name) != static_cast<int>(i) + 1)
             return psprintf("Column \"%s\" is not where it was made.", wanted[i].name);
     }
+    // A dropped column counts: it still has its place in each tuple.
     return table->rd_att->natts == static_cast<int>(wanted.size()) ? nullptr
                                                                    : "It has more columns than it was made with.";
 }

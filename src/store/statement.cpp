@@ -6,17 +6,18 @@ namespace store::statement {
 
 namespace {
 
-// In the transaction's memory, not on the stack: an error leaves the stack before the callback below looks here.
+// In the transaction's memory, not on the stack, because an error leaves the stack before the callbacks below look
+// here.
 struct Intent {
     Intent *outer;  // a trigger of the user's may call a verb inside a verb
     int nest_level; // of the (sub)transaction that set it
     TableId table;
     Operation operation;
-    const Row *row;
-    bool taken;
-    MemoryContext memory; // of what was written
+    const Row *row;       // on the verb's stack: not to be read once the statement has raised
+    bool taken;           // our BEFORE trigger has put the row in the place of the statement's
+    MemoryContext memory; // where the copy of what was written goes: the executor's is gone when the verb reads it
     Row written;
-    bool is_written;
+    bool is_written; // our AFTER trigger has reported
 };
 
 Intent *innermost = nullptr;
@@ -34,7 +35,8 @@ Intent *set_intent(const Tables &tables, Operation operation, const Row &row)
     return intent;
 }
 
-// Ends the intent; false: nothing was written.
+// Ends the intent after the statement returned, and sets the row to what was written. False: nothing was, because a
+// trigger, rule or policy swallowed the row.
 bool finish_statement(Intent *intent, Row &row)
 {
     innermost = intent->outer;
@@ -45,6 +47,8 @@ bool finish_statement(Intent *intent, Row &row)
     return is_written;
 }
 
+// The innermost intent for this row, taken or not: the BEFORE trigger looks for one that is not, the AFTER trigger for
+// one that is.
 Intent *find_intent(TableId table, Operation operation, const pg_uuid_t *id, bool taken)
 {
     for (Intent *intent = innermost; intent != nullptr; intent = intent->outer)
@@ -54,6 +58,8 @@ Intent *find_intent(TableId table, Operation operation, const pg_uuid_t *id, boo
     return nullptr;
 }
 
+// Intents of the outermost level have no subtransaction that ends. At a commit there is none left: each statement that
+// returned has ended its own. The memory goes with the transaction.
 void transaction_ended(XactEvent event, void *)
 {
     if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
@@ -62,13 +68,16 @@ void transaction_ended(XactEvent event, void *)
 
 void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
 {
+    // The level is still that of the subtransaction that aborts. Intents that it or one inside of it set belong to
+    // verbs that have raised; those of outer levels belong to verbs that are still in their statements.
     if (event != SUBXACT_EVENT_ABORT_SUB)
         return;
     while (innermost != nullptr && innermost->nest_level >= GetCurrentTransactionNestLevel())
         innermost = innermost->outer;
 }
 
-// The columns that go into the statement: those that change, or the one that a caller who may only cancel may write.
+// The columns that the statement names: those that change. A caller with UPDATE on cancel_requested_at alone names that
+// one, since Postgres asks for a privilege on each column that is named; our BEFORE trigger writes the others.
 ColumnSet columns_to_name(const Tables &tables, ColumnSet changed)
 {
     if (pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
@@ -76,6 +85,7 @@ ColumnSet columns_to_name(const Tables &tables, ColumnSet changed)
     return bit(Column::cancel_requested_at);
 }
 
+// The statement's parameters; add() returns the number of the one that it adds, from 1.
 struct Arguments {
     pg::Parameter list[column_count + 1];
     int count = 0;
@@ -114,13 +124,14 @@ bool lock_by_id(const pg_uuid_t *id)
 {
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    // NO KEY UPDATE, as the UPDATE will take: it does not wait for foreign keys that point at the job (KEY SHARE).
     return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1 for no key update", parameters) >
            0;
 }
 
 Written update_by_statement(const Tables &tables, Row &row)
 {
-    const Row meant = row;
+    const Row meant = row; // the intent points at it, while `row` becomes what was written
     StringInfoData text;
     initStringInfo(&text);
     Arguments arguments;
@@ -141,12 +152,16 @@ Written update_by_statement(const Tables &tables, Row &row)
 
 namespace {
 
-// Passes over a key that is taken. ON CONFLICT (job_id) means the valid indexes on it alone: while REINDEX CONCURRENTLY
-// builds another one beside them, two who insert a key at once may meet in that one, where the second gets 23505.
-// Without names all indexes that are written count, as in TableWriter::indexes_on(). But so would a key of the user's,
-// whose 23505 is the caller's to know: with one of those the names stay, and in that moment the caller has to try
-// again. Likewise under row security, where a statement that names the column has to show its new row to the policies
-// for SELECT.
+// The clause by which the INSERT passes over a job_id that is taken.
+//
+// The race: two sessions insert the same job_id while a third runs REINDEX CONCURRENTLY, which builds a new index
+// beside the old one and has it written before it is valid. ON CONFLICT (job_id) arbitrates in the valid indexes alone:
+// where the two sessions meet in the new one, the second gets 23505. ON CONFLICT without names arbitrates in all
+// indexes that are written, as TableWriter::indexes_on() does. The clause names the column all the same
+// - where the user has a key besides: a conflict with that one is a 23505 that the caller is to hear of;
+// - under row security: a statement that names the column shows its new row to the policies for SELECT, which is
+//   wanted.
+// There the moment remains in which the caller gets 23505 and has to try again.
 const char *unless_taken(const Tables &tables)
 {
     const bool is_secured = check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
@@ -179,9 +194,9 @@ Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed)
     const bool taken = intent->taken;
     if (finish_statement(intent, row))
         return Inserted::yes;
-    // A conflict shows after our BEFORE trigger ran; a trigger or rule that swallowed the row looks the same. The
-    // caller looks for the job that has the key; where there is none it inserts with `keyed` false, which tells them
-    // apart.
+    // A conflict shows after our BEFORE trigger ran; a trigger of the user's that swallowed the row looks the same. The
+    // caller looks for the job that has the key. Where there is none it inserts with `keyed` false, which tells them
+    // apart: then a swallowed row raises below.
     if (keyed && taken && rows == 0)
         return Inserted::key_taken;
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -193,7 +208,8 @@ Written remove_by_statement(const pg_uuid_t *id)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
     pg::run_sql("delete from public.jobs where id operator(pg_catalog.=) $1", parameters);
-    // Not by the count of rows: a rule may have done something else instead.
+    // Not by the count of rows, since a rule may have done something else instead. The second statement has a snapshot
+    // of its own and sees what the first one did.
     const bool there = pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
     return there ? Written::suppressed : Written::yes;
 }

@@ -49,12 +49,15 @@ void describe_jobs(Tables &result)
             key_missing(column);
     }
     result.theirs = find_user_objects(jobs, result.number);
+    // The question is whether the derived tables are built now. Whether the transaction's snapshot, at REPEATABLE READ
+    // an old one, shows them so is for built.hpp to say.
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     result.built = compare_with_build(jobs, result.number, snapshot);
     UnregisterSnapshot(snapshot);
 }
 
-// All private tables have to be there, also those that a call will not need: half of an extension is none.
+// All private tables have to be there, also those that a call will not need: half of an extension serves nobody. Each
+// lock goes before the next one is taken, so this keeps to no order of locks and needs none.
 Tables describe_tables()
 {
     for (int i = 0; i < private_table_count; ++i)
@@ -64,6 +67,8 @@ Tables describe_tables()
     return result;
 }
 
+// Postgres calls the two at any moment at which it reads invalidations, also in the middle of describe_tables(): then
+// the OIDs of the tables may not be known yet, and every change counts.
 void relation_was_changed(Datum, Oid oid)
 {
     ++relation_changes;
@@ -73,6 +78,7 @@ void relation_was_changed(Datum, Oid oid)
 
 void schema_changed(Datum, int, uint32)
 {
+    // ALTER SCHEMA … RENAME locks no table in the schema and invalidates none.
     any_table_was_changed();
     forget_tables();
 }
@@ -81,12 +87,12 @@ void schema_changed(Datum, int, uint32)
 
 const Tables &tables()
 {
-    // Bounded, since debug_discard_caches makes every look a change.
+    // Ten tries, since under debug_discard_caches every look invalidates what it has just read, without end.
     for (int tries = 0; !is_known && tries < 10; ++tries) {
         const std::uint64_t before = change_count;
         known = describe_tables();
         ++looked_up;
-        is_known = change_count == before; // else something changed while they were read
+        is_known = change_count == before; // else one changed while it was described: once more
     }
     return known;
 }
@@ -114,7 +120,7 @@ bool direct(const Tables &tables, Operation operation, ColumnSet written)
 
 void forget_tables()
 {
-    version::forget_version();
+    version::forget_version(); // ALTER EXTENSION … UPDATE, too, is heard of as a change of our tables
     is_known = false;
     ++change_count;
 }

@@ -1,9 +1,15 @@
 // What follows from a change of a job: the one way by which all that is told of jobs elsewhere stays in step with
 // `jobs`.
 //
-// Whoever has written a change calls follow(): Jobs for a verb that writes directly, our AFTER trigger
+// The code that has written a change calls follow(): Jobs for a verb that writes directly, our AFTER trigger
 // (job/direct_dml.cpp) for every statement, be it a verb's or a client's. The derived tables come first; then each of
 // the followers, in their order. A new one is a file, and its name in the list below.
+//
+// The race: two sessions change the same job at once, and each moves its keys. They can't, because the row of `jobs` is
+// the mutex: the caller has written or locked its newest version and saw that version through the active snapshot, so
+// that snapshot shows the newest keys as well (key_table.hpp). All that is written here is part of the caller's
+// transaction or savepoint, and is rolled back with the change that it follows from; what others are to hear is kept in
+// memory until the commit (shared/at_commit.hpp).
 #pragma once
 
 #include "store/derived.hpp"
@@ -13,25 +19,29 @@ namespace store {
 struct Transition {
     const Row *before; // null: the job is new
     const Row *after;  // null: it is gone
-    Keys was, is;      // what the derived tables say of either
+    Keys was, is;      // what the derived tables say of `before` and of `after`
     std::optional<EndedAttempt> ended = {};
 };
 
 using Follower = void(const Transition &);
-Follower announce;      // announce.cpp: what others hear at commit
-Follower keep_attempts; // attempts.cpp: may run code of the user's, hence the last
+Follower announce; // announce.cpp: what others hear at commit
+// attempts.cpp: the last one, because it may run a trigger of the user's on job_attempts, which may call a verb on the
+// very job: that verb has to find the derived tables in step.
+Follower keep_attempts;
 inline constexpr Follower *followers[] = {announce, keep_attempts};
 
-// The row in `jobs` was `before` and is `after`, which ended that attempt. `queue_row`: where the job's row of the
-// queue is, if that is known from a scan under the active snapshot.
+// Says that the job was `before` and is `after`, and that the change ended the attempt `ended`, if any. `queue_row`:
+// where the job's row of the queue is, if the caller knows that from a scan under the active snapshot; it spares a
+// search. Raises 40001 outside READ COMMITTED where the derived tables were built anew after the transaction's
+// snapshot.
 void follow(Derived &derived, const Row *before, const Row *after, const std::optional<EndedAttempt> &ended = {},
             ItemPointer queue_row = nullptr);
 
-// A job whose id was not there before: its keys are inserted without a look.
+// The same for a job whose id was not in the table before: its keys are inserted without a search.
 void follow_new(Derived &derived, const Row &row);
 
-// No change of the job, but of what the derived tables know: a key of it that is missing comes back, or all of them
-// where the tables are built anew, and who waits for the job hears of it.
+// The job did not change, but keys of it were missing. restore_key(), for the audit, puts one back; add_keys(), for a
+// build, inserts all. Sleepers and the worker hear of it at commit, because they could not find the job before.
 void restore_key(Derived &derived, const Row &row, DerivedTable table);
 void add_keys(Derived &derived, const Row &row);
 

@@ -16,9 +16,11 @@ CachedTable<Type> known_types;
 
 void types_may_have_changed(Datum, Oid oid) { known_types.note_change_of(oid); }
 
+// 200 years: added to any time of a server's clock it is far from the last timestamp that Postgres has, so no caller
+// has to look for an overflow.
 constexpr Microseconds longest_span = 200LL * 366 * USECS_PER_DAY;
 
-// Nothing for an interval that is infinite, or longer than a clock can count.
+// Nothing where the interval is infinite, or more microseconds than 64 bits can count.
 std::optional<Microseconds> measure(const Interval *interval)
 {
     const std::int64_t days = static_cast<std::int64_t>(interval->month) * DAYS_PER_MONTH + interval->day;
@@ -33,7 +35,8 @@ std::optional<Microseconds> optional_span(pg::Nullable value)
 {
     if (!value)
         return std::nullopt;
-    // The table's owner may write what job_type_set refuses: one such type must not stop the others.
+    // An owner may write by SQL what job_type_set() refuses. Cut it to what is allowed: an error would stop the jobs of
+    // all types, because all are read at once.
     return std::clamp<Microseconds>(measure(DatumGetIntervalP(value.value)).value_or(longest_span), 0, longest_span);
 }
 
@@ -52,14 +55,14 @@ public:
         copy_name(type.name, required(slot, "job_type"));
         if (pg::Nullable category = column(slot, "job_category")) {
             copy_name(type.category, category.value);
-            // As long as that of a job can be: the owner may have made this column wider.
+            // Cut to varchar(50) of jobs.job_category, because the owner may have made this column wider.
             type.category[pg_mbcharcliplen(type.category, static_cast<int>(std::strlen(type.category)), 50)] = '\0';
             type.has_category = true;
         }
         TypeName backoff;
         copy_name(backoff, required(slot, "backoff"));
         type.backoff = logic::parse_backoff(backoff).value_or(logic::Backoff::exponential);
-        // As with spans below: what a job takes from its type must not break a check of `jobs`.
+        // Cut as spans are, because what a job takes from its type goes past the checks of `jobs` in a direct write.
         type.max_retries = std::clamp(DatumGetInt32(required(slot, "max_retries")), 0, most_retries);
         type.retry_delay_ms = std::max(DatumGetInt32(required(slot, "retry_delay_ms")), 0);
         type.retry_delay_max = *optional_span(required(slot, "retry_delay_max"));
@@ -71,6 +74,8 @@ public:
         return type;
     }
 
+    // Whether a job can have a type of this name: an owner may have made the column wider than jobs.job_type. To cut it
+    // would give the settings to another type.
     bool is_usable(TupleTableSlot *slot)
     {
         return VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(required(slot, "job_type"))) < type_name_bytes;
@@ -96,15 +101,15 @@ private:
         return value.value;
     }
 
-    AttrNumber numbers_[std::size(types_columns)]; // by position in there
+    AttrNumber numbers_[std::size(types_columns)]; // by position in types_columns
 };
 
 Oid read_types()
 {
+    // The lock may go at once: all values are copied, and a change after it sends an invalidation.
     pg::OpenRelation table = open_table_briefly(ApiTable::job_types);
     TypeReader reader(table);
     each_latest_row(table, [&](TupleTableSlot *slot) {
-        // An owner may have made the column wider than the name of a job's type can be.
         if (!reader.is_usable(slot))
             return;
         const Type type = reader.read(slot);
@@ -121,6 +126,7 @@ const Type *find_type(std::string_view name)
     return known_types.find(name);
 }
 
+// The defaults of the columns of job_types (sql/parts/62_job_types.sql).
 Type defaults()
 {
     Type type = {};
@@ -142,6 +148,8 @@ Type defaults()
     for (int i = 0; i < known_types.count; ++i) {
         const char *candidate = known_types.list[i].name;
         const int length = static_cast<int>(std::strlen(candidate));
+        // A known type has 200 bytes at most; the name that the caller gives may be of any length, and the distance
+        // costs the product of both.
         if (length > 200 || name.size() > 200)
             continue;
         const int distance =
@@ -162,6 +170,9 @@ Type defaults()
                     errhint("%s", hint.data)));
 }
 
+// By SQL as the caller: under its privileges, policies and triggers. ON CONFLICT, because another session may register
+// the type at the same moment: the INSERT waits for that one, and adds it where that one rolls back. At REPEATABLE READ
+// or above a type that was registered after the snapshot is a 40001.
 void register_type(std::string_view name)
 {
     pg::SpiScope spi;
@@ -193,7 +204,7 @@ Type require_registered(std::string_view name)
     const Type *type = find_type(name);
     if (type == nullptr && settings::auto_register_types) {
         register_type(name);
-        known_types.empty();
+        known_types.empty(); // also where another session registered it, and we have not heard of that yet
         type = find_type(name);
     }
     if (type == nullptr)
@@ -206,7 +217,7 @@ void load() { load_types(); }
 void each_type(void (*each)(const Type &, void *), void *argument)
 {
     load_types();
-    // What is done with one may have the list read anew.
+    // A copy of each, since `each` may have the list read anew, into memory that is reset.
     for (int i = 0; i < known_types.count; ++i) {
         const Type type = known_types.list[i];
         each(type, argument);

@@ -29,6 +29,7 @@ bool trigger_of_theirs(Relation table, Operation operation)
         return false;
     for (int i = 0; i < table->trigdesc->numtriggers; ++i) {
         const Trigger &trigger = table->trigdesc->triggers[i];
+        // ENABLE REPLICA counts as well, though it fires in few sessions: the statement path is right in all.
         if (!trigger.tgisinternal && trigger.tgenabled != TRIGGER_DISABLED && fires_on(trigger, operation) &&
             !is_our_trigger(trigger.tgname, trigger.tgfoid, trigger.tgtype,
                             trigger.tgnattr == 0 && trigger.tgqual == nullptr))
@@ -39,7 +40,8 @@ bool trigger_of_theirs(Relation table, Operation operation)
 
 namespace {
 
-// Whether `is(Relation index)` says so of an index of the table.
+// Whether `is(Relation index)` says so of an index of the table, which is open: so none of the list can be dropped
+// before it is opened here, not even by DROP INDEX CONCURRENTLY, which waits for all that hold a lock on the table.
 template <class Is>
 bool has_index(Relation table, Is is)
 {
@@ -62,6 +64,7 @@ bool has_late_index(Relation table)
 
 bool has_computed_index(Relation table)
 {
+    // By the row in pg_index: RelationGetIndexExpressions() and …Predicate() fold constants, which runs functions.
     return has_index(table, [](Relation index) {
         return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
                !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
@@ -70,14 +73,17 @@ bool has_computed_index(Relation table)
 
 namespace {
 
-// Whether a column of ours asks more than when it was made: NOT NULL, or another length.
+// Whether a column of ours asks more than when it was made: NOT NULL, or another length. A direct write looks at
+// neither.
 bool stricter(Form_pg_attribute attribute, const ColumnDefinition &definition)
 {
     const int length = attribute->atttypmod < 0 ? definition.longest : attribute->atttypmod - VARHDRSZ;
     return (attribute->attnotnull && (definition.traits & not_null) == 0) || length != definition.longest;
 }
 
-// Columns whose value only the executor computes or checks.
+// Whether the table has a column whose value only the executor computes or checks: a generated one, a stricter one of
+// ours. At an insert also a column of the user's with NOT NULL, a default, an identity or a domain; an update leaves
+// those as they are.
 bool needs_executor(Relation table, const ColumnNumbers &numbers, bool on_insert)
 {
     TupleDesc descriptor = table->rd_att;
@@ -98,7 +104,7 @@ bool needs_executor(Relation table, const ColumnNumbers &numbers, bool on_insert
     return false;
 }
 
-// "status is one of these", as Postgres prints it.
+// The condition "status is one of these", as Postgres prints it.
 const char *is_status_in(logic::StatusSet set)
 {
     std::string_view names[logic::states.size()];
@@ -109,9 +115,11 @@ const char *is_status_in(logic::StatusSet set)
     return is_text_in("(status)::text", std::span(names, count));
 }
 
+// The states in which started_at is set.
 constexpr logic::StatusSet started = logic::set_of(logic::Status::in_progress, logic::Status::completed);
 
-// Every verb keeps them by construction.
+// The checks of sql/parts/61_jobs.sql. A direct write goes past them: job/moves.hpp says for each why no verb breaks
+// it.
 constexpr Check checks_of_ours[] = {
     {"check_status", [] { return is_status_in(logic::all_statuses); }},
     {"check_priority", [] { return "((priority >= '-10'::integer) AND (priority <= 10))"; }},
@@ -138,8 +146,9 @@ constexpr Check checks_of_ours[] = {
      }},
 };
 
-// From the description, not by pg_get_constraintdef: that reads the catalog under the transaction's snapshot, which
-// does not see a check that ALTER TABLE has made anew since.
+// From the relation's description, not by pg_get_constraintdef(), which reads the catalog under the transaction's
+// snapshot: at REPEATABLE READ that does not see a check that another session's ALTER TABLE made anew since, and raises
+// XX000.
 bool is_among(std::span<const Check> ours, Relation table, const ConstrCheck &check)
 {
     const auto found =
@@ -180,7 +189,7 @@ bool constraint_of_theirs(Relation table)
     return has_check_of_theirs(table, checks_of_ours) || has_late_index(table);
 }
 
-// A unique or an exclusion constraint that is not on `id` or `job_id` alone, or that is not checked at once.
+// Whether an index keeps something unique, or excludes something, other than id or job_id alone and at once.
 bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
 {
     const AttrNumber ours[] = {numbers[index_of(Column::id)], numbers[index_of(Column::job_id)]};
@@ -193,6 +202,7 @@ bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
     });
 }
 
+// The column of ours with this number, as a set; empty where it is the user's own.
 ColumnSet to_column_set(const ColumnNumbers &numbers, AttrNumber number)
 {
     for (int i = 0; i < column_count; ++i)
@@ -203,6 +213,7 @@ ColumnSet to_column_set(const ColumnNumbers &numbers, AttrNumber number)
 
 void find_foreign_keys(Relation table, const ColumnNumbers &numbers, UserObjects &result)
 {
+    // Foreign keys on `jobs`: each new row has to be checked, an updated one where it changes a column of theirs.
     ListCell *cell;
     foreach (cell, RelationGetFKeyList(table)) {
         auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
@@ -211,6 +222,8 @@ void find_foreign_keys(Relation table, const ColumnNumbers &numbers, UserObjects
         result.on_insert = true;
     }
 
+    // Foreign keys of other tables that point here are known by their triggers on this table. Which columns they point
+    // at is not in the relation's description; it is a key of the table, so all columns of keys count.
     bool is_referenced = false;
     for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
         is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;

@@ -1,5 +1,10 @@
 // User objects on `jobs` that a direct heap write would bypass: triggers, rules, constraints, foreign keys, columns
 // that are computed. Where one concerns a write, the verb writes by a statement instead, so that the executor runs it.
+// Indexes of the user's are not among them: a direct write keeps all (pg/heap.hpp).
+//
+// Everything is read from the relation's own description and the catalogs, of a table that the caller has open. Nothing
+// here evaluates a predicate or an expression of the user's: only to look must not run their code. When an answer is
+// out of date is said in tables.hpp.
 #pragma once
 
 #include "store/row.hpp"
@@ -7,36 +12,38 @@
 namespace store {
 
 struct UserObjects {
-    // Whether one concerns each kind of write.
+    // Whether one concerns each kind of write, whatever its columns.
     bool on_insert;
     bool on_update;
     bool on_remove;
-    bool has_key;          // one that a new job may run into, beside `id` and `job_id`
-    ColumnSet referencing; // columns of foreign keys of theirs
-    ColumnSet referenced;  // columns that a foreign key of theirs may point at
+    bool has_key;          // a unique or exclusion constraint besides those on id and job_id
+    ColumnSet referencing; // columns of foreign keys on `jobs`: an update of one has to be checked
+    ColumnSet referenced;  // columns that foreign keys of other tables may point at; empty where there is no such key
 };
 
-// Whether a trigger of the user's fires on it, apart from ours on `jobs` and those of foreign keys.
+// Whether a trigger of the user's on the table fires for the operation. Ours on `jobs` do not count, nor those that
+// Postgres makes for foreign keys and deferrable constraints, which are looked at by themselves.
 enum class Operation { insert, update, remove };
 bool trigger_of_theirs(Relation table, Operation operation);
 
-// A CHECK that install() makes, and whether the table has one of the user's: any that is not among ours. One that was
-// altered is the user's.
+// A CHECK that install() makes, known by its name and its expression. has_check_of_theirs(): whether the table has any
+// other. One of ours that the user altered counts as the user's.
 struct Check {
     std::string_view name;
     const char *(*expression)(); // as Postgres prints it
 };
-// "value = any (array['a', 'b'])", as Postgres prints it.
+// The condition "value is one of these texts", as Postgres prints it. The texts must be NUL-terminated.
 const char *is_text_in(const char *value, std::span<const std::string_view> texts);
 bool has_check_of_theirs(Relation table, std::span<const Check> ours);
 
-// An exclusion constraint, or a unique one that is checked later by a trigger.
+// Whether the table has an exclusion constraint, or a unique one that is DEFERRABLE, hence checked later by a trigger.
 bool has_late_index(Relation table);
 
-// An expression or predicate, which Postgres runs where the table is written, as whoever writes.
+// Whether an index has an expression or a predicate, which Postgres runs where the table is written, as the current
+// role.
 bool has_computed_index(Relation table);
 
-// Those on `jobs`, which is open.
+// The user objects on `jobs`, which is open. `numbers`: of our columns, as the table is now.
 UserObjects find_user_objects(Relation jobs, const ColumnNumbers &numbers);
 
 } // namespace store
