@@ -21,11 +21,11 @@ using store::audit::part_count;
 // A slice ends after so many blocks or milliseconds, whichever comes first; the clock is read once in two blocks.
 constexpr BlockNumber most_blocks = 16, blocks_at_once = 2;
 constexpr int slice_ms = 5;
-// The audit rests at least ten times as long as a slice took: a tenth of a processor at most, also where the interval is
-// too short for the size of the tables.
+// The audit rests at least ten times as long as a slice took: a tenth of a processor at most, also where the interval
+// is too short for the size of the tables.
 constexpr long rest_factor = 10;
-// So often a slice is tried that fails, or in which a fault cannot be mended since somebody holds the job. Then the pass
-// goes on: one block that cannot be read must not keep the audit from all others.
+// So often a slice is tried that fails, or in which a fault cannot be mended since somebody holds the job. Then the
+// pass goes on: one block that cannot be read must not keep the audit from all others.
 constexpr int most_tries = 5;
 constexpr long again_ms = 1000;
 // Jobs that a pass writes to the log: a fault in all of a million jobs would fill the disk. All are counted.

@@ -19,8 +19,8 @@ namespace {
 using shared::Database;
 using shared::Service;
 
-// The commands that change the list of databases tell the launcher (worker/commands.cpp). The minute is for changes that
-// no command makes: an UPDATE of pg_database by hand, an ALTER DATABASE that was prepared and then committed.
+// The commands that change the list of databases tell the launcher (worker/commands.cpp). The minute is for changes
+// that no command makes: an UPDATE of pg_database by hand, an ALTER DATABASE that was prepared and then committed.
 constexpr long look_at_databases_ms = 60000;
 // Nobody tells the launcher when another extension gives a process back, so it looks.
 constexpr long look_for_free_process_ms = 1000;
@@ -71,7 +71,7 @@ List *list_databases()
     table_endscan(scan);
     table_close(catalog, AccessShareLock);
     PopActiveSnapshot();
-    // The commit leaves TopMemoryContext as the current one.
+    // Before PostgreSQL 18 the commit leaves TopMemoryContext as the current one.
     CommitTransactionCommand();
     MemoryContextSwitchTo(caller);
     return oids;

@@ -2,15 +2,15 @@
 // serves no database itself.
 //
 //   What happens                        What the launcher does
-//   start of the server, promotion      starts a worker for each database once: the worker serves the database, or finds
-//                                       that the extension is not there and leaves
+//   start of the server, promotion      starts a worker for each database once: the worker serves the database, or
+//                                       finds that the extension is not there and leaves
 //   CREATE EXTENSION commits            hears of it (shared::databases::extension_changed), starts a worker
 //   DROP EXTENSION commits              nothing: the worker hears of it and leaves
 //   either is rolled back               nothing
 //   CREATE, DROP, ALTER DATABASE        hears of it (worker/commands.cpp), reads pg_database again
 //   a session keeps workers away        starts none there until that session's transaction has ended
-//   a worker's piece does not end       sends the worker SIGTERM, because a user's code can catch a cancel but not that;
-//                                       says so when the process stays. Never SIGKILL: after it the postmaster
+//   a worker's piece does not end       sends the worker SIGTERM, because a user's code can catch a cancel but not
+//                                       that; says so when the process stays. Never SIGKILL: after it the postmaster
 //                                       restarts all processes
 //   a worker fails                      starts another one, later after each failure
 //   no process is free                  says so once; the workers take turns, the one longest not served first

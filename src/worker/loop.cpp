@@ -21,7 +21,8 @@ bool sleep(long milliseconds, const char *wait_event)
     static std::uint32_t event = 0;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
               pg::wait_event(event, wait_event));
-    // Before anything is looked at, here or by the caller: whoever sets a flag sets the latch after it (latch.h).
+    // Before anything is looked at, here or by the caller: a process that tells of something sets its flag, then the
+    // latch (latch.h). A flag that is set after this look ends the next sleep.
     ResetLatch(MyLatch);
     // CHECK_FOR_INTERRUPTS() would end the process by FATAL, with a line in the log for each DROP DATABASE.
     if (ProcDiePending)

@@ -55,8 +55,8 @@ using upkeep::Counts;
 constexpr int attempts_in_piece = 6;
 // How long a worker stays when other databases wait for a process: long against the start of one.
 constexpr long turn_ms = 1000;
-// pgstat_report_stat() keeps what comes within a second of its last report (PGSTAT_MIN_INTERVAL). A worker that is going
-// to sleep for longer reports it by force: else autovacuum would not see it until the worker wakes.
+// pgstat_report_stat() keeps what comes within a second of its last report (PGSTAT_MIN_INTERVAL). A worker that is
+// going to sleep for longer reports it by force: else autovacuum would not see it until the worker wakes.
 constexpr long keeps_statistics_ms = 1000;
 
 // What the worker remembers of a task from piece to piece, beside the agenda.
@@ -144,8 +144,8 @@ void Worker::look_for_presence()
     }
 }
 
-// Wakes sleepers for what became due since they were told last, in a whole round for all that is due: what was given
-// back without a word, a row that somebody had locked for example, is found that way.
+// Wakes sleepers for jobs that became due since they were told last; in a whole round for all jobs that are due, which
+// finds those that nobody told of, such as a job that a session skipped because its row was locked.
 //
 // Where this fails, sleepers have to look by themselves. The flag is cleared first and sleepers are woken after it, so
 // each of them sees the flag when it goes to sleep again. Waiting for a locked table is no failure, because the chore
