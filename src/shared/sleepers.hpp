@@ -39,9 +39,9 @@
 // held (a room changes hands), P is taken first. Nothing else is taken, and nothing waited for, under either.
 //
 // No wake is lost, because
-// - a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps; a session that has a job for it
-//   makes the job visible (its commit), then looks at the places. One of the two sees the other: both pass the lock of
-//   the room between. A session that finds without a lock that nobody sleeps has passed a barrier instead
+// - a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps; a session that has a job for
+//   it makes the job visible (its commit), then looks at the places. One of the two sees the other: both pass the lock
+//   of the room between. A session that finds without a lock that nobody sleeps has passed a barrier instead
 //   (at_commit.cpp), and a place is counted, and has its room, before it is armed;
 // - as many sleepers are woken as there are new jobs, the longest asleep first, and a sleeper is woken for one job at a
 //   time. That wake ends in one of three ways: the sleeper takes a job of that lane; its look, which began after the
