@@ -68,10 +68,10 @@ constexpr Span millisecond = 1000, second = 1000 * millisecond;
 constexpr Span longest_rest = 60 * second; // after a failure
 constexpr Span lock_rest = second;         // after a table that somebody has locked, if the interval is not shorter
 constexpr Span task_rest = second; // of tasks, where it is not known when they are due, or they must not be done yet
-constexpr Span notify_rest = 100 * millisecond; // so often are those told who LISTEN
+constexpr Span notify_rest = 100 * millisecond; // between two NOTIFY: ten a second, however many commits ask for one
 constexpr Span presence_interval = second;      // to look for an extension that is there and can't be served yet
-constexpr int most_failures = 10;               // in a row, if they may be the process's own
-constexpr double archive_share = 0.05;          // of all processors, that archiving may take from those who claim
+constexpr int most_failures = 10;               // in a row, if they may be the process's own: four minutes of rests
+constexpr double archive_share = 0.05;          // of all processors, that archiving may take from clients
 
 struct Now {
     Instant instant;
@@ -82,8 +82,8 @@ struct Now {
 // In the order of a round.
 enum class ChoreKind : std::uint8_t {
     presence,   // looks for the extension
-    waking,     // wakes those who sleep for jobs
-    notifying,  // tells those who LISTEN
+    waking,     // wakes sleepers for jobs that became due
+    notifying,  // sends NOTIFY jobs
     unfinished, // sets the job aside at which an earlier worker did not end
     reap,       // from here on the tasks, in the order of upkeep::Task
     expire,
@@ -113,15 +113,16 @@ constexpr Span span_until(std::int64_t from, std::int64_t to)
     return to <= from ? 0 : __builtin_sub_overflow(to, from, &span) ? never : span;
 }
 
-// Milliseconds without archiving, after a piece that used so many of a processor and took so many: where it waits for
-// the disk, so do others.
+// Milliseconds to rest after a piece of archiving that used so many milliseconds of a processor and took so many by the
+// clock. Its share of the time of one processor is archive_share of all of them, at most half of one: with share s,
+// used / (used + rest) = s. It rests at least as long as the piece took: where it waits for the disk, so do clients.
 constexpr long rest_after_archiving(double used, long took, long processors)
 {
     const double share = std::clamp(archive_share * static_cast<double>(processors), archive_share, 0.5);
     return std::max(static_cast<long>(std::max(used, 1.0) * (1 / share - 1)), took);
 }
 
-// When a chore has its turn.
+// When a chore has its turn. Three times of two clocks hold it back: all must be over.
 struct Turn {
     Instant due = at_once;       // when there is something to do
     Moment opens = at_once;      // likewise, for what goes by an interval
@@ -144,14 +145,15 @@ struct Turn {
     constexpr void rest(Span span, Moment now) { not_before = now + span; }
 };
 
-// What is to be done now, as of which time, and whether with all that there is, whatever is known.
+// A chore that the worker is to do now; `now` is the time by which it judges what is due. `whole`: it looks at
+// everything, and not only at what it knows to be due.
 struct Action {
     ChoreKind kind;
     Instant now;
     bool whole;
 };
 
-// What the worker reads in shared memory.
+// The news that the worker reads in shared memory.
 struct News {
     Instant planned;
     bool asked; // to look at everything
@@ -183,14 +185,15 @@ public:
             told_until_ = at_once;
     }
 
-    // What is to be done next in this round; nothing: it is over.
+    // The next chore of this round; nothing: the round is over.
     constexpr std::optional<Action> next(const Now &now)
     {
         if (std::exchange(after_piece_, false) && turn(ChoreKind::waking).is_time(now.instant, now.moment))
             return Action{ChoreKind::waking, now.instant, false};
         while (position_ < chore_count) {
             const auto kind = static_cast<ChoreKind>(position_++);
-            // That one of these rests is for the tasks to know.
+            // A rest of these two is heeded where they are done (worker/chore.hpp): while they rest, run() returns
+            // false, and then the tasks have to be put off (unfinished_stays(), dues_seen()).
             const bool may_rest = kind == ChoreKind::unfinished || kind == ChoreKind::ahead;
             const bool is_wanted = may_rest ? turn(kind).due <= round_at_ : turn(kind).is_time(round_at_, now.moment);
             if (is_wanted && (present_ || kind == ChoreKind::presence))
@@ -260,19 +263,20 @@ public:
 
     // What sessions have lowered the plan to since it was published may concern sleepers, leases or expiry. So may what
     // they did not tell of, because it is due at the plan's own time or later: also where this round comes earlier, and
-    // plans anew.
+    // plans anew. A job of which a session tells may have been due long before it was committed, at a time for which
+    // sleepers have been woken already: told_until goes back to just before that, so that the job is counted.
     constexpr void hear(Instant lowered)
     {
         const Instant plan = std::exchange(planned_, never);
         if (lowered < plan && lowered > at_once)
-            told_until_ = std::min(told_until_, lowered - 1); // it may have been committed long after that
+            told_until_ = std::min(told_until_, lowered - 1);
         for (const ChoreKind kind : {ChoreKind::waking, ChoreKind::reap, ChoreKind::expire})
             turn(kind).due = std::min({turn(kind).due, lowered, plan});
     }
 
-    // The round is over. Returns what `planned` is to be lowered to. What is due and rests is left out: who brings
-    // something else is to be heard all the same. However long something is due already, the plan is later than what
-    // sleepers were woken for.
+    // The round is over. Returns what `planned` is to be lowered to. What is due and rests is left out: else the plan
+    // would lie in the past, and a session that brings something would not lower it and wake the worker. However long
+    // something is due already, the plan is later than what sleepers were woken for.
     constexpr Instant publish(Moment now)
     {
         const auto time_of = [&](const Turn &turn) {
@@ -300,7 +304,7 @@ public:
         return listeners ? std::min(wait, turn(ChoreKind::notifying).until(now)) : wait;
     }
 
-    // For people: what keeps the worker from a chore; `done`: nothing.
+    // What keeps the worker from a chore, for the view; `done`: nothing.
     constexpr Outcome trouble(Moment now) const
     {
         using enum ChoreKind;

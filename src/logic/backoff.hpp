@@ -1,4 +1,5 @@
-// When a failed job is tried again. Pure C++, unit-tested.
+// When a failed job is tried again: the type's backoff, capped, with jitter. Exponential backoff is that of M. Brooker,
+// "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Pure C++, unit-tested.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +23,9 @@ constexpr std::optional<Backoff> parse_backoff(std::string_view text)
 }
 
 // The delay before the jitter, in milliseconds: min(cap, delay * 2^retries), min(cap, delay * (retries + 1)), or
-// min(cap, delay). `retries` counts the retries granted before this one. Never overflows.
+// min(cap, delay). `retries` counts the retries granted before this one. Negative values, which the CHECKs of `jobs`
+// refuse as long as the owner leaves them there, count as 0. Never overflows: a shift or a division compares each
+// product with the cap before it is made.
 constexpr std::int64_t backoff_ceiling(Backoff backoff, std::int64_t delay_ms, std::int32_t retries,
                                        std::int64_t cap_ms)
 {
@@ -43,8 +46,9 @@ constexpr std::int64_t backoff_ceiling(Backoff backoff, std::int64_t delay_ms, s
     return cap_ms;
 }
 
-// Half of the delay is fixed and half random ("equal jitter": M. Brooker, Exponential Backoff And Jitter, 2015), so
-// that jobs that failed together do not come back together. `random` is uniform in [0, 1).
+// The delay in milliseconds, from half the ceiling up to the ceiling: half of it is fixed and half random ("equal
+// jitter" in the same article), so that jobs that failed together do not come back together. `random`: uniform, from 0
+// to less than 1.
 constexpr std::int64_t with_jitter(std::int64_t ceiling_ms, double random)
 {
     const std::int64_t half = ceiling_ms / 2;

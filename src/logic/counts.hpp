@@ -1,6 +1,6 @@
-// What is counted, each told once: whoever answers, shows, logs or adds up counters goes over this list. A new one is a
-// line in each of the two lists here and, where it is shown, a column of the view jobs_ext.maintenance
-// (sql/parts/45_maintenance.sql).
+// The counters of upkeep and worker, each described once: job_maintain()'s answer, the view jobs_ext.maintenance, the
+// worker's log and all sums go over this list. A new counter is a line in each of the two lists here and, where it is
+// shown, a column of the view (sql/parts/45_maintenance.sql).
 #pragma once
 
 #include <array>
@@ -10,7 +10,8 @@
 
 namespace logic {
 
-// In the order of the view.
+// In the order of the view's columns, which status.cpp sends by position. Counters that share a column stand side by
+// side.
 enum class Count : std::uint8_t {
     rounds,
     leases,
@@ -35,7 +36,7 @@ struct CountTraits {
     const char *column;    // of the view; null: not shown. Two with the same one are shown as their sum
     const char *in_answer; // of job_maintain(); null: not there
     const char *in_log;    // after the number; null: not there
-    bool is_done;          // whether upkeep has done something by it
+    bool is_done;          // whether it counts work done: with none, due work stands still (logic/stall.hpp)
 };
 
 inline constexpr std::array<CountTraits, count_count> count_traits = {{
@@ -74,7 +75,7 @@ struct Sums {
     }
 };
 
-// Whether it is shown as one sum with the one before it.
+// Whether the counter at this position is shown as one sum with the one before it.
 constexpr bool goes_with_previous(std::size_t position)
 {
     return position > 0 && count_traits[position].column != nullptr && count_traits[position - 1].column != nullptr &&

@@ -1,4 +1,5 @@
-// The schedules that pg_cron takes, and when they come due. Pure C++, unit-tested.
+// The schedules that pg_cron takes, and when they come due: so that job_schedule() refuses one that pg_cron would
+// refuse or misread, and can say when the next run is. Pure C++, unit-tested.
 //
 // Stricter than pg_cron's own parser, which passes over what follows a field or the last one, and takes a range that
 // runs backwards for an empty one.
@@ -37,7 +38,7 @@ struct ParsedCron {
 struct CronField {
     std::string_view name;
     int lowest, highest;
-    std::string_view names; // three letters each, from the lowest value on
+    std::string_view names; // three letters each, one after the other, from the lowest value on; empty: numbers only
     std::string_view out_of_range;
 };
 
@@ -118,7 +119,8 @@ constexpr bool same_word(std::string_view a, std::string_view lower_case)
     return true;
 }
 
-// A number that is too long for any field is as good as a large one.
+// A number without sign. One that is too long for any field is as good as a large one: it stops growing before it
+// overflows, and is refused as out of range by the caller.
 constexpr std::optional<int> read_number(std::string_view text)
 {
     if (text.empty())
@@ -140,7 +142,7 @@ constexpr std::optional<int> value_of(std::string_view text, const CronField &fi
     return read_number(text);
 }
 
-// One field: a list of values, ranges and steps.
+// One field: a list of values, ranges and steps, as in `1,5-9,10-30/5`. After the part that is wrong nothing is read.
 class FieldParser {
 public:
     constexpr FieldParser(const CronField &field, std::string_view text) : field_(field), rest_(text) {}
@@ -207,7 +209,7 @@ private:
     std::string_view rest_;
 };
 
-// `10 seconds`: nothing, if it is no such thing.
+// The number of an interval, as in `10 seconds`; nothing: the text is no interval.
 constexpr std::optional<int> interval(std::string_view text)
 {
     const std::optional<int> count = read_number(take_token(text, digit));
@@ -238,6 +240,7 @@ constexpr std::optional<CronProblem> parse_fields(std::string_view text, Cron &c
     }
     if (!text.empty())
         return CronProblem{"", text, "follows the five fields"};
+    // Sunday may be written as 0 or 7; due_on() asks for 0.
     if ((cron.weekdays & (std::uint64_t{1} << 7)) != 0)
         cron.weekdays |= 1;
     return std::nullopt;
@@ -256,6 +259,8 @@ constexpr std::string_view plain_cron(std::string_view text)
     return text;
 }
 
+// Reads a schedule. The texts of a problem are views of the argument or constants, so they live as long as the
+// argument.
 constexpr ParsedCron parse_cron(std::string_view text)
 {
     ParsedCron parsed;
@@ -282,8 +287,10 @@ struct CivilDay {
     int month, day, weekday;
 };
 
-// Of the day that begins `days` days after 2000-01-01, a Saturday. Years are counted from March, so that a leap day is
-// the last of its year (H. Hinnant, chrono-Compatible Low-Level Date Algorithms).
+// Month, day and day of the week of the day that begins `days` days after 2000-01-01, a Saturday. It is
+// civil_from_days() of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms": years are counted from March, so that
+// a leap day is the last of its year, and eras of 400 years have the same length. Remainders are made positive, since
+// days before 2000 are negative.
 constexpr CivilDay civil_day(std::int64_t days)
 {
     constexpr std::int64_t since_march_0 = 730425, era = 146097; // days; an era is 400 years
@@ -295,8 +302,9 @@ constexpr CivilDay civil_day(std::int64_t days)
             static_cast<int>(((days + 6) % 7 + 7) % 7)};
 }
 
-// As in Vixie's cron: where neither field of days begins with `*`, one of them is enough, else both must match. pg_cron
-// can be told to want both always.
+// Whether a calendar's schedule comes due on the day that begins `day` days after 2000-01-01. As in Vixie's cron: where
+// neither field of days begins with `*`, one of them is enough, else both must match. `both_days`
+// (cron.match_dom_and_dow): both must match always.
 constexpr bool due_on(const Cron &cron, std::int64_t day, bool both_days)
 {
     const CivilDay civil = civil_day(day);
@@ -309,7 +317,9 @@ constexpr bool due_on(const Cron &cron, std::int64_t day, bool both_days)
 }
 
 // The first minute of a calendar's schedule that begins at `from` or later and before `until`, on a clock that is never
-// put forward or back. Looks no further than 40 years: the 29th of February falls on each day of the week within them.
+// put forward or back: the caller adds the offset of the time zone. Nothing for an interval or @reboot. Looks no
+// further than 40 years: the 29th of February falls on each day of the week within them, also across a year like 2100
+// that has none.
 constexpr std::optional<Instant> due_between(const Cron &cron, Instant from, Instant until, bool both_days = false)
 {
     constexpr Instant minute = 60'000'000, day_length = 1440 * minute;

@@ -1,4 +1,6 @@
-// Where a job stands in the queue: a function of its row alone. Pure C++, unit-tested.
+// Where a job stands in the queue, and among the ended jobs: a function of its row alone, so that a row of a derived
+// table can be found, checked and made anew from the jobs row, and nothing else has to be remembered. Pure C++,
+// unit-tested.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +15,10 @@ namespace logic {
 // Microseconds since 2000-01-01, as Postgres counts.
 using Instant = std::int64_t;
 
+// Lanes of types begin at 1 (store/lanes.hpp).
 inline constexpr std::int32_t running_lane = 0;
 
+// In the order in which the queue's index has them: by it a lane is read best first.
 struct QueueKey {
     std::int32_t lane;
     std::int16_t rank;
@@ -23,8 +27,9 @@ struct QueueKey {
     friend constexpr auto operator<=>(const QueueKey &, const QueueKey &) = default;
 };
 
-// A waiting job stands in the lane of its type by rank and due time; a running one in lane 0 by the moment at which it
-// must be looked at again; any other job has no row.
+// A waiting job stands in the lane of its type by rank and due time, the rank being -priority (from -10 to 10 by
+// check_priority); a running job in lane 0 by the moment at which it must be looked at again, the end of its lease or
+// of its run time; any other job has no row. Nor has a running job without either time: nothing would ever be due.
 constexpr std::optional<QueueKey> make_queue_key(Status status, std::int32_t lane_of_type, std::int32_t priority,
                                                  Instant run_at, std::optional<Instant> lease_expires_at,
                                                  std::optional<Instant> timeout_at)
@@ -43,8 +48,9 @@ constexpr std::optional<QueueKey> make_queue_key(Status status, std::int32_t lan
 inline constexpr std::int16_t completed_rank = 0;
 inline constexpr std::int16_t failed_rank = 1;
 
-// Where a job that has ended waits to leave `jobs`: in the lane of its type, those that completed apart from those that
-// failed or were cancelled, since each is kept for a time of its own.
+// Where an ended job waits to leave `jobs`: in the lane of its type, those that completed apart from those that failed
+// or were cancelled, since the type keeps each for a time of its own. No row without finished_at, which
+// check_finished_timestamp keeps from happening as long as the owner leaves it there.
 constexpr std::optional<QueueKey> make_ended_key(Status status, std::int32_t lane_of_type,
                                                  std::optional<Instant> finished_at)
 {

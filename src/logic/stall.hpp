@@ -1,4 +1,6 @@
-// Whether work that is due stands still: each look at it is noted, with what became of it.
+// Whether due work stands still, for whatever reason: an error, a lock that somebody holds, a job that is never there
+// when it is looked for. The caller notes each look at one task, with what came of it. One process's memory: a worker
+// that begins anew counts from its first look.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +16,8 @@ public:
     };
 
     // Notes a look at `now`, in microseconds by a clock that nobody sets. Returns true when all looks of the last
-    // `patience` microseconds found that something was due and none did any of it: at first, and then once in as long
-    // again. Where nobody looked for as long as that, nobody knows what was due meanwhile: it begins anew.
+    // `patience` microseconds found that something was due and none did any of it: the first time, and then once in as
+    // long again. Where nobody looked for as long as that, nobody knows what was due meanwhile: it begins anew.
     constexpr bool note(Look look, std::int64_t now, std::int64_t patience)
     {
         const bool goes_on = is_standing_ && now - looked_at_ < patience;
@@ -31,7 +33,7 @@ public:
         return true;
     }
 
-    // Of the first of these looks.
+    // When the first of these looks was; of use after note() returned true.
     constexpr std::int64_t since() const { return since_; }
 
 private:

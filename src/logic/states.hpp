@@ -1,4 +1,5 @@
-// The states of a job and the legal moves between them. Pure C++, unit-tested.
+// The states of a job and the legal moves between them: the one table that verbs and our triggers ask. job/moves.hpp
+// has what each move does to the row. Pure C++, unit-tested.
 #pragma once
 
 #include <array>
@@ -10,7 +11,7 @@ namespace logic {
 
 enum class Status : std::uint8_t { pending, queued, in_progress, paused, completed, failed, cancelled };
 
-using StatusSet = std::uint32_t;
+using StatusSet = std::uint32_t; // a bit for each Status
 constexpr StatusSet bit(Status status) { return StatusSet{1} << static_cast<unsigned>(status); }
 template <class... Statuses>
 constexpr StatusSet set_of(Statuses... statuses)
@@ -18,7 +19,8 @@ constexpr StatusSet set_of(Statuses... statuses)
     return (StatusSet{0} | ... | bit(statuses));
 }
 
-// Waiting: claimable as soon as it is due. Ended: for good, unless job_retry brings it back.
+// Waiting: a job in the queue, claimable as soon as it is due; pending and queued differ only in what people see. Held:
+// paused, in no queue. Ended: for good, unless job_retry brings it back.
 enum class Phase : std::uint8_t { waiting, running, held, ended };
 
 struct State {
@@ -28,7 +30,9 @@ struct State {
     StatusSet after_retry = 0; // where job_retry alone may
 };
 
-// In the order of Status.
+// In the order of Status. Moves that one may not expect: a waiting job fails when it has been started as often as can
+// be counted (moves::give_up()); a running job goes back to pending with a retry left, by job_release, or when it is
+// reaped.
 inline constexpr auto states = [] {
     using enum Status;
     return std::array{
@@ -66,7 +70,7 @@ inline constexpr StatusSet all_statuses = (StatusSet{1} << states.size()) - 1;
 constexpr bool waiting(Status status) { return state_of_status(status).phase == Phase::waiting; }
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
-// Who asks for a move: a verb or a direct UPDATE, or job_retry, which alone brings an ended job back.
+// The two that ask for a move: a verb or a direct UPDATE, and job_retry, which alone brings an ended job back.
 enum class Mover : std::uint8_t { anyone, job_retry };
 
 constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
@@ -75,7 +79,8 @@ constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
     return ((mover == Mover::job_retry ? state.next | state.after_retry : state.next) & bit(to)) != 0;
 }
 
-// What a client may insert. The table's owner may insert any state (a restore, a migration).
+// What a client may insert: a job begins in the queue or paused. The owner of `jobs` may insert any state (a restore, a
+// migration).
 constexpr bool insertable(Status status) { return waiting(status) || state_of_status(status).phase == Phase::held; }
 
 } // namespace logic

@@ -1,10 +1,14 @@
 // Whom to wake: the sleepers of one database, found by what they want. shared/sleepers.hpp draws the states of a
 // sleeper and says why no wake is lost; here are the choices alone, without locks, processes and tables. The caller
-// holds the room's lock.
+// holds the room's lock, so nothing here is concurrent but Sleeper::woken, which its own session reads without the
+// lock.
 //
-// To wake one costs the same however many sleep, because who is not to be woken stands in no list that is walked: a
-// sleeper is listed under each lane that it names, from when it arms its place until it is woken. Links are numbers of
-// nodes, since the sleepers are an array in shared memory.
+// To wake one costs the same however many sleep, because a sleeper that is not to be woken stands in no list that is
+// walked: a sleeper is listed under each lane that it names, from when it arms its place until it is woken. Links are
+// numbers of nodes and not pointers, since the sleepers are an array in shared memory.
+//
+// test/unit/wakes_model_test.cpp holds all of this against the same protocol told plainly, where every question walks
+// everybody.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +20,11 @@
 
 namespace logic::wakes {
 
-// Lanes that a sleeper can name; with more it is woken for any.
+// So many lanes a sleeper can name, each with a node of 12 bytes in shared memory; with more it is woken for any.
 constexpr int max_wanted_lanes = 256;
 constexpr std::int32_t no_lane = -1;
 
-// Adds a lane to a list that has it once, unless it is full.
+// Adds a lane to a list that has it once. False: the list is full.
 inline bool add_lane(std::array<std::int32_t, max_wanted_lanes> &lanes, int &count, std::int32_t lane)
 {
     const auto end = lanes.begin() + count;
@@ -32,9 +36,11 @@ inline bool add_lane(std::array<std::int32_t, max_wanted_lanes> &lanes, int &cou
     return true;
 }
 
+// What a session that claims wants to be woken for.
 struct Wish {
     bool any = false; // any lane
-    // Wants lanes that it cannot name: too many, or not there yet. Woken as well as those that are counted.
+    // It wants lanes that it cannot name: too many, or not there yet. It is woken by each job, besides those that are
+    // counted, because nobody can tell whether the job is for it.
     bool vague = false;
     int lane_count = 0;
     std::array<std::int32_t, max_wanted_lanes> lanes;
@@ -61,7 +67,7 @@ using JobId = std::array<std::uint8_t, 16>;
 using Number = std::int32_t; // of a sleeper, or of a node of one
 constexpr Number none = -1;
 
-// One membership of a sleeper in a list.
+// One membership of a sleeper in a list. `lane` is what the sleeper wants by it, if the list is of lanes.
 struct Node {
     Number previous, next;
     std::int32_t lane;
@@ -71,11 +77,11 @@ struct List {
     Number first = none, last = none;
 };
 
-// Sleepers by what they want.
+// Sleepers by what they want: each in one of the first two lists, or in that of each lane that it names.
 struct Listing {
     List vague, any;
-    // By a hash: of the first 256 lanes of a database each has a list of its own. Of others two that share one cost
-    // each other a look at each sleeper.
+    // By lane modulo 256: each of the first 256 lanes of a database has a list of its own. Where two lanes share a
+    // list, to wake for one of them costs a look at each sleeper of the other.
     std::array<List, 256> by_lane;
 };
 
@@ -84,20 +90,20 @@ enum class Listed : std::uint8_t { nowhere, asleep, called, for_end };
 
 struct Sleeper {
     std::atomic<bool> woken; // read without the lock by the sleeper itself
-    bool armed;
-    bool again; // while it looked for what it was woken for, more came: it is to look once more
+    bool armed;              // it can be woken
+    bool again;              // while it looked for what it was woken for, more came: it is to look once more
     Purpose purpose;
     Listed listed;
     bool any, vague;
     int lane_count;
-    std::int32_t woken_for; // a lane, until it sleeps again
+    std::int32_t woken_for; // a lane, until the sleeper sleeps again or takes jobs; no_lane: for none
     std::uint64_t ticket;   // of its call: a later one has a greater number
     std::uint64_t worker;   // a hash of the name that it claims under; 0: none
     std::uint32_t process;
-    std::uint32_t role; // as whom it waits
+    std::uint32_t role; // the role as which it waits
     JobId job;
-    // One for each lane that it names; the first one, where it names none. Then one for the list of all in the room, or
-    // of the free ones, and one for the list of its role.
+    // One node for each lane that the sleeper names; where it names none, the first one is for the list `any`, `vague`
+    // or for_end. Then one for the list of all in the room, or of the free ones, and one for the list of its role.
     std::array<Node, max_wanted_lanes + 2> nodes;
 };
 
@@ -132,7 +138,8 @@ public:
     void push_last(List &list, Number number) const { insert(list, list.last, number, none); }
     void push_first(List &list, Number number) const { insert(list, none, number, list.first); }
 
-    // Looks for its place from both ends, since who comes is the last one and who comes back one of the first.
+    // Inserts by ticket, so that a sleeper that was woken in vain is the longest asleep again. Looks for the place from
+    // both ends at once, since a new sleeper belongs to the end and one that comes back to the beginning.
     void insert_by_ticket(List &list, Number number) const
     {
         const std::uint64_t ticket = owner_of(number).ticket;
@@ -153,7 +160,7 @@ public:
         (gone.next == none ? list.last : node(gone.next).previous) = gone.previous;
     }
 
-    // Calls `each` with every sleeper of a list; it may take that sleeper out.
+    // Calls `each` with every sleeper of a list; `each` may take that sleeper out, but no other one.
     template <class Each>
     void for_each(const List &list, Each each) const
     {
@@ -180,7 +187,8 @@ private:
     mutable long looked_at_ = 0;
 };
 
-// A room, for who holds its lock. `Signal` is called with each sleeper whose process is to be woken.
+// A room and what is done in it, for a session or worker that holds its lock. `Signal` is called with each sleeper
+// whose process is to be woken, after its flag was set.
 template <class Signal>
 class Wakes {
 public:
@@ -197,7 +205,8 @@ public:
         lists_.push_last(room_.all, node_of(who, node_of_all));
     }
 
-    // It goes. A wake of which nothing came goes to another one: this one found another job, or was cancelled.
+    // The sleeper leaves: it has a job, was cancelled, its time is over. If it was woken for a lane and took nothing of
+    // that, another one is woken: the job is still there, and nobody else has been told of it.
     void leave(Number who)
     {
         lists_.remove(room_.all, node_of(who, node_of_all));
@@ -206,6 +215,9 @@ public:
             wake(lane, 1);
     }
 
+    // From now on the sleeper is woken for what it wishes. If it was woken for a lane and has not looked yet, it keeps
+    // that wake and stays listed as called, now as looking: so its own wake is not lost, and it is not woken for a
+    // second job. A sleeper whose wish is the same stays in the lists where it is.
     void arm(Number who, const Wish &wish)
     {
         Sleeper &sleeper = lists_.sleeper(who);
@@ -232,7 +244,9 @@ public:
         relist(who);
     }
 
-    // It has looked and found nothing, not even what it was woken for; unless it was woken since it armed its place.
+    // The sleeper has looked and found nothing, so it drops the wake for which it looked: its job was taken by somebody
+    // else. If it was woken since it armed its place, it keeps that wake, because its look may have begun before: it
+    // looks again at once. `again` is such a wake for no lane.
     void falls_asleep(Number who)
     {
         Sleeper &sleeper = lists_.sleeper(who);
@@ -242,9 +256,11 @@ public:
         relist(who);
     }
 
-    // It has taken jobs; `took`: whether one of a lane. If it was woken for lane A and took none of A, its wake for A
-    // is for another one. If another sleeper that wants A was woken for a lane of which this one took a job, it gets
-    // that wake in exchange for its own: so nobody is woken when two that want either lane take each other's.
+    // The sleeper has taken jobs; `took` says whether one of a lane. If it was woken for lane A and took none of A, its
+    // wake for A is for another one. If another sleeper that wants A was woken for a lane of which this one took a job,
+    // that one would look in vain: it gets the wake for A in exchange. So nobody is woken when two that want either
+    // lane take each other's job. That one needs no signal: it is on its way, and asks whether it was woken before it
+    // sleeps.
     template <class Took>
     void took_jobs(Number who, Took took)
     {
@@ -262,7 +278,8 @@ public:
         looking.woken = true;
     }
 
-    // So many jobs of the lane are there: as many sleepers are woken, and the vague ones. Returns how many of either.
+    // So many jobs of the lane are there: wakes as many sleepers that want it, by their tickets, and all vague ones
+    // besides. Returns how many of either. Where fewer sleep than jobs came, those that are looking look once more.
     int wake(std::int32_t lane, int count)
     {
         int woken = 0;
@@ -275,7 +292,7 @@ public:
             const bool is_named = any == none || (named != none && ticket(named) < ticket(any));
             Number &chosen = is_named ? named : any;
             const Number who = owner(chosen);
-            // Before it is woken, since that takes it out of the list.
+            // On to the next one before this one is woken, since that takes it out of the list.
             chosen = is_named ? next_of_lane(named, lane) : lists_.node(any).next;
             wake_for(who, lane);
         }
@@ -298,13 +315,15 @@ public:
             lists_.for_each(list, [&](Number who) { wake_whatever_for(who); });
     }
 
-    // What they know may have changed. A wake for a job that one has not looked for yet stays one.
+    // Wakes all in the room, because what they know may have changed. One that was woken for a job and has not looked
+    // for it yet keeps that wake.
     void wake_all()
     {
         lists_.for_each(room_.all, [&](Number who) { wake_whatever_for(who); });
     }
 
-    // All that claim under this name. One that was woken for a job keeps that wake, and hands it on when it leaves.
+    // Wakes all that claim under this name. One that was woken for a job keeps that wake, and hands it on when it
+    // leaves.
     void dismiss(std::uint64_t worker)
     {
         lists_.for_each(room_.all, [&](Number who) {
@@ -314,6 +333,7 @@ public:
         });
     }
 
+    // What the sleepers want that were not woken, for the worker: those that were are going to look anyway.
     Wanted wanted() const
     {
         Wanted result;
@@ -355,7 +375,7 @@ private:
 
     std::uint64_t ticket(Number node) const { return lists_.owner_of(node).ticket; }
 
-    // The node of a bucket, or the first one behind it, that is of the lane.
+    // This node of a bucket, or the first one behind it, that is of the lane.
     Number same_lane(Number node, std::int32_t lane) const
     {
         while (node != none && lists_.node(node).lane != lane)
@@ -363,7 +383,9 @@ private:
         return node;
     }
 
-    // That of another sleeper: a bucket has several nodes of one that names lanes of the same hash, side by side.
+    // The next node of the lane that is another sleeper's. A bucket has several nodes of a sleeper that names lanes of
+    // the same hash; they stand side by side, because the sleeper is listed under all of its lanes at once, by one
+    // ticket.
     Number next_of_lane(Number node, std::int32_t lane) const
     {
         const Number who = owner(node);
@@ -372,6 +394,8 @@ private:
         return same_lane(node, lane);
     }
 
+    // Where the sleeper is to be listed, by its flags alone. Called: nobody wakes it for another job. Nowhere: woken
+    // for no lane, or not armed.
     static Listed where_to_list(const Sleeper &sleeper)
     {
         if (sleeper.woken_for != no_lane)
@@ -404,7 +428,8 @@ private:
         lists_.sleeper(who).listed = Listed::nowhere;
     }
 
-    // To be called after each change of what decides where it is listed.
+    // To be called after each change of a flag that decides where the sleeper is listed. The order by ticket matters
+    // among those asleep only.
     void relist(Number who)
     {
         Sleeper &sleeper = lists_.sleeper(who);
@@ -421,7 +446,8 @@ private:
         });
     }
 
-    // Nobody wakes it any more. Returns the lane for which it was woken, if that wake can be another one's.
+    // Nobody wakes the sleeper any more. Returns the lane for which it was woken, if that wake can be another one's:
+    // that of a vague one is not, because it counted for no job.
     std::int32_t disarm(Number who)
     {
         Sleeper &sleeper = lists_.sleeper(who);
@@ -445,8 +471,9 @@ private:
         signal_(sleeper);
     }
 
-    // All that are looking and want the lane, since any of them may take what it was woken for, and leave: its snapshot
-    // may be older than what came. It needs no signal, because it is not asleep, and asks whether it was woken before
+    // Has all that are looking and want the lane look once more: more jobs came than there are sleepers. Any of them
+    // may take what it was woken for, and leave; but the snapshot of its look may be older than what came, so it may as
+    // well find nothing and sleep. It needs no signal, because it is not asleep, and asks whether it was woken before
     // it is.
     void look_again(std::int32_t lane)
     {
@@ -456,7 +483,7 @@ private:
         });
     }
 
-    // Those that were woken for something and want the lane.
+    // Calls `each` with those that were woken for any lane and want this one.
     template <class Each>
     void each_called(std::int32_t lane, Each each)
     {
@@ -484,9 +511,9 @@ private:
     Signal signal_;
 };
 
-// Whether one more may have a place. Those that wait for an end may have half of the places: they may be anybody, and
-// must not keep workers from sleeping. The last tenth is for roles that have none: one role's sleepers must not keep
-// all others from sleeping.
+// Whether one more session may have a place, when so many have one to claim and to wait for an end, of `most`. Sessions
+// that wait for an end may have half of the places: anybody may wait so, and they must not keep workers from sleeping.
+// The last tenth is for roles that have none: one role's sleepers must not keep all others from sleeping.
 template <class RoleHasOne>
 constexpr bool may_have_a_place(Purpose purpose, int for_claim, int for_end, int most, RoleHasOne role_has_one)
 {

@@ -14,11 +14,11 @@ namespace {
 
 // What one (sub)transaction did to one lane.
 struct LaneNote {
-    int level;
+    int level; // of the (sub)transaction: GetCurrentTransactionNestLevel()
     std::int32_t lane;
-    int given; // jobs that are due
-    int taken;
-    TimestampTz later; // the earliest of those that are not due yet
+    int given;         // jobs that came to stand in it and are due
+    int taken;         // jobs that left it
+    TimestampTz later; // when the first of the jobs is due that came and are not due yet
 };
 
 struct EndNote {
@@ -26,7 +26,8 @@ struct EndNote {
     pg_uuid_t job;
 };
 
-// Grows while the transaction runs; in memory that the end of the transaction does not take away.
+// A list that grows while the transaction runs, in TopMemoryContext: the callbacks read it when the transaction's own
+// memory is about to go. What a large transaction needed is given back at its end.
 template <class Note>
 struct Notes {
     Note *list = nullptr;
@@ -59,16 +60,20 @@ struct Notes {
 
 Notes<LaneNote> lanes;
 Notes<EndNote> ends;
+// Without a level: after ROLLBACK TO SAVEPOINT they say too much, which costs a look.
 TimestampTz due_first = DT_NOEND;
 bool many_ended = false;
 bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
 
+// The note of this (sub)transaction about a lane. Invariant: notes stand in the order of their levels, because a
+// subtransaction's notes are dropped or handed up before its parent adds another one. So those of the current level are
+// at the end.
 LaneNote &note_of(std::int32_t lane)
 {
     const int level = GetCurrentTransactionNestLevel();
-    // The last ones first: calls on the same lane come one after the other.
+    // The last ones first: calls about the same lane come one after the other.
     for (int i = lanes.count - 1; i >= 0 && lanes.list[i].level == level; --i)
         if (lanes.list[i].lane == lane)
             return lanes.list[i];
@@ -77,11 +82,16 @@ LaneNote &note_of(std::int32_t lane)
     return note;
 }
 
+// Tells what a committed transaction brought. Raises nothing: the transaction cannot be undone any more.
+//
+// The first barrier pairs with the one of a session that takes a place (take_place() counts it with a full barrier, and
+// looks at the tables after that): either this sees the sleeper, or the sleeper's snapshot sees the rows. Sleepers are
+// woken before the worker, because they wait for their jobs and it does not.
 void tell_commit()
 {
     TimestampTz first = due_first;
     bool any_given = false;
-    pg_memory_barrier(); // what was made visible comes before the look at who sleeps
+    pg_memory_barrier(); // the rows are visible before the look at the sleepers
     for (int i = 0; i < lanes.count; ++i) {
         const LaneNote &note = lanes.list[i];
         first = std::min(first, note.later);
@@ -108,7 +118,8 @@ void tell_commit()
         launcher::note_databases_changed();
 }
 
-// What was taken at this level or below is back.
+// Wakes sleepers for what was taken at this level or below, which others can claim again. To be called when the abort
+// is on record: the rows count as unlocked from then on (RecordTransactionAbort() comes before both callbacks).
 void tell_abort(int level)
 {
     for (int i = 0; i < lanes.count; ++i)
@@ -124,8 +135,9 @@ void forget_notes()
     many_ended = all_new = new_extension = new_databases = false;
 }
 
-bool committed = false; // and not told yet
+bool committed = false; // the transaction has committed, and its notes are not told yet
 
+// The notes go, a place that an error left behind is freed, workers that were kept away may come back.
 void end_transaction()
 {
     committed = false;
@@ -134,6 +146,9 @@ void end_transaction()
     databases::let_come(0);
 }
 
+// At XACT_EVENT_COMMIT the transaction is visible but its invalidations are not sent: telling waits for
+// resources_released(), below. An abort has no invalidations for others, and tells at once. PREPARE tells nothing (see
+// the header). The events of parallel workers are left alone: they write nothing, and the leader tells.
 void tell_at_end(XactEvent event, void *)
 {
     switch (event) {
@@ -152,8 +167,11 @@ void tell_at_end(XactEvent event, void *)
     }
 }
 
-// The first moment at which others not only see what was committed, but have been told that what they know of types and
-// lanes is stale: between the two, who is woken would find a lane that it does not know.
+// The first moment at which other sessions not only see what was committed, but have been sent the news that what they
+// know of types and lanes is stale (AtEOXact_Inval() comes between XACT_EVENT_COMMIT and this in CommitTransaction()).
+// Told earlier, the sleeper that is woken for the first job of a new type would look, not know its lane, and sleep on.
+// Postgres calls this for each resource owner of the transaction in each of three phases; `committed` lets the first
+// one through.
 void resources_released(ResourceReleasePhase phase, bool, bool is_top_level, void *)
 {
     if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
@@ -170,7 +188,8 @@ void drop_from(Notes<Note> &notes, int level)
         notes.list);
 }
 
-// A note of the parent's about the same lane takes them up, so that a thousand savepoints leave one note.
+// RELEASE SAVEPOINT: hands the notes of this level up to its parent. A note of the parent's about the same lane takes
+// them up, so that a thousand savepoints (a loop with an EXCEPTION block) leave one note.
 void hand_up_lanes(int level)
 {
     int kept = lanes.count;
@@ -194,6 +213,9 @@ void hand_up_lanes(int level)
     lanes.count = kept;
 }
 
+// ABORT_SUB is told at once, because the transaction may stay open for long while others could work on what it gave
+// back. RecordTransactionAbort() has run by then, so they can lock it. COMMIT_SUB tells nothing: nothing is visible
+// yet.
 void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
 {
     const int level = GetCurrentTransactionNestLevel();
@@ -218,6 +240,8 @@ void job_waits(std::int32_t lane, TimestampTz due_at)
     if (!is_there())
         return;
     LaneNote &note = note_of(lane);
+    // What is due by now wakes sleepers at commit. What is due later is the worker's: it hears of it at commit, also
+    // where its time has come by then.
     if (due_at <= settings::now())
         ++note.given;
     else
@@ -245,7 +269,9 @@ void note_due(TimestampTz instant)
 
 void job_ended(const pg_uuid_t *job)
 {
-    constexpr int most = 64; // of more, everybody who waits for an end looks for himself
+    // Each costs a look at the sleepers in job_wait() under the lock of their room. Of more jobs than this, all of
+    // those sleepers are woken at once and look.
+    constexpr int most = 64;
     if (!is_there() || many_ended)
         return;
     many_ended = ends.count == most;

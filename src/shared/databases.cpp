@@ -12,7 +12,7 @@ namespace shared::databases {
 namespace {
 
 struct Area {
-    // Another number after each change of which database has which entry.
+    // Counted up after each change of which database has which entry, so that mine() need not search at each commit.
     pg_atomic_uint32 entries;
     Database list[max_databases];
 };
@@ -41,13 +41,15 @@ void initialise_databases(void *memory)
 constinit Segment<Area> area(
     {.name = "JobsDatabases", .locks = 1, .size = [] { return sizeof(Area); }, .initialise = initialise_databases});
 
-bool keeping_away = false;
-// By entry: at which level of the transaction this session began to keep workers away; 0: it does not.
+bool keeping_away = false; // whether `kept` has anything
+// By entry: the level of the (sub)transaction in which this session began to keep workers away; 0: it does not.
 int kept[max_databases];
 
+// In a worker: its entry, and what leave_entry() is to take its end for. A worker that says nothing has failed.
 Database *attached = nullptr;
 Leaving leaving = Leaving::failed;
 
+// A walk over all entries: under the lock, or by mine(), which knows how far to trust it.
 Database *find_entry(Oid oid)
 {
     for (Database &database : area->list)
@@ -56,10 +58,12 @@ Database *find_entry(Oid oid)
     return nullptr;
 }
 
-// Also one that is on its way: it will find that it is not wanted.
+// Whether a worker is there or on its way. One on its way may connect before it looks whether it is wanted, so it
+// counts.
 bool has_worker(const Database &database) { return database.pid != 0 || database.service == Service::starting; }
 
-// The worker is asked to end, or there is none. Called again until there is none: it may have been on its way.
+// Sends the worker SIGTERM. True: there is none. Called again and again until there is none, because a worker that was
+// on its way attaches only after the first call. The entry is looked for each time, since it may be freed meanwhile.
 bool dismiss_worker(Oid oid)
 {
     Lock lock;
@@ -71,10 +75,19 @@ bool dismiss_worker(Oid oid)
     return false;
 }
 
-constexpr int healthy_after_ms = 60000; // what failed before that many does not count any more
+// A worker that was there for so long was healthy: earlier failures do not count any more.
+constexpr int healthy_after_ms = 60000;
 constexpr int longest_pause_s = 60;
-constexpr int longest_way_out_ms = 5000; // of a process that was told to end
+// How long a process that was told to end may take, for the abort of its transaction, until that is on record.
+constexpr int longest_way_out_ms = 5000;
 
+// Gives up the entry: says what becomes of it, and wakes sessions in keep_away(). A worker that was told to end in the
+// middle of a job leaves that job for its successor to set aside; where it ends for another reason (DROP DATABASE,
+// pg_terminate_backend(), an error), the job is not at fault.
+//
+// A worker that was sent away is wanted again as soon as nobody keeps it away. One that found no extension is not,
+// unless a session has made one since the worker looked: that session found the worker at work, and did not make the
+// entry `wanted`.
 void leave_locked(Database &database)
 {
     if (database.told_to_end_at.is_set() && database.at_work.task[0] != '\0')
@@ -88,7 +101,7 @@ void leave_locked(Database &database)
     database.doing[0] = '\0';
     if (database.holders != 0 || database.to_leave || leaving == Leaving::in_turn)
         database.service = Service::wanted;
-    else if (leaving == Leaving::no_extension) // unless one was made since it looked
+    else if (leaving == Leaving::no_extension)
         database.service = pg_atomic_read_u32(&database.look_again) != 0 ? Service::wanted : Service::absent;
     else
         fail_database(database);
@@ -98,8 +111,10 @@ void leave_locked(Database &database)
     ConditionVariableBroadcast(&database.changed);
 }
 
-// Also after SIGTERM and FATAL. Registered before the process connects, so that it runs late; those who wait for the
-// database to be free of sessions wait a moment themselves.
+// The worker's exit callback: also after SIGTERM, FATAL and errors, not after SIGKILL or a crash, which empty shared
+// memory. Registered before the process connects, so it runs after ShutdownPostgres() has rolled back the transaction
+// (the callbacks of before_shmem_exit() run last in, first out). The process is still in the list of processes then; a
+// session that waits in keep_away() goes on to CountOtherDBBackends(), which waits up to five seconds for that.
 void leave_entry(int, Datum)
 {
     const Oid oid = attached->oid;
@@ -107,7 +122,7 @@ void leave_entry(int, Datum)
         Lock lock;
         leave_locked(*attached);
     }
-    sleepers::wake_all_sleepers(oid); // they have to look by themselves from now on
+    sleepers::wake_all_sleepers(oid); // they have to look by themselves until the next worker serves
     launcher::note_databases_changed();
 }
 
@@ -126,8 +141,10 @@ Database *attach(int entry, std::uint32_t generation)
     Database &database = area->list[entry];
     {
         Lock lock;
+        // The launcher has started another worker since, or the entry is another database's: this one touches nothing.
         if (database.generation != generation || database.pid != 0)
             return nullptr;
+        // A session keeps workers away since this one was started, and may be waiting for it to be gone.
         if (database.holders != 0 || database.to_leave || !OidIsValid(database.oid)) {
             database.service = Service::wanted;
             ConditionVariableBroadcast(&database.changed);
@@ -138,9 +155,12 @@ Database *attach(int entry, std::uint32_t generation)
         database.process = pg::my_process_number();
         database.came_at = pg::moment();
         database.started_at = GetCurrentTimestamp();
+        // Overwrites what sessions told when no worker was there. Nothing is lost: what they told of was visible
+        // before, and the first round, which comes after this, looks at everything.
         pg_atomic_write_u64(&database.planned, static_cast<uint64>(DT_NOEND));
         attached = &database;
     }
+    // No interrupt is looked at since the entry was taken, so no end of the process goes unnoted.
     before_shmem_exit(leave_entry, Datum{0});
     return &database;
 }
@@ -149,7 +169,7 @@ void will_leave(Leaving how) { leaving = how; }
 
 namespace {
 
-int longest_piece_ms = 0;
+int longest_piece_ms = 0; // of the piece that this process is in
 
 } // namespace
 
@@ -181,6 +201,7 @@ void works_on(const char *task, const pg_uuid_t *job)
     AtWork &at_work = attached->at_work;
     if (job != nullptr)
         at_work.job = *job;
+    // Last, since the task says whether there is a job.
     strlcpy(at_work.task, job != nullptr ? task : "", sizeof(at_work.task));
 }
 
@@ -208,6 +229,7 @@ Overstay end_if_overstaying(Database &database)
 {
     if (database.pid == 0 || !overstays(database))
         return Overstay::no;
+    // SIGTERM once. A second one would change nothing: `die` has set its flags, which stay set.
     if (!database.told_to_end_at.is_set()) {
         database.told_to_end_at = pg::moment();
         database.failure = {GetCurrentTimestamp(), ERRCODE_QUERY_CANCELED,
@@ -226,7 +248,9 @@ Database *enter_database(Oid oid)
 {
     if (Database *known = find_entry(oid))
         return known;
-    // One without the extension makes room, and is looked at again when there is some.
+    // A database without the extension makes room, and is given an entry again when the launcher reads the list and
+    // there is one. Entries that a worker, a session or the launcher may have hold of (wanted, starting, failing) are
+    // never taken.
     Database *free = nullptr;
     for (Database &database : area->list) {
         if (database.holders != 0 || database.pid != 0)
@@ -240,10 +264,11 @@ Database *enter_database(Oid oid)
     }
     if (free == nullptr)
         return nullptr;
+    // It counts the number up as well; here that is not enough, because the new owner is written only after it.
     forget_database(*free);
     free->oid = oid;
     free->service = Service::unlisted;
-    pg_atomic_fetch_add_u32(&area->entries, 1); // once more: sessions look for theirs when it changes
+    pg_atomic_fetch_add_u32(&area->entries, 1);
     return free;
 }
 
@@ -264,12 +289,13 @@ void forget_database(Database &database)
     database.audit = {};
     database.to_leave = false;
     database.doing[0] = '\0';
-    pg_atomic_fetch_add_u32(&area->entries, 1); // a full barrier: who sees the number sees the entry as it is now
+    // A full barrier: a session that reads the new number reads the entry as it is now.
+    pg_atomic_fetch_add_u32(&area->entries, 1);
 }
 
 void fail_database(Database &database)
 {
-    // However long it was there, one that did not end was not healthy.
+    // A worker that had to be told to end was not healthy, however long it was there.
     if (!database.told_to_end_at.is_set() && database.came_at.is_set() &&
         pg::is_over(database.came_at, healthy_after_ms))
         database.failures = 0;
@@ -289,9 +315,9 @@ Database *mine()
         return nullptr;
     const std::uint32_t entries = pg_atomic_read_u32(&area->entries);
     if (entries != seen) {
-        // The number is read before the entries, because who changes an entry counts up afterwards: a session that read
-        // an entry as it was sees the number change once more. Without the barrier a processor may do it the other way
-        // round.
+        // The number is read before the entries, because a process that changes an entry counts up afterwards: a
+        // session that read an entry as it was before sees the number change once more. Without the barrier a processor
+        // may read them the other way round.
         pg_read_barrier();
         known = find_entry(MyDatabaseId);
         seen = entries;
@@ -301,7 +327,9 @@ Database *mine()
 
 bool lower_plan(Database &database, TimestampTz instant)
 {
-    pg_memory_barrier(); // what was made visible comes before the look at what is planned
+    // Pairs with the exchange in the worker's take_plan(), a full barrier before the worker's snapshot: the session
+    // sees the plan that the worker left, or the worker's snapshot sees what the session made visible.
+    pg_memory_barrier(); // the rows are visible before the look at the plan
     auto planned = pg_atomic_read_u64(&database.planned);
     while (instant < static_cast<TimestampTz>(planned))
         if (pg_atomic_compare_exchange_u64(&database.planned, &planned, static_cast<uint64>(instant)))
@@ -315,6 +343,7 @@ void tell_due(TimestampTz instant)
         wake_process(database->process);
 }
 
+// The flag before the latch, as the worker takes the flag after it reset its latch.
 void ask_for_a_look()
 {
     Database *database = mine();
@@ -356,6 +385,10 @@ void extension_changed()
     {
         Lock lock;
         if (Database *database = find_entry(MyDatabaseId)) {
+            // A worker at work gets the flag and stays: it looks, and leaves if there is nothing. A worker that is
+            // leaving for want of the extension looks at the flag under this lock (leave_locked()). So a CREATE
+            // EXTENSION that commits at any moment of that finds either the entry `absent` or a worker that sees the
+            // flag.
             if (database->service == Service::absent || database->service == Service::failing)
                 database->service = Service::wanted;
             pg_atomic_write_u32(&database->look_again, 1);
@@ -378,23 +411,30 @@ void keep_away(Oid oid)
     Database *database;
     {
         Lock lock;
-        // Also of one that the launcher has not met yet.
+        // Also of a database that the launcher has not met yet: it would start a worker when it reads the list.
         database = enter_database(oid);
         if (database == nullptr)
             return;
         keeping_away = true;
-        // Several sessions may: two that copy the same database.
+        // Several sessions may keep workers away from one database: two that copy it. Each counts once, however often
+        // it asks.
         if (int &level = kept[database - area->list]; level == 0) {
             level = GetCurrentTransactionNestLevel();
             ++database->holders;
         }
     }
+    // Ready to be woken before the first look, so that a worker that leaves in between is not missed. The timeout is
+    // for a worker that was on its way when it was looked for, and is sent SIGTERM by the next look. An error or a
+    // cancel in here ends in AbortTransaction() or AbortSubTransaction(), which call ConditionVariableCancelSleep(),
+    // and let_come() at the end of that (at_commit.cpp).
     ConditionVariablePrepareToSleep(&database->changed);
     while (!dismiss_worker(oid))
         ConditionVariableTimedSleep(&database->changed, 100, PG_WAIT_EXTENSION);
     ConditionVariableCancelSleep();
 }
 
+// COMMIT, ROLLBACK and PREPARE: level 0, all of it. ROLLBACK TO SAVEPOINT: what began in there. By entries, not by
+// databases: an entry with a holder is not freed, so it is still the one that was counted.
 void let_come(int level)
 {
     if (!keeping_away)
@@ -413,6 +453,7 @@ void let_come(int level)
     launcher::note_databases_changed();
 }
 
+// RELEASE SAVEPOINT. Nothing is to be told: workers stay away until the parent ends.
 void keep_away_above(int level)
 {
     if (keeping_away)

@@ -8,10 +8,11 @@ namespace shared::dismissals {
 
 namespace {
 
-// Written under the lock; the count is read without it.
+// Written under the lock. The count is also read without it: a call that sees no new number need not take the lock, and
+// sees one later at the latest after it was woken, because waking it goes through the lock of its room.
 struct Area {
     pg_atomic_uint32 count;
-    std::uint64_t last[1024]; // the next one's place is the count
+    std::uint64_t last[1024]; // the next one goes where the count says, modulo the size
 };
 
 constinit Segment<Area>

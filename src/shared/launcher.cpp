@@ -33,7 +33,7 @@ void begin() { pg_atomic_write_u32(&area->process, pg::my_process_number()); }
 void launcher_ends()
 {
     pg_atomic_write_u32(&area->process, no_process);
-    pg_atomic_write_u32(&area->waiting, 0); // nobody would come instead of a worker that makes room
+    pg_atomic_write_u32(&area->waiting, 0); // nobody would start another worker for one that leaves
 }
 
 void wake_launcher() { wake_process(pg_atomic_read_u32(&area->process)); }

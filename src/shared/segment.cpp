@@ -6,6 +6,8 @@ namespace shared {
 
 namespace {
 
+// The segments that were requested, linked in static memory: _PG_init runs in the postmaster, and its children inherit
+// this.
 SegmentBase *first = nullptr;
 bool there = false;
 shmem_request_hook_type next_request_hook = nullptr;
@@ -15,6 +17,7 @@ shmem_startup_hook_type next_startup_hook = nullptr;
 
 bool is_there() { return there; }
 
+// shmem_request_hook, in the postmaster: the one moment at which Postgres takes requests (from 15 on).
 void SegmentBase::request_all()
 {
     if (next_request_hook != nullptr)
@@ -30,6 +33,7 @@ void SegmentBase::start()
 {
     bool found;
     const std::size_t size = definition_.size();
+    // After a crash the postmaster makes shared memory anew and calls the hook again: `found` is false again then.
     memory_ = ShmemInitStruct(definition_.name, size, &found);
     if (!found) {
         std::memset(memory_, 0, size);
@@ -39,6 +43,8 @@ void SegmentBase::start()
         locks_ = GetNamedLWLockTranche(definition_.name);
 }
 
+// shmem_startup_hook. Under AddinShmemInitLock, because on platforms without fork each process of the server runs it,
+// and two must not both find a segment missing.
 void SegmentBase::start_all()
 {
     if (next_startup_hook != nullptr)

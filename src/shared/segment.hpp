@@ -1,16 +1,17 @@
-// Shared memory in segments: each area of src/shared requests a piece of its own, and says how large it is, how it
-// begins and how many locks guard it. Everything in it is a hint or a counter: it may vanish at any instant (a crash
-// zeroes it) and no job is lost.
+// Shared memory in segments: each area of src/shared requests a segment of its own, and says how large it is, how it
+// begins and how many locks guard it. Everything in it is a hint or a counter: it may vanish at any instant, because
+// the postmaster empties shared memory after a crash of any process, and no job is lost.
 //
-// It is there only where the library is in shared_preload_libraries; every caller must be right without it.
+// It is there only where the library is in shared_preload_libraries, because Postgres sizes shared memory before any
+// session loads a library. Every caller must be right without it: `if (!area)`.
 #pragma once
 
 #include "prelude.hpp"
 
 namespace shared {
 
-// One area's piece. Its name is also that of its locks' tranche, which pg_stat_activity shows where a process waits for
-// one.
+// One area's segment. Its name is also the name of its locks' tranche, which pg_stat_activity shows as the wait event
+// of a process that waits for one of them.
 class SegmentBase {
 public:
     struct Definition {
@@ -24,9 +25,10 @@ public:
     SegmentBase(const SegmentBase &) = delete;
     SegmentBase &operator=(const SegmentBase &) = delete;
 
-    // To be called from _PG_init while libraries are preloaded.
+    // Has Postgres make room for the segment and its locks; to be called from _PG_init while libraries are preloaded.
     void request();
 
+    // One of the area's locks, counted from 0. Only where the area is there.
     LWLock &lock(int number = 0) const { return locks_[number].lock; }
 
 protected:
@@ -52,7 +54,9 @@ public:
     Area *operator->() const { return static_cast<Area *>(memory_); }
 };
 
-// Held for moments: nothing that may raise an error is called under it.
+// Holds a lock until the end of the scope: for moments, and nothing that may raise an error is called under it, because
+// sessions take these locks at commit. If an error came all the same, Postgres would let the lock go:
+// AbortTransaction() calls LWLockReleaseAll(), and so does the end of a process.
 class HeldLock {
 public:
     explicit HeldLock(LWLock &lock, LWLockMode mode = LW_EXCLUSIVE) : lock_(&lock) { LWLockAcquire(lock_, mode); }

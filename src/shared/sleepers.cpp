@@ -23,26 +23,30 @@ using logic::wakes::Number;
 using logic::wakes::Room;
 using logic::wakes::Sleeper;
 
-// A room for each database that has sleepers; no more of them than databases that are served.
+// A room for each database that has sleepers. As many as there are databases with a worker (max_databases): more would
+// sleep without anybody to wake them when jobs become due.
 constexpr int room_count = 256;
 
 struct Area {
-    // Sessions with a place. Written under the lock of the places.
+    // How many sessions have a place. Written under the lock of the places, and read without it at each commit.
     pg_atomic_uint32 asleep_for_job;
     pg_atomic_uint32 asleep_for_end;
-    // The database of a room, kept when it is empty until another one needs it. Written under the locks of the places
-    // and of the room.
+    // The database of a room, kept when the room is empty until another database needs it: sessions that come and go
+    // leave nothing to clean up. Written under the locks of the places and of the room, read without one (room_of()).
     pg_atomic_uint32 owners[room_count];
     // Under the lock of the places.
     int sleepers_in[room_count];
     std::uint64_t tickets;
     List free;
-    List by_role[64]; // a hash
-    // Each under its own lock, and the sleepers in it as well.
+    List by_role[64]; // sleepers by a hash of their role
+    // Each room is written under its own lock, and so are the sleepers in it. What take_place() writes of a sleeper it
+    // writes under the lock of the places, before the sleeper enters its room.
     Room rooms[room_count];
     Sleeper places[FLEXIBLE_ARRAY_MEMBER]; // settings::max_waiters of them
 };
 
+// About 3 kB for each of jobs_ext.max_waiters, since a sleeper brings its own list nodes: nothing is allocated at
+// commit.
 std::size_t area_size()
 {
     return add_size(offsetof(Area, places), mul_size(sizeof(Sleeper), static_cast<std::size_t>(settings::max_waiters)));
@@ -69,12 +73,13 @@ constinit Segment<Area>
 LWLock &lock_of_places() { return area.lock(0); }
 LWLock &lock_of_room(int room) { return area.lock(1 + room); }
 
+// How logic/wakes.hpp wakes a process. Under the lock of the room: the sleeper is still the one that was chosen.
 struct SetLatchOf {
     void operator()(const Sleeper &sleeper) const { wake_process(sleeper.process); }
 };
 using Wakes = logic::wakes::Wakes<SetLatchOf>;
 
-// This session's place.
+// This session's place; none: it has none. One in a session: a call inside of a call (by a user's trigger) polls.
 Number mine = none;
 int my_room;
 int my_level; // of the (sub)transaction that took it
@@ -91,6 +96,7 @@ public:
 
 Oid database_of_room(int room) { return pg_atomic_read_u32(&area->owners[room]); }
 
+// The room of a database, found without a lock; with_room() says why that is safe.
 std::optional<int> room_of(Oid database)
 {
     static int last = 0; // nearly always the same database is asked for
@@ -102,7 +108,7 @@ std::optional<int> room_of(Oid database)
     return std::nullopt;
 }
 
-// Does something with the room of a database, under its lock. None: nobody sleeps there.
+// Does something with the room of a database, under its lock. Without a room, nobody sleeps there.
 //
 // The room is found without a lock. A session that comes into it after we looked for it arms its place after that, and
 // sees by itself what we would wake it for. And the room that we found may be another database's by the time at which
@@ -120,7 +126,9 @@ void with_room(Oid database, LWLockMode mode, Do what)
     }
 }
 
-// The room of this database, which is given one where it has none. To be called under the lock of the places.
+// The room of this database; one that is empty where it has none. Nothing: all rooms have sleepers. To be called under
+// the lock of the places, which keeps two sessions from giving two rooms to one database. The room's own lock keeps its
+// owner from changing under a session that wakes (with_room()).
 std::optional<int> enter_room()
 {
     std::optional<int> room = room_of(MyDatabaseId);
@@ -145,6 +153,8 @@ bool is_anybody_asleep_for(Purpose purpose) { return area && pg_atomic_read_u32(
 
 List &sleepers_of_role(Oid role) { return area->by_role[role % std::size(area->by_role)]; }
 
+// Asked only when places are short, so a walk over the sleepers of the role's hash will do. Under the lock of the
+// places.
 bool role_has_a_place(Oid role)
 {
     bool has = false;
@@ -154,7 +164,7 @@ bool role_has_a_place(Oid role)
     return has;
 }
 
-// To be called under the lock of the places.
+// Whether the rules let one more session sleep. To be called under the lock of the places.
 bool may_take_place(Purpose purpose, Oid role)
 {
     return logic::wakes::may_have_a_place(purpose, static_cast<int>(pg_atomic_read_u32(&area->asleep_for_job)),
@@ -162,7 +172,12 @@ bool may_take_place(Purpose purpose, Oid role)
                                           settings::max_waiters, [&] { return role_has_a_place(role); });
 }
 
-// Returns whether there was one.
+// Takes a free place. False: there is none for this session. The place is counted and its room is this database's
+// before anybody can be told of it: fetch_add is a full barrier, so a session that commits after it finds a sleeper to
+// look for, and this session's look, which comes after, finds what was committed before.
+//
+// The place is not in the room's lists yet; MyRoom().enter() comes next, under the other lock. Between the two nothing
+// raises an error, so no place is left half taken.
 bool take_place(Purpose purpose, std::uint64_t worker)
 {
     using namespace logic::wakes;
@@ -227,6 +242,8 @@ void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
     const pg::Moment end = pg::in_milliseconds(milliseconds);
     MyRoom().falls_asleep(mine);
+    // `woken` is read without the lock. It is set before the latch, and wait_on_latch() resets the latch before it
+    // returns, so a wake that comes at any moment is seen here or ends the wait.
     while (!me().woken) {
         const long remaining = pg::milliseconds_until(end);
         if (remaining <= 0)
@@ -261,7 +278,7 @@ int wake_up_to(Oid database, std::int32_t lane, int count)
     return woken;
 }
 
-// Noted before anybody is woken, so that whoever wakes for it sees that it is over.
+// Noted before anybody is woken, so that a call that is woken by it sees that its wait is over.
 void dismiss_sleepers(std::uint64_t worker)
 {
     dismissals::add_dismissal(worker);
@@ -295,7 +312,9 @@ Wanted lanes_wanted(Oid database)
     return result;
 }
 
-// The place stays counted, and the room ours, until it has left the room.
+// Order: leaves the room, then gives the place back. Until it has left the room the place stays counted and the room
+// this database's, because leaving may hand a wake on to another sleeper of the room. From the abort callbacks as well:
+// LWLocks that an error left held were let go before (AbortTransaction() calls LWLockReleaseAll() first).
 void free_my_place(int level)
 {
     if (mine == none || my_level < level)

@@ -39,15 +39,15 @@
 // held (a room changes hands), P is taken first. Nothing else is taken, and nothing waited for, under either.
 //
 // No wake is lost, because
-// - a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps, and who has something for it
-//   makes it visible (its commit), then looks at the places. One of the two sees the other: both pass the lock of the
-//   room between. Who has something and finds without a lock that nobody is there has passed a barrier instead
+// - a sleeper arms its place, then looks at the tables with a new snapshot, then sleeps; a session that has a job for
+//   it makes the job visible (its commit), then looks at the places. One of the two sees the other: both pass the lock
+//   of the room between. A session that finds without a lock that nobody sleeps has passed a barrier instead
 //   (at_commit.cpp), and a place is counted, and has its room, before it is armed;
 // - as many sleepers are woken as there are new jobs, the longest asleep first, and a sleeper is woken for one job at a
 //   time. That wake ends in one of three ways: the sleeper takes a job of that lane; its look, which began after the
 //   wake, finds none (sleep() drops it); or the wake goes to another one (took_jobs(), leave());
-// - who is looking is not counted as woken a second time, because it takes one job only. Where nobody else is left for
-//   a job that came meanwhile, it looks once more;
+// - a sleeper that is looking is not woken for a second job, because it takes one job only. Where no other sleeper is
+//   left for a job that came meanwhile, it looks once more;
 // - a vague sleeper, which cannot name its lanes, is woken by each job and counts for none.
 //
 // None of this walks over sleepers that are not to be woken (Wakes.cost_nothing_of_others in test/unit/wakes_test.cpp).
@@ -61,12 +61,16 @@ namespace shared {
 using logic::wakes::Purpose;
 using logic::wakes::Wish;
 
-// This session's place, from before it looks until its call returns. The end of the transaction frees it, if an error
-// skips the destructor.
+// This session's place among the sleepers, from before it looks until its call returns. Where an error skips the
+// destructor, the end of the (sub)transaction that took the place frees it (free_my_place()); the end of the process
+// aborts its transaction, so a session that is terminated leaves none behind. A call: arm(), look, sleep() until the
+// look finds something.
 class Place {
 public:
-    // No place: nothing is shared, max_waiters are asleep, or logic::wakes::may_have_a_place() keeps the rest for
-    // others. `worker`: dismissals::hash_of_worker() of who claims, or 0.
+    // Takes a place. It has none (false) where nothing is shared, where this session is in a call that has one already
+    // (a trigger of a user's may wait inside of a claim), where jobs_ext.max_waiters are asleep, or where
+    // logic::wakes::may_have_a_place() keeps the rest for others: the caller looks ten times a second instead.
+    // `worker`: dismissals::hash_of_worker() of the client that claims, or 0.
     explicit Place(Purpose purpose, std::uint64_t worker = 0);
     ~Place();
     Place(const Place &) = delete;
@@ -74,19 +78,22 @@ public:
 
     explicit operator bool() const { return has_place_; }
 
-    // From now on it can be woken; to be called before each look.
+    // From now on it can be woken. To be called before each look, and the look must take its snapshot after it: a
+    // commit that came before this woke nobody, and is visible to that snapshot.
     void arm(const Wish &wish);
     void arm(const pg_uuid_t &job);
 
-    // Until it is woken, or for so many milliseconds. Raises what interrupts it; ends with the client's
-    // connection.
+    // Sleeps until it is woken, or for so many milliseconds; at once where it was woken since it was armed. Raises what
+    // interrupts it: 57014 for a cancel or statement_timeout, FATAL 57P01 for pg_terminate_backend(), FATAL 08006 for a
+    // client that has closed its connection. `wait_event`: what pg_stat_activity shows.
     void sleep(long milliseconds, std::uint32_t wait_event);
 
-    // This transaction took jobs; `took`: whether one of a lane. If none is of the lane for which this place was woken,
-    // that wake is for somebody else. `took` is asked under a lock, and raises nothing.
+    // This transaction took jobs; `took` says whether one of a lane. If none is of the lane for which this place was
+    // woken, that wake is for another sleeper. The transaction may still roll back: then it gives its jobs back, and
+    // wakes somebody for each (at_commit.cpp). `took` is asked under a lock, and must raise nothing.
     void took_jobs(bool (*took)(std::int32_t lane));
 
-    // It got what it wanted: a wake that came since it was armed and was not used is for somebody else.
+    // Frees the place. A wake that came since it was armed and was not used goes to another sleeper.
     void leave();
 
 private:
@@ -100,30 +107,36 @@ using logic::wakes::Wanted;
 // To be called from _PG_init while libraries are preloaded.
 void request_sleepers();
 
-// Ends the waits of all that claim under this name in this database, asleep or looking by themselves: they come back
-// without a job, but for one that is taking a job at this moment.
+// Ends the waits of all calls that claim under this name (dismissals::hash_of_worker()) in this database, asleep or
+// looking by themselves: they come back without a job, but for one that is taking a job at this moment. Takes effect at
+// once, not at commit.
 void dismiss_sleepers(std::uint64_t worker);
 
-// Wakes up to `count` sleepers of a database that want the lane; the vague ones besides. Returns how many of either.
+// Wakes up to `count` sleepers of a database that want the lane, and all vague ones besides. Returns how many of
+// either. This and the next three raise nothing, and are called at commit; where nobody sleeps they cost a read of a
+// counter. Their caller must have passed a memory barrier since it made visible what it wakes for.
 int wake_up_to(Oid database, std::int32_t lane, int count);
 
-// Those that wait for the end of this job.
+// Wakes those that wait for the end of this job; others of the same hash are not woken.
 void wake_waiters_for(Oid database, const pg_uuid_t &job);
 
-// All that wait for the end of any job.
+// Wakes all that wait for the end of any job.
 void wake_all_waiters(Oid database);
 
-// All of a database: what they know may have changed.
+// Wakes all sleepers of a database, because what they know may have changed: types, lanes, whether a worker is there.
 void wake_all_sleepers(Oid database);
 
-// Whether anybody is asleep, anywhere; and whether for the end of a job.
+// Whether any session, of any database, has a place to claim; and whether one has a place to wait for the end of a job.
+// Without a lock.
 bool is_anybody_asleep();
 bool is_anybody_waiting();
 
-// What sleepers of a database want and were not woken for.
+// What sleepers of a database want, as far as they were not woken for it. For the worker, which looks at those lanes
+// only.
 Wanted lanes_wanted(Oid database);
 
-// Frees this session's place, if it has one that it took at this level of subtransactions or below.
+// Frees this session's place, if it has one that it took at this level of subtransactions or below (0: at any). A place
+// that was taken before a savepoint outlives the rollback to it: its call, which is around the savepoint, goes on.
 void free_my_place(int level = 0);
 
 } // namespace sleepers

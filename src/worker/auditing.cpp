@@ -18,18 +18,27 @@ using store::audit::Fault;
 using store::audit::Mended;
 using store::audit::part_count;
 
-constexpr BlockNumber most_blocks = 16, blocks_at_once = 2; // of a slice, and between two looks at the clock
-constexpr int slice_ms = 5;                                 // longest, but for the blocks at once
-constexpr long rest_factor = 10;                            // it rests ten times as long as a slice took, at least
-constexpr int most_tries = 5; // with a slice that fails, or in which a fault is left, before it goes on with the next
+// A slice ends after so many blocks or milliseconds, whichever comes first; the clock is read once in two blocks.
+constexpr BlockNumber most_blocks = 16, blocks_at_once = 2;
+constexpr int slice_ms = 5;
+// The audit rests at least ten times as long as a slice took: a tenth of a processor at most, also where the interval
+// is too short for the size of the tables.
+constexpr long rest_factor = 10;
+// So often a slice is tried that fails, or in which a fault cannot be mended since somebody holds the job. Then the
+// pass goes on: one block that cannot be read must not keep the audit from all others.
+constexpr int most_tries = 5;
 constexpr long again_ms = 1000;
-constexpr long most_logged = 100; // jobs of a pass; what comes after them is counted
+// Jobs that a pass writes to the log: a fault in all of a million jobs would fill the disk. All are counted.
+constexpr long most_logged = 100;
 
+// Whether no pass is under way: none has begun yet, or the last one is at the end of its last part.
 bool is_slice_over(const AuditPlace &pass) { return !pass.began.is_set() || pass.part == part_count; }
 
 } // namespace
 
-// A pass is as far as the time since its beginning is of the interval.
+// A slice is due when the time since the pass began is the share of the interval that `done` is of the whole. So a new
+// pass, for which `done` is 1 until it begins, comes one interval after the last one began. A pass that is late does
+// slice after slice until it has caught up, with the rests of rest_factor between.
 void Auditing::set_time()
 {
     const AuditPlace &place = database_.audit;
@@ -39,7 +48,7 @@ void Auditing::set_time()
                               : (place.began + static_cast<std::int64_t>(interval * place.done)).microseconds;
 }
 
-// A new pass, if the one before is over.
+// Where the next slice begins: a new pass, if the one before is over. What that one has logged may be logged anew then.
 AuditPlace Auditing::begin_slice()
 {
     const AuditPlace &place = database_.audit; // this process alone writes to it
@@ -51,11 +60,13 @@ AuditPlace Auditing::begin_slice()
     return is_new ? AuditPlace{pg::moment()} : place;
 }
 
+// Whether the job was not logged in this pass. A job that has a fault in several tables is logged once.
 bool Auditing::is_news(const pg_uuid_t *job)
 {
     if (logged_ == nullptr) {
         HASHCTL control = {};
         control.keysize = control.entrysize = sizeof(pg_uuid_t);
+        // It outlives the transaction of the slice, which may be undone after its warnings were written.
         control.hcxt = TopMemoryContext;
         logged_ = hash_create("jobs_ext audit", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
     }
@@ -66,6 +77,8 @@ bool Auditing::is_news(const pg_uuid_t *job)
     return true;
 }
 
+// Mends a fault, after a second look with the job locked. `gone`: a session has changed the job in between, and nothing
+// is wrong any more. `busy`: a session holds the job, or mending failed; the slice is tried again.
 void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
 {
     const Mended mended = upkeep::try_to_mend(fault);
@@ -79,7 +92,9 @@ void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
     ++(mended == Mended::yes ? slice.mended : slice.left);
 }
 
-// From the beginning of the slice on, until it is long enough.
+// Walks from the beginning of the slice until that is long enough. Parts (`jobs`, then each derived table) may have
+// become shorter since the last slice, by VACUUM or TRUNCATE: a place behind the end of its part goes on with the next
+// part.
 void Auditing::walk(Comparison &comparison, Slice &slice)
 {
     BlockNumber blocks[part_count], all = 0, before = 0;
@@ -105,6 +120,8 @@ void Auditing::walk(Comparison &comparison, Slice &slice)
     place.done = all == 0 ? 1 : std::min(1.0, static_cast<double>(before + place.block) / all);
 }
 
+// One slice, inside its chore's transaction, as the owner of `jobs`. Where the tables do not count as built there is
+// nothing to compare with, and the next writer builds them.
 void Auditing::look(Slice &slice)
 {
     store::AsOwnerOfJobs owner;
@@ -115,6 +132,7 @@ void Auditing::look(Slice &slice)
         walk(comparison, slice);
 }
 
+// Puts on record where the pass is and how many faults it met. Under the lock, because the view reads these together.
 void Auditing::publish(const AuditPlace &place, int faults)
 {
     shared::databases::Lock lock;
@@ -134,6 +152,7 @@ void Auditing::audit_slice()
         slice_failed(start);
         return;
     }
+    // Once more from its beginning: faults that are mended by then are not met again.
     if (!slice.is_built || (slice.left > 0 && ++tries_ < most_tries)) {
         publish(start, slice.mended);
         chore_.rest(again_ms);
@@ -144,7 +163,8 @@ void Auditing::audit_slice()
     chore_.rest(rest_factor * pg::milliseconds_since(began));
 }
 
-// The chore rests by itself. What fails again and again is left out; a table that is locked is no failure.
+// A slice failed and was undone. The chore rests as after any failure. A slice that fails each time is left out,
+// whatever it is in it; waiting for a locked table is not a failure, and does not count.
 void Auditing::slice_failed(AuditPlace start)
 {
     if (chore_.turn().failures > 0 && ++tries_ == most_tries) {

@@ -1,5 +1,12 @@
-// The audit (store/audit.hpp) in slices of a few milliseconds, so that a whole pass takes jobs_ext.audit_interval.
-// Where a pass is stands in shared memory: the next process of the database goes on there.
+// The audit (store/audit.hpp) as a chore of the worker: in slices of a few milliseconds, so that a whole pass takes
+// jobs_ext.audit_interval and no single slice keeps sleepers waiting to be woken.
+//
+// How far a pass is stands in shared memory: the next process of the database goes on there. The worker of the database
+// alone writes it, under the lock because the view jobs_ext.maintenance reads it, and reads it without.
+//
+// Sessions change jobs and keys while the audit looks. Under one snapshot they agree (store/audit.hpp says why), and
+// what looks wrong is looked at again with the job locked before it is mended or reported. Between two slices rows may
+// move to blocks that were walked already; the next pass meets them.
 #pragma once
 
 #include "store/audit.hpp"
@@ -11,9 +18,10 @@ class Auditing {
 public:
     Auditing(shared::Database &database, Chore chore) : database_(database), chore_(chore) {}
 
-    // Looks at the next slice and mends what is wrong in it.
+    // Looks at the next slice and mends what is wrong in it: WARNING XX001 (data_corrupted) for each job, a hundred in
+    // a pass. Nothing is raised: a slice that fails is tried again, and left out after five times.
     void audit_slice();
-    // Tells the agenda when that is to be.
+    // Tells the agenda when the next slice is to be: where the pass would be if it took just jobs_ext.audit_interval.
     void set_time();
 
 private:

@@ -22,6 +22,9 @@ constexpr const char *texts[] = {
 };
 static_assert(std::size(texts) == logic::agenda::chore_count);
 
+// What an error means for the chore. 55P03 is somebody else's lock: no failure, however long it is held. Out of memory
+// or files, an I/O error and an internal error may be this process's own: a new process may do better. All else lies in
+// the database, and a new process would meet it as well.
 Outcome outcome_of(const ErrorData *error)
 {
     if (error == nullptr)
@@ -44,6 +47,7 @@ bool Chore::may_begin()
     if (turn().is_resting(pg::moment().microseconds))
         return false;
     report_.doing(doing());
+    // Twice: the cancel after longest_piece comes first, and leaves the piece as long again to be undone.
     shared::databases::piece_begins(2 * settings::longest_piece);
     return true;
 }
@@ -56,6 +60,7 @@ bool Chore::has_passed(ErrorData *error)
     const Outcome outcome = outcome_of(error);
     if (outcome >= Outcome::failed)
         report_.failed(doing(), error);
+    // A new process has fresh memory and caches. The launcher starts it later after each failure.
     if (agenda_.chore_ended(kind_, outcome, pg::moment().microseconds))
         proc_exit(1);
     if (error != nullptr)

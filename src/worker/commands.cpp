@@ -13,8 +13,12 @@ namespace {
 ProcessUtility_hook_type next_utility = nullptr;
 object_access_hook_type next_object_access = nullptr;
 
-// A database whose worker has to be away while the command runs: its own, or the one that it copies. InvalidOid: none,
-// or one of somebody else's, so that nobody without privileges sends workers away.
+// The database whose worker has to be away while the command runs: the command's own, or the one that it copies.
+// InvalidOid: none, or one that the user does not own. Postgres is going to refuse most of those; nobody may send
+// workers away without the privilege. (A template may be copied without owning it, but has no worker.)
+//
+// The name is looked up without a lock, so another session may rename the database before the command locks it. Then
+// the wrong worker makes way for a moment, and the command is refused as it would be with any session connected.
 Oid to_be_left(const Node *command)
 {
     const char *name = nullptr;
@@ -48,6 +52,7 @@ Oid to_be_left(const Node *command)
     return OidIsValid(oid) && pg::owns_database(oid, GetUserId()) ? oid : InvalidOid;
 }
 
+// Whether the launcher is to read pg_database again after the command.
 bool changes_databases(const Node *command)
 {
     switch (nodeTag(command)) {
@@ -62,7 +67,8 @@ bool changes_databases(const Node *command)
     }
 }
 
-// What a prepared transaction did, nobody has noted; but its lanes were told to nobody either: the worker looks.
+// Whether the command ends a prepared transaction. What that one had noted for others went at PREPARE, and the session
+// that ends it may be another one: nobody knows its lanes and jobs.
 bool ends_prepared(const Node *command)
 {
     if (!IsA(command, TransactionStmt))
@@ -71,6 +77,8 @@ bool ends_prepared(const Node *command)
     return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
 }
 
+// The command is in a transaction of its own, and what it committed is visible already. The prepared transaction may
+// have made the extension; that it dropped it, the worker finds when it looks.
 void prepared_ended()
 {
     shared::databases::ask_for_a_look();
@@ -78,7 +86,10 @@ void prepared_ended()
         shared::databases::extension_changed();
 }
 
-// By its owner: anybody else is refused, and is not to wait for a lock first.
+// Whether the command is an ALTER TABLE jobs by the owner of `jobs`: anybody else is refused, and must not wait for a
+// lock before. NoLock, because the command itself locks the table in a moment; a name that means another table by then
+// costs a look. Not in a script of CREATE or ALTER EXTENSION, whose tables may be half made, nor for the parts into
+// which Postgres takes one command apart.
 bool alters_jobs(const Node *command, ProcessUtilityContext context)
 {
     if (!IsA(command, AlterTableStmt) || context == PROCESS_UTILITY_SUBCOMMAND || creating_extension)
@@ -89,7 +100,9 @@ bool alters_jobs(const Node *command, ProcessUtilityContext context)
            OidIsValid(get_extension_oid("jobs_ext", true));
 }
 
-// Does something about the queue in a subtransaction. Where `jobs` can't be used, that is not the command's business.
+// Does something about the queue in a subtransaction. Where `jobs` cannot be used, for example because a column was
+// altered to another type, the command is not to fail for that: the error is dropped. A cancel, a lack of memory or
+// 40001 is raised, and undoes the command.
 template <class Work>
 void try_with_queue(Work work)
 {
@@ -102,6 +115,8 @@ void try_with_queue(Work work)
         PopActiveSnapshot();
 }
 
+// Whether the derived tables counted as built before the command. Where they did not, it is not the command that owes
+// them.
 bool has_queue()
 {
     bool is_built = false;
@@ -109,14 +124,17 @@ bool has_queue()
     return is_built;
 }
 
-// An ALTER TABLE that gives columns of `jobs` other values leaves the queue to be built. It has `jobs` to itself, and
-// builds at once: else all writers that have waited for it get their locks together, and each then wants the table to
-// itself.
+// Builds the derived tables anew after an ALTER TABLE that gave columns of `jobs` other values. The command has `jobs`
+// to itself until its transaction ends, so the build waits for nobody. Left to the writers that wait for the command,
+// they would all get their locks together, and then each would want the table to itself: a deadlock.
 void build_after_alter()
 {
     try_with_queue([] { store::ensure_derived_built(); });
 }
 
+// ProcessUtility_hook. What must come before the command does (making workers leave, looking whether the queue is
+// built); then the command; then what follows from it. If the command raises an error, the rest is skipped, and the end
+// of the transaction or savepoint lets workers come back (let_come()).
 void utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
              ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *destination,
              QueryCompletion *completion)
@@ -140,6 +158,8 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
         build_after_alter();
 }
 
+// object_access_hook. Sees extensions of any name, and CASCADE: it only notes that something changed, and the worker or
+// the launcher looks what. Nothing is done at once, because the transaction may still be rolled back.
 void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_object, void *argument)
 {
     if (next_object_access != nullptr)

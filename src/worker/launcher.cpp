@@ -19,12 +19,18 @@ namespace {
 using shared::Database;
 using shared::Service;
 
-constexpr long look_at_databases_ms = 60000; // though nobody said that they changed
+// The commands that change the list of databases tell the launcher (worker/commands.cpp). The minute is for changes
+// that no command makes: an UPDATE of pg_database by hand, an ALTER DATABASE that was prepared and then committed.
+constexpr long look_at_databases_ms = 60000;
+// Nobody tells the launcher when another extension gives a process back, so it looks.
 constexpr long look_for_free_process_ms = 1000;
 
-// Of the workers that were started and have not come yet, by entry.
+// By entry: the worker that the launcher registered last, until the launcher has noticed that its process ended. In
+// this process alone: a launcher that starts anew has none, and take_over() makes up for that.
 BackgroundWorkerHandle *started[shared::max_databases];
 
+// Whether jobs_ext.exclude_databases names the database. SplitIdentifierString() writes into its argument, hence the
+// copy; the setting's check hook has already refused a list that cannot be read.
 bool excluded(const char *name)
 {
     char *copy = pstrdup(settings::exclude_databases);
@@ -40,7 +46,11 @@ bool excluded(const char *name)
     return found;
 }
 
-// Those that a worker may serve. Nobody connects to a template: CREATE DATABASE could not copy it.
+// The OIDs of the databases that a worker may serve, in the caller's memory context. Not among them:
+// - templates, because CREATE DATABASE cannot copy a database to which somebody is connected;
+// - databases that allow no connections, or whose DROP was interrupted: a worker could not connect.
+// The launcher is connected to no database, so it can read shared catalogs only, and reads pg_database as the
+// autovacuum launcher does (get_database_list() in autovacuum.c).
 List *list_databases()
 {
     List *oids = NIL;
@@ -61,12 +71,16 @@ List *list_databases()
     table_endscan(scan);
     table_close(catalog, AccessShareLock);
     PopActiveSnapshot();
+    // Before PostgreSQL 18 the commit leaves TopMemoryContext as the current one.
     CommitTransactionCommand();
     MemoryContextSwitchTo(caller);
     return oids;
 }
 
-// Entries of databases that are gone, or not to be served any more, become free.
+// Frees the entries of databases that are not in the list any more. A database from which a session keeps workers away
+// keeps its entry, because that session goes back to it by its number (let_come()). Where a worker is still there, it
+// is sent SIGTERM; its exit makes the launcher read the list again, and the entry is freed then. To be called under the
+// lock.
 void drop_entries(List *oids)
 {
     for (Database &database : shared::databases::all_databases()) {
@@ -76,12 +90,13 @@ void drop_entries(List *oids)
             shared::databases::forget_database(database);
             continue;
         }
-        database.to_leave = true; // then the entry is free, at the next look
+        database.to_leave = true; // leave_locked() then does not take the end for a failure
         kill(database.pid, SIGTERM);
     }
 }
 
-// False: there is no room for all.
+// Gives each database of the list an entry. One that only a session had named so far is known to be served from now on.
+// False: there is no entry for all. To be called under the lock.
 bool add_entries(List *oids)
 {
     ListCell *cell;
@@ -95,6 +110,9 @@ bool add_entries(List *oids)
     return true;
 }
 
+// Brings the entries in line with pg_database. The scan comes before the lock, because it may raise an error. What the
+// list misses by that, a database that is made or dropped meanwhile, is told to the launcher when that command commits,
+// and read in the next turn.
 void read_databases()
 {
     static bool warned = false;
@@ -118,25 +136,31 @@ void forget_started(int entry)
     started[entry] = nullptr;
 }
 
+// Registers a worker with the postmaster. False: max_worker_processes are in use. The postmaster wakes the launcher
+// when the process starts and when it ends (bgw_notify_pid).
 bool start_worker(int entry, Oid oid, std::uint32_t generation)
 {
     BackgroundWorker worker = {};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-    worker.bgw_restart_time = BGW_NEVER_RESTART; // we do, later after each failure
+    worker.bgw_restart_time = BGW_NEVER_RESTART; // the launcher does, later after each failure
     worker.bgw_notify_pid = MyProcPid;
     worker.bgw_main_arg = Int32GetDatum(entry);
     snprintf(worker.bgw_name, BGW_MAXLEN, "jobs_ext worker for database %u", oid);
     snprintf(worker.bgw_type, BGW_MAXLEN, "jobs_ext worker");
     snprintf(worker.bgw_library_name, BGW_MAXLEN, "jobs_ext");
     snprintf(worker.bgw_function_name, BGW_MAXLEN, "jobs_ext_worker_main");
+    // Whole, and not packed into bgw_main_arg beside the entry, where a Datum of 4 bytes would cut it.
     std::memcpy(worker.bgw_extra, &generation, sizeof(generation));
     forget_started(entry);
+    // The handle outlives the memory of this turn of the loop.
     pg::InMemory long_lived(TopMemoryContext);
     return RegisterDynamicBackgroundWorker(&worker, &started[entry]);
 }
 
-// A worker that ended before it came is started again later.
+// A worker that ended before it attached (a database that cannot be connected to, a fork that failed) left no note in
+// its entry: the launcher makes up for it, and starts another one later. Where the worker did attach, it has noted its
+// end itself, and only the handle is to be let go.
 void notice_lost(int entry)
 {
     pid_t pid;
@@ -149,7 +173,9 @@ void notice_lost(int entry)
         shared::databases::fail_database(database);
 }
 
-// Those that are to have a worker now, the one longest not served first.
+// The entries that are to have a worker now, the one longest not served first. Read without the lock, because
+// start_for() looks again under it. Such an entry does not change its database in between: the launcher alone frees
+// entries that wait for a worker, and enter_database() takes only free ones and those without the extension.
 List *who_waits()
 {
     List *entries = NIL;
@@ -170,6 +196,13 @@ List *who_waits()
     return entries;
 }
 
+// Starts a worker for a database. False: no process is free.
+//
+// The race is with keep_away(): a session may begin to keep workers away between who_waits() and here, or while the
+// worker is on its way. So the entry is looked at again under the lock; and it says `starting` before the postmaster is
+// asked, because the worker may attach before RegisterDynamicBackgroundWorker() has returned, and because a session
+// that keeps workers away waits for one that is on its way. Without a process the entry goes back to `wanted`, unless
+// it has changed since, and sessions that wait for that worker are told.
 bool start_for(Database &database)
 {
     const int entry = static_cast<int>(&database - shared::databases::all_databases().data());
@@ -194,7 +227,8 @@ bool start_for(Database &database)
     return false;
 }
 
-// Those that had their turn leave; they may be asleep for an hour.
+// Wakes all workers, so that those that had their turn see that others wait, and leave. Without this a worker could
+// sleep for jobs_ext.maintenance_interval, which may be an hour.
 void wake_workers()
 {
     shared::databases::Lock lock(LW_SHARED);
@@ -203,7 +237,8 @@ void wake_workers()
             shared::wake_process(database.process);
 }
 
-// Returns how many wait in vain, since no process is free.
+// Starts what is to be started. Returns how many databases wait because no process is free. Their number is said before
+// workers are woken: a worker that was woken looks at it (others_wait()).
 int start_workers()
 {
     static bool warned = false;
@@ -225,8 +260,10 @@ int start_workers()
     return left;
 }
 
-// Ends workers that are in a piece of work for too long: code of a user's that catches each cancel would keep its
-// worker for ever, and with it a process that other databases need.
+// Ends workers that are in a piece for too long: a user's code that catches each cancel would keep its worker for ever,
+// and with it a process that other databases need. The log is written after the lock was let go, from a copy, because
+// ereport() may raise an error. The worker writes `at_work` without the lock, so the copy may be torn if it is not
+// stuck after all: that concerns a line in the log.
 void end_overstaying()
 {
     using shared::databases::Overstay;
@@ -265,7 +302,10 @@ void end_overstaying()
     }
 }
 
-// Workers come to a piece at any time: so that none is overlooked, at least once in the time that one may last.
+// Milliseconds until the launcher is to look for workers that overstay. A worker may begin a piece just after the
+// launcher looked, and does not tell it. So the launcher looks at least once in jobs_ext.longest_piece wherever a
+// worker is: a piece that overstays is found late by no more than that. A worker that was told to end is looked at once
+// a second, until it is gone or known not to end.
 long until_next_overstay()
 {
     long wait = look_at_databases_ms;
@@ -281,6 +321,8 @@ long until_next_overstay()
     return std::max(wait, 10L);
 }
 
+// Milliseconds until a database whose worker failed is due for another one. Ten at least, here and above, so that a
+// time that lies in the past for any reason does not make the launcher spin.
 long until_next_start()
 {
     long wait = look_at_databases_ms;
@@ -290,9 +332,12 @@ long until_next_start()
     return std::max(wait, 10L);
 }
 
+// At the launcher's exit, however it comes: FATAL, SIGTERM and an error of the loop all pass proc_exit().
 void left(int, Datum) { shared::launcher::launcher_ends(); }
 
-// What an earlier launcher started and nobody watches any more.
+// The launcher before this one died after it had registered these workers. The postmaster would have told that one of
+// their end, so nobody would notice if they never came. Each is started once more; the generation makes the earlier one
+// leave if it comes after all.
 void take_over()
 {
     shared::databases::Lock lock;
@@ -304,6 +349,8 @@ void take_over()
         }
 }
 
+// The flag is taken before pg_database is read: a command that commits after the read sets it again, and sets the
+// latch.
 [[noreturn]] void run_launcher()
 {
     MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext launcher", ALLOCSET_DEFAULT_SIZES);
@@ -320,7 +367,7 @@ void take_over()
         MemoryContextReset(memory);
         const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start();
         if (sleep(std::min(until_start, until_next_overstay()), "JobsLauncher"))
-            read_at = pg::long_ago; // other databases may be excluded
+            read_at = pg::long_ago; // jobs_ext.exclude_databases may name others now
     }
 }
 
@@ -346,6 +393,7 @@ void jobs_ext_launcher_main(Datum)
     using namespace worker;
     handle_signals(1); // the postmaster starts it again
     before_shmem_exit(left, Datum{0});
+    // Without a database: the launcher must not be in the way of DROP DATABASE, whichever.
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     SetConfigOption("application_name", "jobs_ext launcher", PGC_USERSET, PGC_S_OVERRIDE);
     shared::launcher::begin();

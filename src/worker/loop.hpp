@@ -1,16 +1,20 @@
-// What all processes of ours have in common: signals, sleep, settings that are read again.
+// What the launcher and the workers have in common: signals, sleep, settings that are read again.
 #pragma once
 
 #include "prelude.hpp"
 
 namespace worker {
 
-// To be called first. SIGTERM is `die`: a process that waits for a lock never looks at a flag. Asked to end while it
-// sleeps, the process ends with that code: after 0 the postmaster neither starts it again nor says so in the log.
+// Sets the handlers of SIGHUP and SIGTERM and unblocks signals; to be called first, because a SIGHUP that came before
+// its handler would be lost. SIGTERM is Postgres's `die`, not a flag of ours: a process that waits for a lock, or runs
+// code of a user's, looks at no flag of ours, but at every CHECK_FOR_INTERRUPTS() `die` ends it. `exit_code` is for a
+// process that is asked to end while it sleeps: after 0 the postmaster neither starts it again nor logs its end.
 void handle_signals(int exit_code);
 
-// Until the latch is set or so many milliseconds are over. Reads the configuration again after SIGHUP; ends the
-// process, without a line in the log, when it is asked to end. True: it read the configuration.
+// Sleeps until the latch is set or so many milliseconds are over. Ends the process, without a line in the log, when it
+// is asked to end or the postmaster has died. After SIGHUP it reads the configuration again and returns true: what
+// depends on settings is to be looked at again. `wait_event` is what pg_stat_activity shows (from PostgreSQL 17 on); a
+// process gives the same one each time.
 bool sleep(long milliseconds, const char *wait_event);
 
 } // namespace worker

@@ -9,7 +9,8 @@ namespace worker {
 
 namespace {
 
-// With our triggers, which a restore makes last: before, keys may be missing that the code relies on.
+// Whether the tables and our triggers are there, by the catalogs alone: nothing is opened, because this runs as a
+// superuser still. pg_restore makes triggers after data and indexes, so what the code relies on is there once they are.
 bool has_tables()
 {
     using store::ApiTable;
@@ -34,6 +35,7 @@ Presence look_for_extension()
         return Presence::other_version;
     if (!has_tables())
         return Presence::no_tables;
+    // From here on tables are opened, which may run code of their owner's.
     store::AsOwnerOfJobs owner;
     PushActiveSnapshot(GetTransactionSnapshot());
     store::ensure_derived_built();

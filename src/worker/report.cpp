@@ -11,9 +11,11 @@ using shared::databases::Lock;
 using upkeep::Counts;
 
 constexpr long log_every_ms = 10000;
+// While the rest of a chore that fails grows to a minute, its tries are not logged again; after that each one is. Where
+// two failures take turns, each is logged each time.
 constexpr int repeat_failure_every_ms = 60000;
 
-// Whole characters only.
+// Copies as much of a text as fits, in whole characters: a cut one could not be sent to a client.
 template <std::size_t size>
 void clip(char (&to)[size], const char *text)
 {
@@ -31,6 +33,7 @@ void append(StringInfo line, int count, const char *what)
 
 void Report::say(BackendState state, const char *what)
 {
+    // Said several times in each round: the lock is taken only when it changes.
     if (what == said_)
         return;
     said_ = what;

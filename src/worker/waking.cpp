@@ -11,7 +11,8 @@ namespace worker {
 
 namespace {
 
-// No more than may be woken.
+// How many jobs of the lane became due later than `from` and not later than `now`; counts no further than `most`,
+// because more sleepers than there are cannot be woken, and a lane may have millions.
 int count_due(store::KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz now, int most)
 {
     int count = 0;
@@ -21,7 +22,8 @@ int count_due(store::KeyTable &queue, std::int32_t lane, TimestampTz from, Times
     return count;
 }
 
-// Nobody may claim its jobs: to wake for them again and again would be for nothing.
+// Nobody can claim jobs of a paused type: sleepers would be woken for them again and again. The end of the pause wakes
+// all sleepers of the database (anything_changed()).
 bool is_paused(std::int32_t lane)
 {
     const auto type = store::lanes::type_of(lane);
@@ -34,6 +36,7 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
 {
     Woken result;
     const shared::sleepers::Wanted wanted = shared::sleepers::lanes_wanted(MyDatabaseId);
+    // `next_due` stays DT_NOEND: the next sleeper tells the worker when it has to wake (tell_due()).
     if (wanted.sleepers == 0 && !settings::notify)
         return result;
 
@@ -48,6 +51,7 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
             result.sleepers += shared::sleepers::wake_up_to(MyDatabaseId, lane, due);
             result.next_due = std::min(result.next_due, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, now));
         };
+        // One index probe for each lane there is, for a sleeper that wants any, or more than it can name.
         if (wanted.all_lanes || settings::notify)
             for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
                 look(*lane);

@@ -1,8 +1,23 @@
-// The process that serves one database: wakes who sleeps when something becomes due, and does the maintenance.
+// The worker: the process that serves one database. It wakes sleepers when jobs become due, reaps leases, expires,
+// archives and audits.
 //
-// What it does when, and how long it sleeps, says logic/agenda.hpp, which draws what sessions and the worker tell each
-// other; here is what has an effect. The worker does everything in small pieces, so that nobody waits long for its
-// locks, nor for being woken.
+// What it does when, and for how long it sleeps, is decided in logic/agenda.hpp, which also draws what sessions and the
+// worker tell each other; this file does what the agenda names. Each piece is small and has a transaction of its own,
+// so that nobody waits long for the worker's locks, or to be woken.
+//
+// Sessions tell the worker by atomic fields of its entry (shared/databases.hpp): `planned`, `look_again`, `to_notify`.
+// No news is lost, because a session writes the field and then sets the worker's latch; the worker takes the field
+// (exchanges it) at the beginning of a round or piece, and looks at it once more before it sleeps (until_next()):
+// sleep() resets the latch after the sleep, and calls in between may have reset it on the way.
+//
+// What ends it, and what follows:
+// - SIGTERM in a piece (DROP DATABASE, pg_terminate_backend(), the launcher): FATAL at the next CHECK_FOR_INTERRUPTS();
+//   the transaction is rolled back, leave_entry() gives up the entry.
+// - SIGTERM while it sleeps: the process ends without a line in the log.
+// - an ERROR in a piece: in_transaction() catches it, the chore rests, the worker goes on. A cancel in a piece is an
+//   ERROR.
+// - an ERROR outside of a piece: Postgres ends the process; the launcher starts another one later.
+// - a crash of the server: what was not flushed is undone and done again. Everything that a worker remembers is a hint.
 #include <ctime>
 #include <unistd.h>
 #include <utility>
@@ -35,23 +50,29 @@ using shared::databases::Leaving;
 using upkeep::Count;
 using upkeep::Counts;
 
-constexpr int attempts_in_piece = 6;       // each for one job, or for some at once: a trigger of the user's may not end
-constexpr long turn_ms = 1000;             // how long it stays when other databases wait for a process
-constexpr long keeps_statistics_ms = 1000; // and not longer
+// One job may take a sixth of a piece's time, 5 s of 30: a trigger that does not end costs its own job that long, and
+// leaves the piece time for others.
+constexpr int attempts_in_piece = 6;
+// How long a worker stays when other databases wait for a process: long against the start of one.
+constexpr long turn_ms = 1000;
+// pgstat_report_stat() keeps what comes within a second of its last report (PGSTAT_MIN_INTERVAL). A worker that is
+// going to sleep for longer reports it by force: else autovacuum would not see it until the worker wakes.
+constexpr long keeps_statistics_ms = 1000;
 
 // What the worker remembers of a task from piece to piece, beside the agenda.
 struct TaskMemory {
     upkeep::Pace pace = {};
     logic::Stall stall = {};
-    int due = 0; // jobs, at the last look
+    int due = 0; // so many jobs were due at the last look that succeeded
 };
 
 static_assert(task_count == upkeep::all_tasks.size());
 std::size_t number_of(ChoreKind task) { return position_of(task) - position_of(ChoreKind::reap); }
 
+// Both clocks at once. jobs_ext.now moves the first one only.
 Now read_clocks() { return {settings::now(), pg::moment().microseconds, settings::clock_stands()}; }
 
-// Milliseconds of processor that this process has used.
+// Milliseconds of processor time that this process has used.
 double processor_ms()
 {
     timespec used;
@@ -84,26 +105,30 @@ private:
     Report report_;
     Agenda agenda_;
     TaskMemory tasks_[upkeep::all_tasks.size()];
+    // After the agenda and the report, to which its chore refers.
     Auditing audit_{database_, chore(ChoreKind::audit)};
-    std::uint64_t types_seen_ = 0;
+    std::uint64_t types_seen_ = 0; // store::lanes::version_of_types_and_lanes() at the last whole look
     pg::Moment began_ = pg::moment();
 };
 
-// What sessions have lowered the plan to. From now on they lower it anew.
+// Takes what sessions have lowered the plan to. What a session told before this is visible to each snapshot that is
+// taken after it. Sessions find DT_NOEND from now on, so one that brings something later lowers the plan anew and wakes
+// the worker.
 TimestampTz Worker::take_plan()
 {
     return static_cast<TimestampTz>(pg_atomic_exchange_u64(&database_.planned, static_cast<uint64>(DT_NOEND)));
 }
 
-// Ends the process when the extension is not there.
+// Looks for the extension. Leaves if it is not there: the launcher starts a worker again when one is made. What could
+// not be looked at, because a table is locked for example, stays as it was.
 void Worker::look_for_presence()
 {
     Presence presence = Presence::absent;
-    // What could not be looked at is as it was: a lock on a table, for example.
     if (!chore(ChoreKind::presence).run([&] { presence = look_for_extension(); }))
         return;
     agenda_.presence_seen(presence == Presence::ready);
     if (presence != Presence::ready)
+        // Sleepers then look by themselves, once a second (call/wait_loop.cpp).
         pg_atomic_write_u32(&database_.serving, 0);
     switch (presence) {
     case Presence::absent:
@@ -119,6 +144,12 @@ void Worker::look_for_presence()
     }
 }
 
+// Wakes sleepers for jobs that became due since they were told last; in a whole round for all jobs that are due, which
+// finds those that nobody told of, such as a job that a session skipped because its row was locked.
+//
+// Where this fails, sleepers have to look by themselves. The flag is cleared first and sleepers are woken after it, so
+// each of them sees the flag when it goes to sleep again. Waiting for a locked table is no failure, because the chore
+// comes again within a second.
 void Worker::wake(const Action &action)
 {
     Woken woken;
@@ -131,13 +162,14 @@ void Worker::wake(const Action &action)
         if (action.whole)
             types = store::lanes::version_of_types_and_lanes();
     });
-    // While waking fails, sleepers look by themselves.
     const bool serving = waking.turn().failures == 0;
     if (pg_atomic_exchange_u32(&database_.serving, serving) != 0 && !serving)
         shared::sleepers::wake_all_sleepers(MyDatabaseId);
     if (!done)
         return;
-    // Sleepers want lanes of the types as they were. Whoever changes a type wakes them, but not COMMIT PREPARED.
+    // A sleeper names lanes of the types as they were when it armed its place. A session that changes a type wakes all
+    // sleepers when it commits; but COMMIT PREPARED tells nothing except that the worker is to look, so the worker
+    // wakes them.
     if (std::exchange(types_seen_, types) != types && action.whole)
         shared::sleepers::wake_all_sleepers(MyDatabaseId);
     agenda_.sleepers_woken(action.now, woken.next_due);
@@ -146,6 +178,8 @@ void Worker::wake(const Action &action)
         shared::databases::notify();
 }
 
+// Sends NOTIFY jobs, one for many jobs. The flag is cleared before, so that a session that commits meanwhile sets it
+// again and is told of in the next one; where the transaction fails, it is set again.
 void Worker::tell_listeners()
 {
     if (pg_atomic_exchange_u32(&database_.to_notify, 0) == 0 || !settings::notify)
@@ -156,7 +190,8 @@ void Worker::tell_listeners()
         pg_atomic_write_u32(&database_.to_notify, 1);
 }
 
-// A job at which an earlier worker did not end is set aside first: it would hold this one as well.
+// Sets the job aside at which an earlier worker did not end, before any task: this worker would not end there either.
+// While that cannot be done, because somebody has locked the table for example, the tasks rest.
 void Worker::set_unfinished_aside(TimestampTz now)
 {
     const shared::AtWork unfinished = shared::databases::unfinished();
@@ -172,15 +207,15 @@ void Worker::set_unfinished_aside(TimestampTz now)
         agenda_.unfinished_stays(pg::moment().microseconds);
 }
 
-// Whatever the reason is, that nothing goes on is on record sooner or later: a lock on the tables, for one, is no
-// failure.
+// Notes whether due work was done, and puts it on record when nothing was for jobs_ext.stalled_after, for whatever
+// reason: jobs that are locked are no failure and would be seen nowhere else.
 void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
 {
     using Look = logic::Stall::Look;
     TaskMemory &task = tasks_[number_of(kind)];
     if (done)
         task.due = counts[Count::due];
-    // A month that stays, or is lacking, is not due, and nothing waits for it.
+    // For months, `due` and `left` count partitions that are kept or lacking. None of them waits for anything.
     const int undone = kind == ChoreKind::months ? 0 : counts[Count::due] + counts[Count::left];
     const bool stands = !done || (!counts.any() && undone > 0);
     const Look look = stands ? Look::none_done : counts.any() ? Look::some_done : Look::nothing_due;
@@ -189,6 +224,8 @@ void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
         report_.stalled(chore(kind).doing(), (now - task.stall.since()) / USECS_PER_SEC, task.due);
 }
 
+// Does one piece of a task. What sessions have told meanwhile is heard after it, and not only in the next round, so
+// that sleepers are woken between two pieces of a long round.
 void Worker::do_piece(ChoreKind kind, TimestampTz now)
 {
     static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -204,7 +241,7 @@ void Worker::do_piece(ChoreKind kind, TimestampTz now)
         long rest = 0;
         if (kind == ChoreKind::archive && counts.more)
             rest = rest_after_archiving(processor_ms() - used, pg::milliseconds_since(began), processors);
-        // A month that can't be made, or not be dropped, is no reason to try all the time: once a minute.
+        // A month that cannot be made or dropped now is tried again once a minute (a tenth of jobs_ext.stalled_after).
         if (kind == ChoreKind::months && counts[Count::left] > 0)
             rest = settings::stalled_after / 10;
         agenda_.piece_done(kind, counts.more, rest * millisecond, pg::moment().microseconds);
@@ -217,6 +254,7 @@ void Worker::do_piece(ChoreKind kind, TimestampTz now)
     agenda_.hear(take_plan());
 }
 
+// Asks when each task is due next. A session that brings something earlier after the snapshot lowers `planned`.
 void Worker::look_ahead()
 {
     upkeep::Dues dues;
@@ -247,7 +285,8 @@ void Worker::do_chore(const Action &action)
     }
 }
 
-// What people are to see while it sleeps.
+// Says in the views why it sleeps: for a lock, after an error, or until something is due. Without the extension's
+// tables look_for_presence() has said so.
 void Worker::say_what_for()
 {
     const Outcome trouble = agenda_.trouble(pg::moment().microseconds);
@@ -257,7 +296,9 @@ void Worker::say_what_for()
         report_.idle();
 }
 
-// Looked at before it sleeps, since the latch may have been reset on the way.
+// Milliseconds that the worker may sleep; 0 when a session has told something since the round began. Shared memory is
+// read here, after the round and before the sleep, because a wait inside of a piece (for a row lock, for example) may
+// have reset the latch that told of it.
 long Worker::until_next()
 {
     const News news = {static_cast<TimestampTz>(pg_atomic_read_u64(&database_.planned)),
@@ -266,6 +307,7 @@ long Worker::until_next()
     return pg::milliseconds_until(0, agenda_.wait(read_clocks(), news, listeners, report_.until_log() * millisecond));
 }
 
+// Ends the process on purpose. will_leave() says why, so that leave_entry() does not take it for a failure.
 void Worker::leave(Leaving why)
 {
     report_.log();
@@ -273,6 +315,10 @@ void Worker::leave(Leaving why)
     proc_exit(0);
 }
 
+// One round: takes the news, does what the agenda names until it names nothing, tells sessions when it looks again.
+//
+// The order keeps the protocol of logic/agenda.hpp: `planned` is taken before any snapshot, and lowered to the agenda's
+// own plan at the end, never raised. The settings are read anew, because SIGHUP may have changed them.
 void Worker::round()
 {
     pg::longest_attempt_ms = settings::longest_piece / attempts_in_piece;
@@ -281,6 +327,7 @@ void Worker::round()
     agenda_.begin_round(read_clocks(), server_now, news, settings::maintenance_interval * millisecond);
     audit_.set_time();
     if (news.asked)
+        // COMMIT PREPARED may have ended jobs, of which it tells nobody.
         shared::sleepers::wake_all_waiters(MyDatabaseId);
     while (const std::optional<Action> action = agenda_.next(read_clocks()))
         do_chore(*action);
@@ -293,6 +340,7 @@ void Worker::round()
     shared::databases::lower_plan(database_, agenda_.publish(pg::moment().microseconds));
 }
 
+// Round after round, until the process ends. All that a round allocates goes with it: errors that were copied, texts.
 void Worker::run()
 {
     MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "jobs_ext worker", ALLOCSET_DEFAULT_SIZES);
@@ -308,19 +356,22 @@ void Worker::run()
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
         if (sleep(wait, "JobsWorker"))
-            agenda_.settings_changed();
+            agenda_.settings_changed(); // a whole round: archive_after and its like decide what is due
     }
 }
 
-// Whatever the database or its owner has set.
+// Settings that hold for the worker, whatever ALTER DATABASE or ALTER ROLE has set: a source of PGC_S_OVERRIDE wins
+// over those, and over a later reload of the configuration. As AutoVacWorkerMain() does it.
 void set_own_settings()
 {
     static constexpr const char *own[][2] = {
         {"application_name", "jobs_ext worker"},
         {"role", "none"},
         {"search_path", "pg_catalog, pg_temp"},
-        {"lock_timeout", "300ms"},     // of what is fired there: a row, a table of the user's
-        {"synchronous_commit", "off"}, // what is lost in a crash is done again
+        // For what a user's trigger locks: the worker's own tables are not waited for (pg::waits_for_tables).
+        {"lock_timeout", "300ms"},
+        // What a crash undoes is due again, and done again.
+        {"synchronous_commit", "off"},
         {"default_transaction_isolation", "read committed"},
         {"default_transaction_read_only", "off"},
         {"default_transaction_deferrable", "off"},
@@ -330,6 +381,7 @@ void set_own_settings()
     for (const auto &[name, value] : own)
         SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
     for (const char *name : pg::timeout_settings)
+        // A piece has a time limit of its own (pg::in_transaction()); transaction_timeout would also end a long build.
         SetConfigOption(name, "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
@@ -340,12 +392,14 @@ void set_own_settings()
 void jobs_ext_worker_main(Datum entry)
 {
     using namespace worker;
-    handle_signals(0); // the launcher starts another one
+    handle_signals(0); // the postmaster need not start it again: the launcher does
     std::uint32_t generation;
     std::memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
     shared::Database *database = shared::databases::attach(DatumGetInt32(entry), generation);
+    // The start that this process is for was superseded, or a session keeps workers away since.
     if (database == nullptr)
         proc_exit(0);
+    // After attach(), so that the end of a process that cannot connect is noted: the database may be gone by now.
     BackgroundWorkerInitializeConnectionByOid(database->oid, InvalidOid, 0);
     set_own_settings();
     pg::waits_for_tables = false;
