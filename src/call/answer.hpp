@@ -6,16 +6,29 @@
 
 namespace call {
 
-// The row type `job_state`. `created` is null but for an enqueue.
-inline constexpr Oid job_state_type[] = {UUIDOID,        TEXTOID,        TEXTOID,        TEXTOID,
-                                         INT4OID,        INT4OID,        UUIDOID,        TIMESTAMPTZOID,
-                                         TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID};
-constexpr int job_state_columns = std::size(job_state_type);
-struct JobState {
-    Datum values[job_state_columns];
-    bool nulls[job_state_columns];
+// The row type `job_state`: these columns of the job, and `created`, which is null but for an enqueue.
+inline constexpr store::Column job_state_columns[] = {
+    store::Column::id,
+    store::Column::job_id,
+    store::Column::job_type,
+    store::Column::status,
+    store::Column::attempt,
+    store::Column::retries,
+    store::Column::lease_id,
+    store::Column::run_at,
+    store::Column::lease_expires_at,
+    store::Column::cancel_requested_at,
+    store::Column::finished_at,
 };
-JobState state_of(const store::Row &row, pg::Nullable created = {});
+inline constexpr auto job_state_type = [] {
+    std::array<Oid, std::size(job_state_columns) + 1> types;
+    types.back() = BOOLOID;
+    for (std::size_t i = 0; i < std::size(job_state_columns); ++i)
+        types[i] = store::definition_of(job_state_columns[i]).type;
+    return types;
+}();
+
+pg::RowBuilder state_of(const store::Row &row, pg::Nullable created = {});
 
 // As the result of a function that returns one job_state.
 Datum answer(FunctionCallInfo fcinfo, const store::Row &row, pg::Nullable created = {});

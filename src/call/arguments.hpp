@@ -13,9 +13,6 @@ using store::most_retries;
 // 22023 when the argument is null.
 Datum require_value(pg::Nullable value, const char *argument);
 
-// Exactly one of the two names of a job.
-void require_one(pg::Nullable id, pg::Nullable job_id);
-
 void check_finite(pg::Nullable instant, const char *argument);
 void check_range(pg::Nullable number, std::int32_t lowest, std::int32_t highest, const char *argument);
 void check_length(pg::Nullable text, int longest, const char *argument);
@@ -24,17 +21,10 @@ void check_length(pg::Nullable text, int longest, const char *argument);
 void check_object(pg::Nullable json, const char *argument);
 // Any JSON of an allowed size; JSON null counts as a value.
 void check_size(pg::Nullable json, const char *argument);
-// `options jsonb`: no key is known yet.
-void check_options(pg::Nullable options);
-// A JSON array of at most jobs_ext.max_batch elements; 22023 for anything else, PT413 for a longer one.
-JsonbContainer *array_argument(FunctionCallInfo fcinfo, int number, const char *argument);
 // The word for a state; 22023 with the known ones for another.
 logic::Status status_argument(std::string_view word);
 // PT413 when what a row carries comes near to what Realtime can send.
 void check_row_size(const store::Row &row);
-
-// A span longer than nothing, or none when it is null.
-std::optional<store::Microseconds> positive_span(pg::Nullable interval, const char *argument);
 
 // An error message of at most 64 kB; a longer one is cut, with a mark.
 pg::Nullable cut_message(pg::Nullable message);

@@ -28,7 +28,7 @@ std::optional<Refusal> too_large(pg::Nullable json, const char *argument)
 
 std::optional<Refusal> too_large(const Row &row)
 {
-    constexpr std::size_t longest_row = 900 * 1024; // Realtime drops records over 1 MiB
+    constexpr std::size_t longest_row = std::size_t{900} * 1024; // Realtime drops records over 1 MiB
     std::size_t size = 0;
     for (Column column :
          {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})

@@ -82,27 +82,18 @@ std::optional<Reason> reason_not_to_wait()
     return std::nullopt;
 }
 
-// How long a call is to wait, in milliseconds.
-std::int64_t asked_wait(pg::Nullable wait)
-{
-    return wait ? store::span_of(DatumGetIntervalP(wait.value), "wait") / 1000 : 0;
-}
-
 std::uint64_t hash_of(pg::Nullable worker)
 {
-    if (!worker)
-        return 0;
-    const text *name = DatumGetTextPP(worker.value);
-    return shared::dismissals::hash_of_worker({VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)});
+    return worker ? shared::dismissals::hash_of_worker(pg::text_view(worker.value)) : 0;
 }
 
 } // namespace
 
-Waiting::Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker)
+Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker)
     : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::dismissals::count_dismissals()),
       until_(pg::moment())
 {
-    const std::int64_t asked = asked_wait(wait);
+    const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds
     if (asked == 0)
         return;
     refused_ = reason_not_to_wait();

@@ -14,10 +14,9 @@ public:
     // Why a call that is to wait does not: a loop around it would spin, so its session is told, once for each reason.
     enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait, look_wrote };
 
-    // `wait`: how long the caller asks for; null: not at all. 22023 when it is negative or infinite. Where waiting
-    // would be wrong the call does not wait. `worker`: the name under which it claims, if any; job_release_worker()
-    // ends its sleep.
-    Waiting(pg::Nullable wait, shared::Purpose purpose, pg::Nullable worker = {});
+    // `wait`: microseconds that the caller asks for; none: not at all. Where waiting would be wrong the call does not
+    // wait. `worker`: the name under which it claims, if any; job_release_worker() ends its sleep.
+    Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker = {});
 
     // Where the caller is to be woken, to be armed before each look; null when it does not sleep in shared memory.
     shared::Place *place() { return place_ && *place_ ? &*place_ : nullptr; }

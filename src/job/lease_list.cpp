@@ -12,12 +12,12 @@ bool is_of_element(const ErrorData *error)
 
 pg::Nullable id_of_element(const JsonbValue &element)
 {
-    JsonbValue id;
-    if (!pg::is_object(element) ||
-        getKeyJsonValueFromContainer(element.val.binary.data, "id", sizeof("id") - 1, &id) == nullptr)
+    const std::optional<JsonbValue> id =
+        pg::is_object(element) ? pg::find_member(element.val.binary.data, "id") : std::nullopt;
+    if (!id)
         return {};
     pg::Nullable result;
-    ErrorData *error = pg::in_subtransaction([&] { result = pg::sql_value(id, UUIDOID, "id"); },
+    ErrorData *error = pg::in_subtransaction([&] { result = pg::sql_value(*id, UUIDOID, "id"); },
                                              [](const ErrorData *raised) { return !is_of_element(raised); });
     if (error == nullptr)
         return result;

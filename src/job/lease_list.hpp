@@ -30,11 +30,11 @@ private:
 
 // Reads all elements, then works on them in order of their job's id, which is the lock order everywhere, and gives one
 // row for each, in the order of the array. Verb has:
-//   notices                                   a Notices
-//   Element                                   has `lease`; initialised as {}
-//   read(const JsonbValue &, Element &)       raises what is wrong with it
-//   work(Jobs &, Element &, emit)             calls `emit(values, nulls, columns)` once
-//   refuse(const Element &, id, error, emit)  likewise, for one that could not be read
+//   notices                                 a Notices
+//   Element                                 has `lease`; initialised as {}
+//   fields                                  what an element has beside those of a lease
+//   answer_element(Jobs &, Element &)       works on it, and returns a RowBuilder
+//   answer_unread(const Element &, id, sqlstate)   the same for one that could not be read
 template <class Verb>
 class LeaseList {
 public:
@@ -50,8 +50,8 @@ public:
 
     void run(store::Jobs &jobs)
     {
-        read();
-        work(jobs);
+        read_elements();
+        answer_elements(jobs);
         for (std::size_t i = 0; i < count_; ++i)
             sink_.put(items_[i].row);
     }
@@ -65,7 +65,7 @@ private:
         HeapTuple row;
     };
 
-    void read()
+    void read_elements()
     {
         for (std::size_t next = 0; next < count_; ++next) {
             ErrorData *error = pg::in_subtransaction(
@@ -73,7 +73,9 @@ private:
                     for (; next < count_; ++next) {
                         CHECK_FOR_INTERRUPTS();
                         context_.position = items_[next].position;
-                        verb_.read(items_[next].value, items_[next].element);
+                        typename Verb::Element &element = items_[next].element;
+                        call::read_object<lease_fields, Verb::fields>(items_[next].value, "an element", nullptr,
+                                                                      element.lease, element);
                         items_[next].is_read = true;
                     }
                 },
@@ -82,13 +84,13 @@ private:
                 return;
             context_.position = 0;
             verb_.notices.tell(error->message);
-            const Item &item = items_[next];
-            verb_.refuse(item.element, id_of_element(item.value), error, emit_to(items_[next]));
+            Item &item = items_[next];
+            keep(item, verb_.answer_unread(item.element, id_of_element(item.value), error->sqlerrcode));
             FreeErrorData(error);
         }
     }
 
-    void work(store::Jobs &jobs)
+    void answer_elements(store::Jobs &jobs)
     {
         auto order = static_cast<Item **>(pg::allocate(sizeof(Item *) * count_));
         Item **end = order;
@@ -109,17 +111,14 @@ private:
                 jobs.renew_snapshot();
             previous = job;
             pg::RowMemory::Use use(memory_);
-            verb_.work(jobs, (*item)->element, emit_to(**item));
+            keep(**item, verb_.answer_element(jobs, (*item)->element));
         }
     }
 
-    auto emit_to(Item &item)
+    void keep(Item &item, const pg::RowBuilder &answer)
     {
-        return [this, &item](Datum *values, bool *nulls, [[maybe_unused]] int columns) {
-            Assert(columns == sink_.columns());
-            pg::InMemory lasting(answers_);
-            item.row = sink_.form(values, nulls);
-        };
+        pg::InMemory lasting(answers_);
+        item.row = sink_.form(answer);
     }
 
     Verb &verb_;

@@ -2,10 +2,8 @@
 
 #include <cctype>
 
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/moves.hpp"
-#include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
@@ -18,37 +16,7 @@ namespace {
 using store::Column;
 using store::Row;
 
-Datum empty_object()
-{
-    static constexpr char text[] = "{}";
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-}
-
 pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ? value : fallback; }
-
-void check_new_job(const NewJob &wanted)
-{
-    call::require_value(wanted.job_type, "job_type");
-    call::check_object(wanted.input_payload, "input_payload");
-    call::check_object(wanted.metadata, "metadata");
-    call::check_options(wanted.options);
-    call::check_range(wanted.priority, -10, 10, "priority");
-    call::check_range(wanted.max_retries, 0, store::most_retries, "max_retries");
-    call::check_range(wanted.retry_delay_ms, 0, PG_INT32_MAX, "retry_delay_ms");
-    call::check_finite(wanted.run_at, "run_at");
-    call::check_finite(wanted.expires_at, "expires_at");
-    call::check_length(wanted.job_id, 100, "job_id");
-    call::check_length(wanted.job_category, 50, "job_category");
-}
-
-bool may_see_parent(const store::Jobs &jobs, const pg_uuid_t *id)
-{
-    if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
-        return true;
-    pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
-}
 
 // Under row security jobs are a tenant's, who shares the workers with the others.
 void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
@@ -68,7 +36,7 @@ void check_parent(store::Jobs &jobs, const Row &row)
         return;
     const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
     std::optional<Row> parent;
-    if (may_see_parent(jobs, parent_id))
+    if (may_see_job(jobs, parent_id))
         parent = jobs.find(parent_id);
     if (!parent ||
         !store::same_id(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
@@ -104,6 +72,15 @@ bool under_row_security(const store::Tables &tables)
     return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
 }
 
+bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id)
+{
+    if (!under_row_security(jobs.tables()))
+        return true;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
 pg::Nullable jwt_claim(const char *name)
 {
     const char *single = GetConfigOption(psprintf("request.jwt.claim.%s", name), true, false);
@@ -112,13 +89,11 @@ pg::Nullable jwt_claim(const char *name)
     const char *all = GetConfigOption("request.jwt.claims", true, false);
     if (all == nullptr || *all == '\0')
         return {};
-    Jsonb *claims = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(all)));
+    Jsonb *claims = DatumGetJsonbP(pg::parse_json(all));
     if (!JB_ROOT_IS_OBJECT(claims))
         return {};
-    JsonbValue found;
-    if (getKeyJsonValueFromContainer(&claims->root, name, static_cast<int>(std::strlen(name)), &found) == nullptr)
-        return {};
-    pg::Nullable value = pg::sql_value(found, TEXTOID, name);
+    const std::optional<JsonbValue> found = pg::find_member(&claims->root, name);
+    const pg::Nullable value = found ? pg::sql_value(*found, TEXTOID, name) : pg::Nullable{};
     return value && VARSIZE_ANY_EXHDR(DatumGetTextPP(value.value)) > 0 ? value : pg::Nullable{};
 }
 
@@ -139,18 +114,6 @@ text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
     return cstring_to_text_with_len(text.data, text.len);
 }
 
-bool set_field(NewJob &job, const pg::JsonMember &member)
-{
-    for (const NewJobField &field : new_job_fields) {
-        if (member.key != field.name)
-            continue;
-        job.*field.member =
-            member.value.type == jbvNull ? pg::Nullable{} : pg::sql_value(member.value, field.type, field.name);
-        return true;
-    }
-    return false;
-}
-
 void require_may_insert(const store::Jobs &jobs)
 {
     if (store::direct(jobs.tables(), store::Operation::insert, 0))
@@ -159,10 +122,7 @@ void require_may_insert(const store::Jobs &jobs)
 
 Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
-    check_new_job(wanted);
-    auto type_name = DatumGetTextPP(wanted.job_type.value);
-    const store::Type type = store::types::require_registered(
-        {VARDATA_ANY(type_name), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(type_name))});
+    const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
     check_retries(jobs, wanted, type);
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
@@ -176,8 +136,8 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     row.set(Column::job_category,
             or_else(wanted.job_category,
                     type.has_category ? pg::Nullable(CStringGetTextDatum(type.category)) : pg::Nullable{}));
-    row.set(Column::input_payload, or_else(wanted.input_payload, empty_object()));
-    row.set(Column::metadata, or_else(wanted.metadata, empty_object()));
+    row.set(Column::input_payload, or_else(wanted.input_payload, pg::parse_json("{}")));
+    row.set(Column::metadata, or_else(wanted.metadata, pg::parse_json("{}")));
     row.set(Column::priority, or_else(wanted.priority, Int32GetDatum(0)));
     row.set_number(Column::retries, 0);
     row.set_number(Column::attempt, 0);

@@ -4,8 +4,8 @@ namespace pg {
 
 namespace {
 
-// The row type that the function returns; 55000 when code that it ran dropped the function.
-Oid result_type(FunctionCallInfo fcinfo)
+// The row type that the function returns, to be released; 55000 when code that it ran dropped the function.
+TupleDesc declared_row(FunctionCallInfo fcinfo, RowType made)
 {
     HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
     if (!HeapTupleIsValid(function))
@@ -14,7 +14,9 @@ Oid result_type(FunctionCallInfo fcinfo)
                  errhint("A trigger, or other code of yours, dropped it or its extension.")));
     const Oid type = reinterpret_cast<Form_pg_proc>(GETSTRUCT(function))->prorettype;
     ReleaseSysCache(function);
-    return type;
+    TupleDesc descriptor = lookup_rowtype_tupdesc(type, -1);
+    require_result(fcinfo, descriptor, made);
+    return descriptor;
 }
 
 } // namespace
@@ -31,13 +33,20 @@ void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made)
                     errdetail("%s", wrong), errhint("Undo what was done to its type, or to the function.")));
 }
 
-Datum row_result(FunctionCallInfo fcinfo, RowType made, Datum *values, bool *nulls)
+Datum row_result(FunctionCallInfo fcinfo, const RowBuilder &row)
 {
-    TupleDesc descriptor = lookup_rowtype_tupdesc(result_type(fcinfo), -1);
-    require_result(fcinfo, descriptor, made);
-    const Datum row = HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+    TupleDesc descriptor = declared_row(fcinfo, row.types());
+    const Datum result = HeapTupleGetDatum(row.form(descriptor));
     ReleaseTupleDesc(descriptor);
-    return row;
+    return result;
+}
+
+Datum row_result(FunctionCallInfo fcinfo, RowType types, HeapTuple row)
+{
+    TupleDesc descriptor = declared_row(fcinfo, types);
+    const Datum result = heap_copy_tuple_as_datum(row, descriptor);
+    ReleaseTupleDesc(descriptor);
+    return result;
 }
 
 } // namespace pg

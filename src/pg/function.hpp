@@ -1,7 +1,7 @@
 // What a C function called from SQL is made of: its declaration, its arguments, the way rows go back.
 #pragma once
 
-#include "pg/types.hpp"
+#include "pg/row_builder.hpp"
 #include "pg/version.hpp"
 #include "prelude.hpp"
 
@@ -32,17 +32,6 @@
 
 namespace pg {
 
-// A value that may be null, as SQL has them.
-struct Nullable {
-    Datum value = 0;
-    bool null = true;
-
-    constexpr Nullable() = default;
-    constexpr Nullable(Datum given) : value(given), null(false) {}
-    constexpr Nullable(Datum given, bool is_null) : value(given), null(is_null) {}
-    constexpr explicit operator bool() const { return !null; }
-};
-
 inline Nullable argument(FunctionCallInfo fcinfo, int number)
 {
     return {PG_GETARG_DATUM(number), PG_ARGISNULL(number)};
@@ -52,7 +41,8 @@ inline Nullable argument(FunctionCallInfo fcinfo, int number)
 // its type, or the function is of another version than this library.
 void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 
-// Writes the rows of a set-returning function; each row is an array in the order of the result's columns.
+// Writes the rows of a set-returning function. A row comes from a RowBuilder or, where it is in hand as a whole, as the
+// arrays or the tuple that it was read into.
 class RowSink {
 public:
     // `made`: the types of what is going to be put.
@@ -68,12 +58,11 @@ public:
         tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
     }
 
-    // For rows that are made in another order than they are given.
-    HeapTuple form(const Datum *values, const bool *nulls) const
-    {
-        return heap_form_tuple(info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
-    }
+    void put(const RowBuilder &row) { put(row.values(), row.nulls()); }
     void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
+
+    // For rows that are made in another order than they are given.
+    HeapTuple form(const RowBuilder &row) const { return row.form(info_->setDesc); }
 
     // A column, counted from 0, of a row that was formed here.
     Nullable column(HeapTuple row, int number) const
@@ -83,13 +72,13 @@ public:
         return {value, null};
     }
 
-    int columns() const { return info_->setDesc->natts; }
-
 private:
     ReturnSetInfo *info_;
 };
 
 // The result of a function that returns one value of a named row type. 42804 as above.
-Datum row_result(FunctionCallInfo fcinfo, RowType made, Datum *values, bool *nulls);
+Datum row_result(FunctionCallInfo fcinfo, const RowBuilder &row);
+// The same of a row that a statement gave, whose columns have these types.
+Datum row_result(FunctionCallInfo fcinfo, RowType types, HeapTuple row);
 
 } // namespace pg

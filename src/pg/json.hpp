@@ -18,6 +18,8 @@ struct JsonMember {
 template <class Each>
 void each_member(JsonbContainer *object, Each each)
 {
+    if (JsonContainerSize(object) == 0)
+        return; // no iterator is allocated for nothing
     JsonbIterator *iterator = JsonbIteratorInit(object);
     JsonbValue value;
     JsonMember member = {};
@@ -47,7 +49,23 @@ void each_element(JsonbContainer *array, Each each)
 // number or boolean; the value itself for jsonb. An object or array where none is expected is 22023.
 Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 
+Datum parse_json(const char *text);
+
+// The member of an object that has the key.
+std::optional<JsonbValue> find_member(JsonbContainer *object, std::string_view key);
+
 bool is_object(const JsonbValue &value);
+// 22023 for anything else; `what`: what the value is, in the message.
+void require_object(const JsonbValue &value, const char *what);
+
+// A jsonb as one: what it contains, not copied.
+JsonbValue json_value_of(Datum json);
+
+// 22023 unless said otherwise: `name` must be `wanted`, and was given as `shown`, which is an excerpt. One message for
+// each value that is not of its type.
+[[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const char *shown,
+                                   int sqlstate = sqlstate::bad_argument);
+[[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const JsonbValue &value);
 
 // What the type's input function makes of the text; 22P02, or the SQLSTATE of that function, for what it is not. Not
 // for types whose values can be long.

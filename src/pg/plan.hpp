@@ -54,11 +54,7 @@ public:
         const Datum value = SPI_getbinval(table_->vals[row], table_->tupdesc, column + 1, &null);
         return {value, null};
     }
-    // The whole row.
-    void get(std::uint64_t row, Datum *values, bool *nulls) const
-    {
-        heap_deform_tuple(table_->vals[row], table_->tupdesc, values, nulls);
-    }
+    HeapTuple whole(std::uint64_t row) const { return table_->vals[row]; }
 
 private:
     friend Rows query(const char *, std::span<const Parameter>, RowType, long, bool);

@@ -6,6 +6,24 @@
 
 namespace pg {
 
+// A value that may be null, as SQL has them.
+struct Nullable {
+    Datum value = 0;
+    bool null = true;
+
+    constexpr Nullable() = default;
+    constexpr Nullable(Datum given) : value(given), null(false) {}
+    constexpr Nullable(Datum given, bool is_null) : value(given), null(is_null) {}
+    constexpr explicit operator bool() const { return !null; }
+};
+
+// Of a text or varchar; a copy only where it was compressed or stored elsewhere.
+inline std::string_view text_view(Datum text)
+{
+    auto packed = PG_DETOAST_DATUM_PACKED(text);
+    return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
+}
+
 // Whether a value of the type can be read as one of the other. text and varchar are both varlena with the same
 // contents.
 inline bool stands_for(Oid type, Oid wanted)

@@ -1,9 +1,5 @@
 #include "schedules/definition.hpp"
 
-#include <algorithm>
-
-#include "call/arguments.hpp"
-#include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/uuid.hpp"
@@ -19,52 +15,29 @@ constexpr char cron_command_end[] = "$jobs_ext$";
 // pg_cron before 1.5 keeps names in a column of type name, and would cut a longer one without a word.
 constexpr std::size_t longest_name = NAMEDATALEN - 1 - (sizeof(cron_prefix) - 1);
 
+constexpr auto own_fields = call::pick_fields<job::new_job_fields>({"job_type", "input_payload", "priority"});
+
 // The parameters of job_enqueue that mean the same at each run.
-constexpr std::string_view job_options[] = {"max_retries",   "retry_delay_ms", "job_category", "organisation_id",
-                                            "restaurant_id", "created_by",     "metadata"};
+constexpr auto job_options = call::pick_fields<job::new_job_fields>(
+    {"max_retries", "retry_delay_ms", "job_category", "organisation_id", "restaurant_id", "created_by", "metadata"});
 
-constexpr char known_options[] =
-    "The options are max_retries, retry_delay_ms, job_category, organisation_id, restaurant_id, created_by, metadata,"
-    " expires_in and pile_up.";
-
-struct Part {
-    const char *name;
-    Oid type;
-    pg::Nullable Definition::*member;
-};
-
-constexpr Part parts[] = {
-    {"name", TEXTOID, &Definition::name},
-    {"job_type", TEXTOID, &Definition::job_type},
-    {"input_payload", JSONBOID, &Definition::input_payload},
-    {"priority", INT4OID, &Definition::priority},
-    {"options", JSONBOID, &Definition::options},
-};
-
-bool read_flag(const JsonbValue &value, const char *option)
+void read_pile_up(Recurring &schedule, const JsonbValue &value, const char *option)
 {
-    if (value.type != jbvBool && value.type != jbvNull)
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("option \"%s\" must be true or false", option)));
-    return value.type == jbvBool && value.val.boolean;
+    if (value.type != jbvBool)
+        pg::raise_wrong_type(option, "true or false", value);
+    schedule.pile_up = value.val.boolean;
 }
 
-void read_option(Recurring &schedule, const pg::JsonMember &option)
-{
-    if (option.key == "pile_up")
-        schedule.pile_up = read_flag(option.value, "pile_up");
-    else if (option.key == "expires_in")
-        schedule.expires_in = call::positive_span(pg::sql_value(option.value, INTERVALOID, "expires_in"), "expires_in");
-    else if (std::find(std::begin(job_options), std::end(job_options), option.key) == std::end(job_options) ||
-             !job::set_field(schedule.job, option))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown option \"%s\"", pg::excerpt(option.key)),
-                        errhint("%s", known_options)));
-}
+constexpr call::Field<Recurring> run_options[] = {
+    {"expires_in", INTERVALOID, &Recurring::expires_in, call::positive_span},
+    {"pile_up", BOOLOID, read_pile_up},
+};
 
 void check_name(pg::Nullable name)
 {
     call::require_value(name, "name");
     call::check_length(name, longest_name, "name");
-    const std::size_t size = VARSIZE_ANY_EXHDR(DatumGetTextPP(name.value));
+    const std::size_t size = pg::text_view(name.value).size();
     if (size > longest_name)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("name must have at most %zu bytes: it has %zu", longest_name, size)));
@@ -80,8 +53,6 @@ void append_without_dollar(StringInfo to, const char *json)
             appendStringInfoCharMacro(to, *json);
 }
 
-Datum parse_json(const char *text) { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text)); }
-
 } // namespace
 
 Recurring recurring(const Definition &given)
@@ -89,15 +60,13 @@ Recurring recurring(const Definition &given)
     Recurring schedule = {};
     check_name(given.name);
     schedule.name = given.name.value;
-    schedule.job.job_type = given.job_type;
-    schedule.job.input_payload = given.input_payload;
-    schedule.job.priority = given.priority;
-    if (given.options) {
-        call::check_object(given.options, "options");
-        pg::each_member(&DatumGetJsonbP(given.options.value)->root,
-                        [&](const pg::JsonMember &option) { read_option(schedule, option); });
-    }
-    call::check_object(schedule.job.metadata, "metadata");
+    own_fields[0].take(schedule.job, given.job_type);
+    own_fields[1].take(schedule.job, given.input_payload);
+    own_fields[2].take(schedule.job, given.priority);
+    call::check_object(given.options, "options");
+    if (given.options)
+        call::read_members<job_options, run_options>(&DatumGetJsonbP(given.options.value)->root, "options",
+                                                     schedule.job, schedule);
     return schedule;
 }
 
@@ -111,8 +80,9 @@ store::Row make_run(store::Jobs &jobs, const Recurring &schedule)
     appendStringInfoString(&mark, "{\"schedule\": ");
     escape_json(&mark, TextDatumGetCString(schedule.name));
     appendStringInfoChar(&mark, '}');
-    const Datum own = parse_json(mark.data);
+    const Datum own = pg::parse_json(mark.data);
     job.metadata = job.metadata ? DirectFunctionCall2(jsonb_concat, job.metadata.value, own) : own;
+    call::check_size(job.metadata, "metadata"); // the mark counts
     const TimestampTz now = settings::now();
     return job::make_row(jobs, job, now, pg::time_ordered_uuid(now));
 }
@@ -123,11 +93,11 @@ Datum cron_command(const Definition &definition)
 {
     StringInfoData json, command;
     initStringInfo(&json);
-    for (const Part &part : parts) {
-        const pg::Nullable value = definition.*part.member;
+    for (const call::Field<Definition> &part : definition_fields) {
+        const pg::Nullable value = part.value_in(definition);
         if (!value)
             continue;
-        appendStringInfo(&json, "%s\"%s\": ", json.len == 0 ? "{" : ", ", part.name);
+        appendStringInfo(&json, "%s\"%s\": ", json.len == 0 ? "{" : ", ", part.name.data());
         if (part.type == TEXTOID)
             escape_json(&json, TextDatumGetCString(value.value));
         else if (part.type == JSONBOID)
@@ -157,21 +127,12 @@ std::optional<Definition> read_cron_command(Datum command)
     return definition;
 }
 
-Definition parse_definition(const char *json) { return read_definition(DatumGetJsonbP(parse_json(json))); }
+Definition parse_definition(const char *json) { return read_definition(pg::parse_json(json)); }
 
-Definition read_definition(Jsonb *definition)
+Definition read_definition(Datum json)
 {
-    if (!JB_ROOT_IS_OBJECT(definition))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("definition must be a JSON object")));
     Definition result;
-    pg::each_member(&definition->root, [&](const pg::JsonMember &member) {
-        for (const Part &part : parts)
-            if (member.key == part.name) {
-                result.*part.member = pg::sql_value(member.value, part.type, part.name);
-                return;
-            }
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
-    });
+    call::read_object<definition_fields>(pg::json_value_of(json), "definition", nullptr, result);
     return result;
 }
 

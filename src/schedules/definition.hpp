@@ -7,9 +7,16 @@
 
 namespace schedules {
 
-// Its parts as they are given and as they are shown.
+// Its parts as they are given and as they are shown; what they must be is seen when a Recurring is made of them.
 struct Definition {
     pg::Nullable name, job_type, input_payload, priority, options;
+};
+inline constexpr call::Field<Definition> definition_fields[] = {
+    {"name", TEXTOID, &Definition::name},
+    {"job_type", TEXTOID, &Definition::job_type},
+    {"input_payload", JSONBOID, &Definition::input_payload, call::anything, call::null_is_value},
+    {"priority", INT4OID, &Definition::priority},
+    {"options", JSONBOID, &Definition::options, call::anything, call::null_is_value},
 };
 
 struct Recurring {
@@ -34,7 +41,7 @@ Datum cron_command(const Definition &definition);
 std::optional<Definition> read_cron_command(Datum command);
 // 22023 for what is no definition, 22P02 for what is no JSON.
 Definition parse_definition(const char *json);
-Definition read_definition(Jsonb *definition);
+Definition read_definition(Datum json);
 
 // Of every command of ours, and of no other. By the language, which nobody but a superuser could put in the place of
 // ours: see 46_scheduling.sql.

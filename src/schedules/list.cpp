@@ -46,49 +46,34 @@ pg::Nullable next_run_shown(const pg::Nullable *found, pg::Nullable last_run)
     return next ? pg::Nullable(TimestampTzGetDatum(*next)) : pg::Nullable{};
 }
 
+constexpr Oid shown_types[] = {TEXTOID, TEXTOID,        TEXTOID, JSONBOID, INT4OID, JSONBOID, BOOLOID,       TEXTOID,
+                               TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,  UUIDOID, INT8OID,  TIMESTAMPTZOID};
+
 // A definition that cannot be read shows as nulls: the command begins like ours, but its role may have edited it.
-void put_row(pg::RowSink &sink, schedules::Schedules &memory, const pg::Nullable *found)
+pg::RowBuilder show_schedule(schedules::Schedules &memory, const pg::Nullable *found)
 {
     const Definition given = read_cron_command(found[command].value).value_or(Definition{});
     // InvalidOid: the role was dropped; pg_cron keeps its jobs.
     const Oid role = get_role_oid(TextDatumGetCString(found[username].value), true);
     const bool remembered = given.name && OidIsValid(role) && memory.find(role, given.name.value);
     const pg::Nullable last_run = found[last_run_at] || !remembered ? found[last_run_at] : memory.last_run();
-    const pg::Nullable row[] = {
-        given.name,
-        found[schedule],
-        given.job_type,
-        given.input_payload,
-        given.priority,
-        given.options,
-        found[active],
-        found[database],
-        found[username],
-        last_run,
-        found[last_status],
-        found[last_message],
-        remembered ? memory.last_job() : pg::Nullable{},
-        Int64GetDatum(remembered ? memory.skipped() : 0),
-        next_run_shown(found, last_run),
-    };
-    Datum values[std::size(row)];
-    bool nulls[std::size(row)];
-    for (std::size_t i = 0; i < std::size(row); ++i) {
-        values[i] = row[i].value;
-        nulls[i] = row[i].null;
-    }
-    sink.put(values, nulls);
+    pg::RowBuilder row(shown_types);
+    row.add(given.name).add(found[schedule]);
+    row.add(given.job_type).add(given.input_payload).add(given.priority).add(given.options);
+    row.add(found[active]).add(found[database]).add(found[username]);
+    row.add(last_run).add(found[last_status]).add(found[last_message]);
+    row.add(remembered ? memory.last_job() : pg::Nullable{});
+    row.add(remembered ? memory.skipped() : 0);
+    row.add(next_run_shown(found, last_run));
+    return row;
 }
 
 } // namespace
 
 JOBS_FUNCTION(scheduled_jobs)
 {
-    static constexpr Oid gives[] = {TEXTOID,  TEXTOID, TEXTOID, JSONBOID, INT4OID,
-                                    JSONBOID, BOOLOID, TEXTOID, TEXTOID,  TIMESTAMPTZOID,
-                                    TEXTOID,  TEXTOID, UUIDOID, INT8OID,  TIMESTAMPTZOID};
     PreventCommandIfParallelMode("jobs_ext.scheduled_jobs()");
-    pg::RowSink sink(fcinfo, gives);
+    pg::RowSink sink(fcinfo, shown_types);
     // The statement would raise 42P01 or 42501; a view that lists nothing is what its reader expects.
     if (!schedules::pg_cron::is_pg_cron_installed())
         return Datum{0};
@@ -103,7 +88,7 @@ JOBS_FUNCTION(scheduled_jobs)
         pg::Nullable found[found_columns];
         for (int column = 0; column < found_columns; ++column)
             found[column] = rows.get(i, column);
-        put_row(sink, memory, found);
+        sink.put(show_schedule(memory, found));
     }
     return Datum{0};
 }

@@ -1,5 +1,4 @@
 // job_schedule, job_unschedule, and the run of a schedule that pg_cron calls.
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
@@ -39,10 +38,8 @@ using store::Row;
                      " @reboot.")));
 }
 
-logic::Cron checked_schedule(pg::Nullable schedule)
+logic::Cron checked_schedule(const char *given)
 {
-    call::require_value(schedule, "schedule");
-    const char *given = TextDatumGetCString(schedule.value);
     const logic::ParsedCron parsed = logic::parse_cron(given);
     if (parsed.problem)
         malformed(given, *parsed.problem);
@@ -65,7 +62,7 @@ void keep_request(Definition &definition, const Recurring &schedule, const Row &
     if (json.len == 0)
         return;
     appendStringInfoChar(&json, '}');
-    const Datum kept = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+    const Datum kept = pg::parse_json(json.data);
     definition.options = definition.options ? DirectFunctionCall2(jsonb_concat, definition.options.value, kept) : kept;
 }
 
@@ -77,22 +74,30 @@ bool still_waits(Jobs &jobs, pg::Nullable id)
     return job && (logic::waiting(job->status()) || job->status() == logic::Status::paused);
 }
 
+struct When {
+    pg::Nullable schedule;
+};
+constexpr call::Field<When> when_fields[] = {{"schedule", TEXTOID, &When::schedule, call::anything, call::required}};
+constexpr auto name_fields = call::pick_fields<definition_fields>({"name"});
+constexpr auto job_fields = call::pick_fields<definition_fields>({"job_type", "input_payload", "priority", "options"});
+
 } // namespace
 
 JOBS_FUNCTION(job_schedule)
 {
-    auto given = [&](int i) { return pg::argument(fcinfo, i); };
-    Definition definition = {given(0), given(2), given(3), given(4), given(5)};
+    Definition definition;
+    When given;
+    call::read_arguments<name_fields, when_fields, job_fields>(fcinfo, definition, given, definition);
+    const char *when = TextDatumGetCString(given.schedule.value);
 
     pg::StatementScope scope("job_schedule()");
     const Recurring schedule = recurring(definition);
-    const logic::Cron cron = checked_schedule(given(1));
+    const logic::Cron cron = checked_schedule(when);
     Jobs jobs = Jobs::open(call::require_insert);
     // All that an enqueue would refuse is refused now.
     const Row row = make_run(jobs, schedule);
     keep_request(definition, schedule, row);
 
-    const char *when = TextDatumGetCString(given(1).value);
     schedules::pg_cron::require_usable();
     schedules::pg_cron::require_runnable();
     schedules::pg_cron::require_known(cron, when);
@@ -141,7 +146,7 @@ pg::Nullable run_for(const Definition &definition)
 JOBS_FUNCTION(run_schedule)
 {
     const Datum given = call::require_value(pg::argument(fcinfo, 0), "definition");
-    const pg::Nullable job = run_for(read_definition(DatumGetJsonbP(given)));
+    const pg::Nullable job = run_for(read_definition(given));
     fcinfo->isnull = job.null;
     return job.value;
 }

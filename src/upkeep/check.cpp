@@ -1,7 +1,7 @@
 // jobs_ext.check()
 #include "upkeep/check.hpp"
 
-#include "call/arguments.hpp"
+#include "call/fields.hpp"
 #include "call/privileges.hpp"
 #include "pg/subtransaction.hpp"
 #include "store/rebuild.hpp"
@@ -49,12 +49,17 @@ void prepare_to_mend()
     store::ensure_derived_built();
 }
 
+struct Check {
+    bool mend;
+};
+constexpr call::Field<Check> check_fields[] = {{"mend", BOOLOID, &Check::mend}};
+
 } // namespace
 
 JOBS_FUNCTION(jobs_check)
 {
     PreventCommandIfParallelMode("jobs_ext.check()");
-    const bool mends = DatumGetBool(call::require_value(pg::argument(fcinfo, 0), "mend"));
+    const bool mends = call::read_arguments<check_fields>(fcinfo).mend;
     static constexpr Oid gives[] = {UUIDOID, TEXTOID, BOOLOID};
     pg::RowSink sink(fcinfo, gives);
     require_may_check(mends);
@@ -70,11 +75,9 @@ JOBS_FUNCTION(jobs_check)
     }
     for (int part = 0; part < store::audit::part_count; ++part)
         comparison.walk(part, 0, MaxBlockNumber, [&](const Fault &fault) {
-            const char *text = comparison.describe(fault);
-            const Datum values[] = {UUIDPGetDatum(fault.job), CStringGetTextDatum(text),
-                                    BoolGetDatum(mends && try_to_mend(fault) == Mended::yes)};
-            const bool nulls[] = {false, false, false};
-            sink.put(values, nulls);
+            pg::RowBuilder row(gives);
+            row.add(fault.job).add(comparison.describe(fault)).add(mends && try_to_mend(fault) == Mended::yes);
+            sink.put(row);
         });
     return Datum{0};
 }

@@ -1,6 +1,7 @@
 // job_maintain(): one round of what the background worker does.
 #include "call/privileges.hpp"
 #include "pg/excerpt.hpp"
+#include "pg/json.hpp"
 #include "pg/plan.hpp"
 #include "pg/subtransaction.hpp"
 #include "settings.hpp"
@@ -69,7 +70,7 @@ Datum to_json(const Round &round)
             appendStringInfo(&text, "\"%s\": %d, ", key, round.counts.number[i]);
     const char *json =
         psprintf("{%s\"errors\": %d, \"more\": %s}", text.data, round.errors, round.more ? "true" : "false");
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+    return pg::parse_json(json);
 }
 
 } // namespace

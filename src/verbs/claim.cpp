@@ -1,6 +1,5 @@
 #include "verbs/claim.hpp"
 
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "call/wait_loop.hpp"
 #include "job/moves.hpp"
@@ -20,12 +19,6 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-std::string_view view(Datum text)
-{
-    auto packed = PG_DETOAST_DATUM_PACKED(text);
-    return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
-}
-
 // The names in a text[].
 std::span<Datum> names_in(Datum array)
 {
@@ -41,7 +34,7 @@ bool selected(const ClaimRequest &request, std::string_view type)
     const store::Type settings = store::types::settings_of(type);
     if (settings.paused)
         return false;
-    return !request.category || (settings.has_category && settings.category == view(request.category.value));
+    return !request.category || (settings.has_category && settings.category == pg::text_view(request.category.value));
 }
 
 // Calls `each(lane)` for the lanes whose jobs the request may take now.
@@ -50,7 +43,8 @@ void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
 {
     if (request.job_types) {
         for (Datum name : names_in(request.job_types.value))
-            if (auto lane = store::lanes::find_lane_of(view(name)); lane && selected(request, view(name)))
+            if (auto lane = store::lanes::find_lane_of(pg::text_view(name));
+                lane && selected(request, pg::text_view(name)))
                 each(*lane);
         return;
     }
@@ -144,7 +138,7 @@ shared::Wish wish_of(const ClaimRequest &request)
     };
     if (request.job_types)
         for (Datum name : names_in(request.job_types.value))
-            add(view(name));
+            add(pg::text_view(name));
     else if (request.category)
         store::types::each_type([&](const store::Type &type) { add(type.name); });
     else
@@ -204,17 +198,15 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 
 } // namespace
 
-void check_request(const ClaimRequest &request)
+void job_type_list(pg::Nullable &names, const char *argument)
 {
-    call::check_range(Int32GetDatum(request.max_jobs), 1, 10000, "max_jobs");
-    call::check_length(request.worker, call::longest_worker, "worker");
-    if (!request.job_types)
+    if (!names)
         return;
-    ArrayType *names = DatumGetArrayTypeP(request.job_types.value);
-    if (ARR_NDIM(names) > 1 || array_contains_nulls(names))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("job_types must be a list of names without null")));
-    for (Datum name : names_in(request.job_types.value))
-        store::types::require_registered(view(name));
+    ArrayType *list = DatumGetArrayTypeP(names.value);
+    if (ARR_NDIM(list) > 1 || array_contains_nulls(list))
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("%s must be a list of names without null", argument)));
+    for (Datum name : names_in(names.value))
+        store::types::require_registered(pg::text_view(name));
 }
 
 int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
@@ -236,17 +228,9 @@ int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
 
 JOBS_FUNCTION(job_claim)
 {
-    ClaimRequest request;
-    request.job_types = pg::argument(fcinfo, 0);
-    request.max_jobs = DatumGetInt32(call::require_value(pg::argument(fcinfo, 1), "max_jobs"));
-    request.worker = pg::argument(fcinfo, 2);
-    request.lease = call::positive_span(pg::argument(fcinfo, 3), "lease");
-    request.category = pg::argument(fcinfo, 5);
-    call::check_options(pg::argument(fcinfo, 6));
-    check_request(request);
-
+    const ClaimRequest request = call::read_arguments<claim_fields>(fcinfo);
     pg::RowSink sink(fcinfo, store::row_type());
-    call::Waiting waiting(pg::argument(fcinfo, 4), shared::Purpose::claim, request.worker);
+    call::Waiting waiting(request.wait, shared::Purpose::claim, request.worker);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};

@@ -2,14 +2,10 @@
 #include <algorithm>
 
 #include "call/answer.hpp"
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/new_job.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
-#include "pg/json.hpp"
-#include "pg/plan.hpp"
-#include "pg/sqlstate.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/uuid.hpp"
 #include "settings.hpp"
@@ -29,16 +25,6 @@ std::optional<Row> find_by_job_id(Jobs &jobs, Datum key)
     return jobs.find_by_key(DatumGetTextPP(key));
 }
 
-// Whether the caller may see the job: by a statement of the caller's, under row security.
-bool may_see_job(const Jobs &jobs, const pg_uuid_t *id)
-{
-    if (check_enable_rls(jobs.tables().jobs.in_catalogs(), InvalidOid, true) != RLS_ENABLED)
-        return true;
-    pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
-}
-
 // The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under
 // row security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived
 // meanwhile.
@@ -55,7 +41,7 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
     if (!found)
         return std::nullopt;
     const Row seen = store::copy(*found);
-    if (!may_see_job(jobs, seen.id())) {
+    if (!job::may_see_job(jobs, seen.id())) {
         // Hidden, or gone between the two looks: the key is taken only if the same job still has it.
         found = find_by_job_id(jobs, key);
         if (!found || !store::same_id(found->id(), seen.id()))
@@ -107,24 +93,11 @@ bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
     }
 }
 
-job::NewJob from_object(JsonbContainer *object)
-{
-    job::NewJob job;
-    pg::each_member(object, [&](const pg::JsonMember &member) {
-        if (!job::set_field(job, member))
-            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\"", pg::excerpt(member.key))));
-    });
-    return job;
-}
-
 } // namespace
 
 JOBS_FUNCTION(job_enqueue)
 {
-    job::NewJob wanted;
-    for (std::size_t i = 0; i < std::size(job::new_job_fields); ++i)
-        wanted.*job::new_job_fields[i].member = pg::argument(fcinfo, static_cast<int>(i));
-
+    const job::NewJob wanted = call::read_arguments<job::new_job_fields>(fcinfo);
     pg::StatementScope scope("job_enqueue()");
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
@@ -174,13 +147,11 @@ struct Keys {
 
 std::optional<std::string_view> job_id_of(const JsonbValue &element)
 {
-    JsonbValue key;
-    if (!pg::is_object(element) ||
-        getKeyJsonValueFromContainer(element.val.binary.data, "job_id", sizeof("job_id") - 1, &key) == nullptr ||
-        key.type == jbvNull)
+    const auto key = pg::is_object(element) ? pg::find_member(element.val.binary.data, "job_id") : std::nullopt;
+    if (!key || key->type == jbvNull)
         return std::nullopt;
-    return key.type == jbvString ? std::string_view(key.val.string.val, static_cast<std::size_t>(key.val.string.len))
-                                 : std::string_view();
+    return key->type == jbvString ? std::string_view(key->val.string.val, static_cast<std::size_t>(key->val.string.len))
+                                  : std::string_view();
 }
 
 Keys read_keys(JsonbContainer *list)
@@ -215,8 +186,7 @@ public:
             if (next < keys_.list.size() && keys_.list[next].position == position)
                 sink_.put(keys_.list[next++].answer);
             else
-                insert(object_of(element, position), position,
-                       [&](const call::JobState &state) { sink_.put(state.values, state.nulls); });
+                insert(object_of(element, position), position, [&](const pg::RowBuilder &state) { sink_.put(state); });
         });
     }
 
@@ -234,17 +204,16 @@ private:
             return a->key != b->key ? a->key < b->key : a->position < b->position;
         });
         for (Keyed **keyed = order; keyed != end; ++keyed)
-            insert((*keyed)->object, (*keyed)->position, [&](const call::JobState &state) {
+            insert((*keyed)->object, (*keyed)->position, [&](const pg::RowBuilder &state) {
                 pg::InMemory lasting(answers_);
-                (*keyed)->answer = sink_.form(state.values, state.nulls);
+                (*keyed)->answer = sink_.form(state);
             });
     }
 
     JsonbContainer *object_of(const JsonbValue &element, int position)
     {
         context_.position = position;
-        if (!pg::is_object(element))
-            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("a job must be a JSON object")));
+        pg::require_object(element, "a job");
         return element.val.binary.data;
     }
 
@@ -254,7 +223,8 @@ private:
         CHECK_FOR_INTERRUPTS();
         context_.position = position;
         pg::RowMemory::Use use(memory_);
-        const job::NewJob wanted = from_object(object);
+        job::NewJob wanted;
+        call::read_members<job::new_job_fields>(object, nullptr, wanted);
         const Birth &birth = keys_.births[position - 1];
         Row row = job::make_row(jobs_, wanted, birth.at, &birth.id);
         const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
@@ -270,16 +240,21 @@ private:
     pg::ElementContext context_{"jobs"};
 };
 
+struct EnqueueMany {
+    JsonbContainer *jobs;
+};
+constexpr call::Field<EnqueueMany> enqueue_many_fields[] = {{"jobs", JSONBOID, &EnqueueMany::jobs}};
+
 } // namespace
 
 JOBS_FUNCTION(job_enqueue_many)
 {
-    JsonbContainer *list = call::array_argument(fcinfo, 0, "jobs");
+    const EnqueueMany given = call::read_arguments<enqueue_many_fields>(fcinfo);
     pg::RowSink sink(fcinfo, call::job_state_type);
     pg::StatementScope scope("job_enqueue_many()");
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
-    Batch(jobs, list, sink).insert();
+    Batch(jobs, given.jobs, sink).insert();
     return Datum{0};
 }
 

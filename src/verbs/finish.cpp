@@ -2,7 +2,6 @@
 #include "verbs/finish.hpp"
 
 #include "call/answer.hpp"
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/moves.hpp"
 #include "settings.hpp"
@@ -48,9 +47,11 @@ void apply_outcome(Row &row, const Outcome &outcome, TimestampTz now)
     }
 }
 
-Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome)
+template <const auto &fields>
+Datum finish_one(FunctionCallInfo fcinfo, const char *function, Ending ending)
 {
-    check_outcome(outcome);
+    Outcome outcome = {.ending = ending};
+    call::read_arguments<job::lease_fields, fields>(fcinfo, outcome.lease, outcome);
     pg::StatementScope scope(function);
     Jobs jobs = Jobs::open(call::require_update);
     Row row;
@@ -60,21 +61,6 @@ Datum finish_one(FunctionCallInfo fcinfo, const char *function, Outcome &outcome
 }
 
 } // namespace
-
-std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument)
-{
-    call::check_finite(instant, argument);
-    if (!instant)
-        return std::nullopt;
-    return DatumGetTimestampTz(instant.value);
-}
-
-void check_outcome(Outcome &outcome)
-{
-    call::check_size(outcome.result, "result");
-    call::check_size(outcome.error_details, "error_details");
-    outcome.error_message = call::cut_message(outcome.error_message);
-}
 
 std::optional<call::Refusal> finish_job(Jobs &jobs, const Outcome &outcome, Row &row)
 {
@@ -99,28 +85,10 @@ std::optional<call::Refusal> finish_job(Jobs &jobs, const Outcome &outcome, Row 
     return refusal;
 }
 
-JOBS_FUNCTION(job_complete)
-{
-    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::complete};
-    outcome.result = pg::argument(fcinfo, 2);
-    return finish_one(fcinfo, "job_complete()", outcome);
-}
+JOBS_FUNCTION(job_complete) { return finish_one<complete_fields>(fcinfo, "job_complete()", Ending::complete); }
 
-JOBS_FUNCTION(job_fail)
-{
-    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::fail};
-    outcome.error_message = pg::argument(fcinfo, 2);
-    outcome.run_at = time_argument(pg::argument(fcinfo, 3), "run_at");
-    outcome.permanent = DatumGetBool(call::require_value(pg::argument(fcinfo, 4), "permanent"));
-    outcome.error_details = pg::argument(fcinfo, 5);
-    return finish_one(fcinfo, "job_fail()", outcome);
-}
+JOBS_FUNCTION(job_fail) { return finish_one<fail_fields>(fcinfo, "job_fail()", Ending::fail); }
 
-JOBS_FUNCTION(job_release)
-{
-    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::release};
-    outcome.run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
-    return finish_one(fcinfo, "job_release()", outcome);
-}
+JOBS_FUNCTION(job_release) { return finish_one<release_fields>(fcinfo, "job_release()", Ending::release); }
 
 } // namespace verbs

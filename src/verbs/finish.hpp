@@ -19,13 +19,21 @@ struct Outcome {
     bool permanent = false;            // fail
 };
 
-// 22023, PT413.
-void check_outcome(Outcome &outcome);
+inline constexpr call::Field<Outcome> complete_fields[] = {
+    {"result", JSONBOID, &Outcome::result, call::allowed_size},
+};
+inline constexpr call::Field<Outcome> fail_fields[] = {
+    {"error_message", TEXTOID, &Outcome::error_message, call::cut_to_size},
+    {"run_at", TIMESTAMPTZOID, &Outcome::run_at, call::finite_time},
+    {"permanent", BOOLOID, &Outcome::permanent},
+    {"error_details", JSONBOID, &Outcome::error_details, call::allowed_size},
+};
+inline constexpr call::Field<Outcome> release_fields[] = {
+    {"run_at", TIMESTAMPTZOID, &Outcome::run_at, call::finite_time},
+};
 
 // Ends the attempt. Sets the job's row as it is then. The same outcome again under the same lease changes nothing and
 // is no refusal.
 std::optional<call::Refusal> finish_job(store::Jobs &jobs, const Outcome &outcome, store::Row &row);
-
-std::optional<TimestampTz> time_argument(pg::Nullable instant, const char *argument);
 
 } // namespace verbs

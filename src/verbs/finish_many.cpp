@@ -1,9 +1,6 @@
 // job_finish_many, job_release_worker.
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/lease_list.hpp"
-#include "pg/excerpt.hpp"
-#include "pg/json.hpp"
 #include "pg/sqlstate.hpp"
 #include "shared/dismissals.hpp"
 #include "shared/sleepers.hpp"
@@ -18,176 +15,105 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-[[noreturn]] void raise_unknown_detail(const char *of, const pg::JsonMember &member)
-{
-    ereport(ERROR,
-            (errcode(sqlstate::bad_argument), errmsg("unknown key \"%s\" in \"%s\"", pg::excerpt(member.key), of)));
-}
-
-std::optional<TimestampTz> read_time(const pg::JsonMember &member)
-{
-    return time_argument(pg::sql_value(member.value, TIMESTAMPTZOID, "run_at"), "run_at");
-}
-
-void read_failure(Outcome &outcome, const pg::JsonMember &member)
-{
-    if (member.key == "error_message")
-        outcome.error_message = pg::sql_value(member.value, TEXTOID, "error_message");
-    else if (member.key == "run_at")
-        outcome.run_at = read_time(member);
-    else if (member.key == "permanent") {
-        if (member.value.type != jbvNull)
-            outcome.permanent = DatumGetBool(pg::sql_value(member.value, BOOLOID, "permanent").value);
-    } else if (member.key == "error_details") {
-        if (member.value.type != jbvNull)
-            outcome.error_details = pg::sql_value(member.value, JSONBOID, "error_details");
-    } else
-        raise_unknown_detail("fail", member);
-}
-
-void read_release(Outcome &outcome, const pg::JsonMember &member)
-{
-    if (member.key != "run_at")
-        raise_unknown_detail("release", member);
-    outcome.run_at = read_time(member);
-}
-
-// The details of a fail or release: an object, or null for none.
-template <class Read>
-void read_details(const pg::JsonMember &member, const char *key, Read read)
-{
-    if (member.value.type == jbvNull)
-        return;
-    if (!pg::is_object(member.value))
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("\"%s\" must be a JSON object", key)));
-    pg::each_member(member.value.val.binary.data, read);
-}
-
-// Counts what says how the attempt ended. A key whose value is JSON null is as one that is left out where another has
-// a value: clients that know all three send all three.
-struct Endings {
+// An element. What says how the attempt ended is counted: where the value is JSON null, the key is as one that is left
+// out if another has a value, since clients that know all three send all three.
+struct FinishElement : Outcome {
     int with_value = 0;
-    int null = 0;
+    int with_null = 0;
 
-    int count() const { return with_value > 0 ? with_value : null; }
-    // Whether the key is to be followed.
-    bool add(const pg::JsonMember &member)
+    int endings() const { return with_value > 0 ? with_value : with_null; }
+    void check_combination() const
     {
-        const bool is_null = member.value.type == jbvNull;
-        ++(is_null ? null : with_value);
-        return !is_null || with_value == 0;
+        if (endings() != 1)
+            ereport(ERROR, (errcode(sqlstate::bad_argument),
+                            errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d",
+                                   endings())));
     }
 };
 
-struct Wanted : Outcome {
-    bool has_ending = false; // also when the rest cannot be read
-};
-
-bool read_ending(Wanted &outcome, const pg::JsonMember &member, Endings &endings)
+template <Ending ending>
+void read_ending(FinishElement &outcome, const JsonbValue &value, const char *key)
 {
-    if (member.key != "complete" && member.key != "fail" && member.key != "release")
-        return false;
-    if (!endings.add(member))
-        return true;
-    outcome.has_ending = true;
-    if (member.key == "complete") {
-        outcome.ending = Ending::complete;
-        if (member.value.type != jbvNull)
-            outcome.result = pg::sql_value(member.value, JSONBOID, "complete");
-    } else if (member.key == "fail") {
-        outcome.ending = Ending::fail;
-        read_details(member, "fail", [&](const pg::JsonMember &detail) { read_failure(outcome, detail); });
-    } else {
-        outcome.ending = Ending::release;
-        read_details(member, "release", [&](const pg::JsonMember &detail) { read_release(outcome, detail); });
-    }
-    return true;
+    const bool is_null = value.type == jbvNull;
+    ++(is_null ? outcome.with_null : outcome.with_value);
+    if (is_null && outcome.with_value > 0)
+        return;
+    outcome.ending = ending;
+    if (is_null)
+        return;
+    if constexpr (ending == Ending::complete)
+        complete_fields[0].take_json(outcome, value);
+    else if constexpr (ending == Ending::fail)
+        call::read_object<fail_fields>(value, key, key, outcome);
+    else
+        call::read_object<release_fields>(value, key, key, outcome);
 }
 
-constexpr const char *ending_names[] = {"complete", "fail", "release"};
+constexpr call::Field<FinishElement> ending_fields[] = {
+    {"complete", JSONBOID, read_ending<Ending::complete>, call::anything, call::null_is_value},
+    {"fail", JSONBOID, read_ending<Ending::fail>, call::anything, call::null_is_value},
+    {"release", JSONBOID, read_ending<Ending::release>, call::anything, call::null_is_value},
+};
 
-pg::Nullable text_of(const char *text) { return CStringGetTextDatum(text); }
+constexpr Oid finish_many_type[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
 
-template <class Emit>
-void emit_row(pg::Nullable id, pg::Nullable ending, int state, pg::Nullable status, const Emit &emit)
+// `state`: of a refusal, or 0.
+pg::RowBuilder finish_answer(const FinishElement &outcome, pg::Nullable id, int state, pg::Nullable status)
 {
-    const pg::Nullable sqlstate = state == 0 ? pg::Nullable{} : text_of(unpack_sql_state(state));
-    Datum values[] = {id.value, ending.value, sqlstate.value, status.value};
-    bool nulls[] = {id.null, ending.null, sqlstate.null, status.null};
-    emit(values, nulls, static_cast<int>(std::size(values)));
+    const char *ending = ending_fields[static_cast<int>(outcome.ending)].name.data();
+    pg::RowBuilder row(finish_many_type);
+    row.add(id);
+    row.add(outcome.endings() == 1 ? ending : nullptr);
+    row.add(state != 0 ? unpack_sql_state(state) : nullptr);
+    row.add(status);
+    return row;
 }
 
 struct FinishMany {
-    using Element = Wanted;
+    using Element = FinishElement;
+    static constexpr const auto &fields = ending_fields;
 
-    void read(const JsonbValue &value, Element &outcome)
-    {
-        job::LeaseReader lease(value);
-        Endings endings;
-        pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
-            if (lease.take(member))
-                return;
-            if (!read_ending(outcome, member, endings))
-                lease.unknown_key(member);
-        });
-        outcome.has_ending = endings.count() == 1;
-        if (!outcome.has_ending)
-            ereport(ERROR, (errcode(sqlstate::bad_argument),
-                            errmsg("an outcome has exactly one of \"complete\", \"fail\" and \"release\": this has %d",
-                                   endings.count())));
-        outcome.lease = lease.get();
-        check_outcome(outcome);
-    }
-
-    template <class Emit>
-    void work(Jobs &jobs, const Element &outcome, const Emit &emit)
+    pg::RowBuilder answer_element(Jobs &jobs, const Element &outcome)
     {
         Row row = {};
         row.null.fill(true);
         const std::optional<call::Refusal> refusal = finish_job(jobs, outcome, row);
         if (refusal && refusal->sqlstate == sqlstate::too_large)
             notices.tell(refusal->message);
-        emit_row(UUIDPGetDatum(&outcome.lease.job), text_of(ending_names[static_cast<int>(outcome.ending)]),
-                 refusal ? refusal->sqlstate : 0, row.get(Column::status), emit);
+        return finish_answer(outcome, UUIDPGetDatum(&outcome.lease.job), refusal ? refusal->sqlstate : 0,
+                             row.get(Column::status));
     }
 
-    template <class Emit>
-    void refuse(const Element &outcome, pg::Nullable id, const ErrorData *error, const Emit &emit)
+    pg::RowBuilder answer_unread(const Element &outcome, pg::Nullable id, int state)
     {
-        emit_row(id, outcome.has_ending ? text_of(ending_names[static_cast<int>(outcome.ending)]) : pg::Nullable{},
-                 error->sqlerrcode, {}, emit);
+        return finish_answer(outcome, id, state, {});
     }
 
-    job::Notices notices;
+    JsonbContainer *outcomes = nullptr;
+    job::Notices notices = {};
 };
+
+constexpr call::Field<FinishMany> finish_many_fields[] = {{"outcomes", JSONBOID, &FinishMany::outcomes}};
 
 } // namespace
 
 JOBS_FUNCTION(job_finish_many)
 {
-    JsonbContainer *list = call::array_argument(fcinfo, 0, "outcomes");
-    static constexpr Oid gives[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
-    pg::RowSink sink(fcinfo, gives);
+    FinishMany verb = call::read_arguments<finish_many_fields>(fcinfo);
+    pg::RowSink sink(fcinfo, finish_many_type);
     pg::StatementScope scope("job_finish_many()");
     Jobs jobs = Jobs::open(call::require_update);
-    FinishMany verb;
-    job::LeaseList<FinishMany>(verb, list, "outcomes", sink).run(jobs);
+    job::LeaseList<FinishMany>(verb, verb.outcomes, "outcomes", sink).run(jobs);
     return Datum{0};
 }
 
 namespace {
 
-std::string_view name_of_worker(Datum worker)
-{
-    const text *name = DatumGetTextPP(worker);
-    return {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-}
-
 // The ids of all jobs that run for this worker.
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
-    const std::string_view name = name_of_worker(worker);
+    const std::string_view name = pg::text_view(worker);
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, DT_NOEND);
     for (; running.head() != nullptr; running.advance()) {
         const std::optional<Row> job = jobs.find(&running.head()->job);
@@ -204,16 +130,22 @@ List *held_by(Jobs &jobs, Datum worker)
     return held;
 }
 
+struct ReleaseWorker {
+    pg::Nullable worker;
+};
+constexpr call::Field<ReleaseWorker> release_worker_fields[] = {
+    {"worker", TEXTOID, &ReleaseWorker::worker, call::length_up_to<PG_INT32_MAX>, call::required},
+};
+
 } // namespace
 
 JOBS_FUNCTION(job_release_worker)
 {
-    const Datum worker = call::require_value(pg::argument(fcinfo, 0), "worker");
-    call::check_length(worker, PG_INT32_MAX, "worker");
+    const Datum worker = call::read_arguments<release_worker_fields>(fcinfo).worker.value;
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open(call::require_update);
     // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
-    shared::sleepers::dismiss_sleepers(shared::dismissals::hash_of_worker(name_of_worker(worker)));
+    shared::sleepers::dismiss_sleepers(shared::dismissals::hash_of_worker(pg::text_view(worker)));
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {

@@ -1,6 +1,5 @@
 // job_heartbeat, job_heartbeat_many.
 #include "call/answer.hpp"
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/lease_list.hpp"
 #include "job/moves.hpp"
@@ -23,6 +22,12 @@ struct Heartbeat {
     pg::Nullable progress;
     std::optional<Microseconds> extension; // none: the type's lease, once half of it is spent
 };
+
+constexpr call::Field<Heartbeat> heartbeat_fields[] = {
+    {"progress", JSONBOID, &Heartbeat::progress, call::allowed_size},
+    {"lease", INTERVALOID, &Heartbeat::extension, call::positive_span},
+};
+constexpr call::Field<Heartbeat> element_fields[] = {{"progress", JSONBOID, &Heartbeat::progress}};
 
 // Leaves the row as it is where nothing is to be written.
 void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
@@ -65,18 +70,15 @@ std::optional<call::Refusal> prolong_lease(Jobs &jobs, const Heartbeat &heartbea
 }
 
 // Nothing but the id, if there is one.
-call::JobState lost_state(pg::Nullable id)
+pg::RowBuilder lost_state(pg::Nullable id)
 {
-    call::JobState state;
-    std::memset(state.nulls, true, sizeof(state.nulls));
-    std::memset(state.values, 0, sizeof(state.values));
-    state.values[0] = id.value;
-    state.nulls[0] = id.null;
+    pg::RowBuilder state(call::job_state_type);
+    state.add(id);
     return state;
 }
 
 // A lease that is lost comes back as a row without lease_id: one lost job must not let the others' leases run out.
-call::JobState lost(const Heartbeat &heartbeat, const call::Refusal &refusal, const Row &row)
+pg::RowBuilder answer_lost(const Heartbeat &heartbeat, const call::Refusal &refusal, const Row &row)
 {
     if (refusal.sqlstate == sqlstate::conflict && refusal.detail != nullptr && row.has(Column::status)) {
         Row shown = row;
@@ -89,28 +91,14 @@ call::JobState lost(const Heartbeat &heartbeat, const call::Refusal &refusal, co
 
 struct HeartbeatMany {
     using Element = Heartbeat;
-
-    void read(const JsonbValue &value, Heartbeat &heartbeat)
-    {
-        job::LeaseReader lease(value);
-        pg::each_member(value.val.binary.data, [&](const pg::JsonMember &member) {
-            if (lease.take(member))
-                return;
-            if (member.key != "progress")
-                lease.unknown_key(member);
-            if (member.value.type != jbvNull)
-                heartbeat.progress = pg::sql_value(member.value, JSONBOID, "progress");
-        });
-        heartbeat.lease = lease.get();
-        heartbeat.extension = extension;
-    }
+    static constexpr const auto &fields = element_fields;
 
     // A progress that is too large is dropped: that the lease holds matters more.
-    template <class Emit>
-    void work(Jobs &jobs, Heartbeat &heartbeat, const Emit &emit)
+    pg::RowBuilder answer_element(Jobs &jobs, Heartbeat &heartbeat)
     {
         Row row = {};
         row.null.fill(true);
+        heartbeat.extension = extension;
         std::optional<call::Refusal> refusal = call::too_large(heartbeat.progress, "progress");
         if (!refusal)
             refusal = prolong_lease(jobs, heartbeat, row);
@@ -120,19 +108,19 @@ struct HeartbeatMany {
             heartbeat.progress = {};
             refusal = prolong_lease(jobs, heartbeat, row);
         }
-        call::JobState state = refusal ? lost(heartbeat, *refusal, row) : call::state_of(row);
-        emit(state.values, state.nulls, call::job_state_columns);
+        return refusal ? answer_lost(heartbeat, *refusal, row) : call::state_of(row);
     }
 
-    template <class Emit>
-    void refuse(const Heartbeat &, pg::Nullable id, const ErrorData *, const Emit &emit)
-    {
-        call::JobState state = lost_state(id);
-        emit(state.values, state.nulls, call::job_state_columns);
-    }
+    pg::RowBuilder answer_unread(const Heartbeat &, pg::Nullable id, int) { return lost_state(id); }
 
+    JsonbContainer *leases = nullptr;
     std::optional<Microseconds> extension; // for all of them
-    job::Notices notices;
+    job::Notices notices = {};
+};
+
+constexpr call::Field<HeartbeatMany> heartbeat_many_fields[] = {
+    {"leases", JSONBOID, &HeartbeatMany::leases},
+    {"lease", INTERVALOID, &HeartbeatMany::extension, call::positive_span},
 };
 
 } // namespace
@@ -140,11 +128,7 @@ struct HeartbeatMany {
 JOBS_FUNCTION(job_heartbeat)
 {
     Heartbeat heartbeat;
-    heartbeat.lease = job::lease_argument(fcinfo);
-    heartbeat.progress = pg::argument(fcinfo, 2);
-    heartbeat.extension = call::positive_span(pg::argument(fcinfo, 3), "lease");
-    call::check_size(heartbeat.progress, "progress");
-
+    call::read_arguments<job::lease_fields, heartbeat_fields>(fcinfo, heartbeat.lease, heartbeat);
     pg::StatementScope scope("job_heartbeat()");
     Jobs jobs = Jobs::open(call::require_update);
     Row row;
@@ -155,14 +139,11 @@ JOBS_FUNCTION(job_heartbeat)
 
 JOBS_FUNCTION(job_heartbeat_many)
 {
-    JsonbContainer *list = call::array_argument(fcinfo, 0, "leases");
-    const std::optional<Microseconds> extension = call::positive_span(pg::argument(fcinfo, 1), "lease");
-
+    HeartbeatMany verb = call::read_arguments<heartbeat_many_fields>(fcinfo);
     pg::RowSink sink(fcinfo, call::job_state_type);
     pg::StatementScope scope("job_heartbeat_many()");
     Jobs jobs = Jobs::open(call::require_update);
-    HeartbeatMany verb = {.extension = extension};
-    job::LeaseList<HeartbeatMany>(verb, list, "leases", sink).run(jobs);
+    job::LeaseList<HeartbeatMany>(verb, verb.leases, "leases", sink).run(jobs);
     return Datum{0};
 }
 

@@ -3,7 +3,6 @@
 // which ids to ask for.
 #include "verbs/list.hpp"
 
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
@@ -80,26 +79,22 @@ public:
         appendStringInfo(&text_, " limit $%d offset $%d", count_ - 1, count_);
     }
 
-    // Calls `each(values, nulls)` for every row; false ends it. Returns how many rows there were.
+    // Calls `each(HeapTuple)` for every row; false ends it. Returns how many rows there were.
     template <class Each>
     std::uint64_t run(Each each)
     {
         pg::SpiScope spi;
         const pg::Rows rows = pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
-        for (std::uint64_t i = 0; i < rows.count(); ++i) {
-            Datum values[store::column_count];
-            bool nulls[store::column_count];
-            rows.get(i, values, nulls);
-            if (!each(values, nulls))
+        for (std::uint64_t i = 0; i < rows.count(); ++i)
+            if (!each(rows.whole(i)))
                 break;
-        }
         return rows.count();
     }
 
     std::uint64_t run(pg::RowSink &sink)
     {
-        return run([&](Datum *values, bool *nulls) {
-            sink.put(values, nulls);
+        return run([&](HeapTuple row) {
+            sink.put(row);
             return true;
         });
     }
@@ -117,28 +112,16 @@ class Ids {
 public:
     static constexpr int chunk = 1000;
 
-    void add(const pg_uuid_t *id)
+    void add(Datum id)
     {
-        auto copy = static_cast<pg_uuid_t *>(palloc(sizeof(pg_uuid_t)));
-        *copy = *id;
-        if (count_ == capacity_) {
-            capacity_ = std::max(capacity_ * 2, chunk);
-            list_ = static_cast<Datum *>(list_ == nullptr ? palloc(sizeof(Datum) * capacity_)
-                                                          : repalloc_huge(list_, sizeof(Datum) * capacity_));
-        }
-        list_[count_++] = UUIDPGetDatum(copy);
+        list_ = accumArrayResult(list_, id, false, UUIDOID, CurrentMemoryContext); // copies it
     }
-    bool full() const { return count_ >= chunk; }
-    bool empty() const { return count_ == 0; }
-    Datum array() const
-    {
-        return PointerGetDatum(construct_array(list_, count_, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
-    }
+    bool full() const { return list_ != nullptr && list_->nelems >= chunk; }
+    bool empty() const { return list_ == nullptr; }
+    Datum array() const { return makeArrayResult(list_, CurrentMemoryContext); }
 
 private:
-    Datum *list_ = nullptr;
-    int count_ = 0;
-    int capacity_ = 0;
+    ArrayBuildState *list_ = nullptr;
 };
 
 constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
@@ -175,7 +158,7 @@ public:
         while ((all || !ids.full()) && advance()) {
             CHECK_FOR_INTERRUPTS();
             bool null;
-            ids.add(DatumGetUUIDP(slot_getattr(slot_, job_column_, &null)));
+            ids.add(slot_getattr(slot_, job_column_, &null));
         }
         return ids;
     }
@@ -234,6 +217,12 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
     }
 }
 
+void known_status(pg::Nullable &status, const char *)
+{
+    if (status)
+        call::status_argument(TextDatumGetCString(status.value));
+}
+
 struct Filter {
     pg::Nullable status, job_type, organisation_id, restaurant_id, before;
     std::int32_t max_rows, skip_rows;
@@ -247,6 +236,16 @@ struct Filter {
         select.where("created_at operator(pg_catalog.<) $%d", TIMESTAMPTZOID, before);
         select.newest_first();
     }
+};
+
+constexpr call::Field<Filter> list_fields[] = {
+    {"status", TEXTOID, &Filter::status, known_status},
+    {"job_type", TEXTOID, &Filter::job_type},
+    {"organisation_id", UUIDOID, &Filter::organisation_id},
+    {"restaurant_id", UUIDOID, &Filter::restaurant_id},
+    {"max_rows", INT4OID, &Filter::max_rows, call::in_range<0, 10000>},
+    {"skip_rows", INT4OID, &Filter::skip_rows, call::in_range<0, PG_INT32_MAX>},
+    {"before", TIMESTAMPTZOID, &Filter::before},
 };
 
 // The failed jobs stand by time of creation: chunk after chunk, until the page is full.
@@ -266,12 +265,12 @@ void list_failed(const Filter &filter, pg::RowSink &sink)
         Select select(store::ApiTable::jobs);
         select.where(among_ids, UUIDARRAYOID, ids.array());
         filter.apply(select);
-        select.run([&](Datum *values, bool *nulls) {
+        select.run([&](HeapTuple row) {
             if (to_skip > 0) {
                 --to_skip;
                 return true;
             }
-            sink.put(values, nulls);
+            sink.put(row);
             return --wanted > 0;
         });
     }
@@ -300,18 +299,18 @@ void list_jobs(const Filter &filter, pg::RowSink &sink)
 }
 
 // From a table that has the columns of a job; null if it is not there.
-HeapTuple find_in(store::ApiTable table, pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+HeapTuple find_in(store::ApiTable table, const call::JobName &name)
 {
     HeapTuple found = nullptr;
     MemoryContext caller = CurrentMemoryContext;
     Select select(table);
-    select.where("id operator(pg_catalog.=) $%d", UUIDOID, id);
-    select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, job_id);
+    select.where("id operator(pg_catalog.=) $%d", UUIDOID, name.id);
+    select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, name.job_id);
     select.newest_first();
     select.page(1, 0);
-    select.run([&](Datum *values, bool *nulls) {
+    select.run([&](HeapTuple row) {
         pg::InMemory long_lived(caller);
-        found = sink.form(values, nulls);
+        found = heap_copytuple(row);
         return true;
     });
     return found;
@@ -319,20 +318,18 @@ HeapTuple find_in(store::ApiTable table, pg::Nullable id, pg::Nullable job_id, c
 
 } // namespace
 
-HeapTuple find_job(pg::Nullable id, pg::Nullable job_id, const pg::RowSink &sink)
+HeapTuple find_job(const call::JobName &name)
 {
-    HeapTuple found = find_in(store::ApiTable::jobs, id, job_id, sink);
-    return found != nullptr ? found : find_in(store::ApiTable::jobs_archive, id, job_id, sink);
+    HeapTuple found = find_in(store::ApiTable::jobs, name);
+    return found != nullptr ? found : find_in(store::ApiTable::jobs_archive, name);
 }
 
 JOBS_FUNCTION(job_get)
 {
     PreventCommandIfParallelMode("job_get()");
-    const pg::Nullable id = pg::argument(fcinfo, 0);
-    const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    call::require_one(id, job_id);
+    const call::JobName name = call::read_arguments<call::job_name_fields>(fcinfo);
     pg::RowSink sink(fcinfo, store::row_type());
-    if (HeapTuple job = find_job(id, job_id, sink))
+    if (HeapTuple job = find_job(name))
         sink.put(job);
     return Datum{0};
 }
@@ -340,18 +337,7 @@ JOBS_FUNCTION(job_get)
 JOBS_FUNCTION(job_list)
 {
     PreventCommandIfParallelMode("job_list()");
-    Filter filter;
-    filter.status = pg::argument(fcinfo, 0);
-    filter.job_type = pg::argument(fcinfo, 1);
-    filter.organisation_id = pg::argument(fcinfo, 2);
-    filter.restaurant_id = pg::argument(fcinfo, 3);
-    call::check_range(call::require_value(pg::argument(fcinfo, 4), "max_rows"), 0, 10000, "max_rows");
-    call::check_range(call::require_value(pg::argument(fcinfo, 5), "skip_rows"), 0, PG_INT32_MAX, "skip_rows");
-    filter.max_rows = PG_GETARG_INT32(4);
-    filter.skip_rows = PG_GETARG_INT32(5);
-    filter.before = pg::argument(fcinfo, 6);
-    if (filter.status)
-        call::status_argument(TextDatumGetCString(filter.status.value));
+    const Filter filter = call::read_arguments<list_fields>(fcinfo);
     pg::RowSink sink(fcinfo, store::row_type());
     list_jobs(filter, sink);
     return Datum{0};

@@ -1,23 +1,22 @@
 // job_next: completes one job and claims another in one transaction, with one flush.
-#include "call/arguments.hpp"
 #include "call/privileges.hpp"
 #include "verbs/claim.hpp"
 #include "verbs/finish.hpp"
 
 namespace verbs {
 
+namespace {
+
+// What follows the completed job's, as a claim has them.
+constexpr auto next_fields = call::pick_fields<claim_fields>({"job_types", "worker", "lease", "job_category"});
+
+} // namespace
+
 JOBS_FUNCTION(job_next)
 {
-    Outcome outcome = {.lease = job::lease_argument(fcinfo), .ending = Ending::complete};
-    outcome.result = pg::argument(fcinfo, 2);
-    check_outcome(outcome);
+    Outcome outcome = {.ending = Ending::complete};
     ClaimRequest request;
-    request.job_types = pg::argument(fcinfo, 3);
-    request.worker = pg::argument(fcinfo, 4);
-    request.lease = call::positive_span(pg::argument(fcinfo, 5), "lease");
-    request.category = pg::argument(fcinfo, 6);
-    check_request(request);
-
+    call::read_arguments<job::lease_fields, complete_fields, next_fields>(fcinfo, outcome.lease, outcome, request);
     pg::RowSink sink(fcinfo, store::row_type());
     pg::StatementScope scope("job_next()");
     store::Jobs jobs = store::Jobs::open(call::require_claim);

@@ -1,37 +1,37 @@
 // job_cancel, job_retry, job_pause, job_resume: what an operator or producer does to a job, by id or job_id.
 #include "call/answer.hpp"
-#include "call/arguments.hpp"
+#include "call/job_name.hpp"
 #include "call/privileges.hpp"
 #include "job/moves.hpp"
 #include "job/refusal.hpp"
 #include "settings.hpp"
-#include "verbs/finish.hpp"
 
 namespace verbs {
 
 namespace {
 
+using call::JobName;
 using logic::Status;
 using store::Column;
 using store::Jobs;
 using store::Row;
 
 // The id of the job; PT404 for a job_id that names none.
-pg_uuid_t resolve(Jobs &jobs, pg::Nullable id, pg::Nullable job_id)
+pg_uuid_t resolve(Jobs &jobs, const JobName &name)
 {
-    if (id)
-        return *DatumGetUUIDP(id.value);
-    const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(job_id.value));
+    if (name.id)
+        return *DatumGetUUIDP(name.id.value);
+    const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(name.job_id.value));
     if (!job)
-        call::raise(job::missing_key(DatumGetTextPP(job_id.value)));
+        call::raise(job::missing_key(DatumGetTextPP(name.job_id.value)));
     return *job->id();
 }
 
 // `decide(const Row &before, Row &after) -> std::optional<Refusal>`; leaves `after` alone where nothing is to be done.
 template <class Decide>
-Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
+Row steer(Jobs &jobs, const JobName &name, Decide decide)
 {
-    const pg_uuid_t job = resolve(jobs, id, job_id);
+    const pg_uuid_t job = resolve(jobs, name);
     std::optional<call::Refusal> refusal;
     Row row;
     const store::Changed changed =
@@ -40,13 +40,32 @@ Row steer(Jobs &jobs, pg::Nullable id, pg::Nullable job_id, Decide decide)
             return !refusal && after.changed != 0;
         });
     if (changed == store::Changed::missing)
-        call::raise(id ? job::missing(&job) : job::missing_key(DatumGetTextPP(job_id.value)));
+        call::raise(name.id ? job::missing(&job) : job::missing_key(DatumGetTextPP(name.job_id.value)));
     if (refusal)
         call::raise(*refusal);
     return row;
 }
 
-std::optional<call::Refusal> cancel_job(const Row &before, Row &after, pg::Nullable reason, bool force, TimestampTz now)
+struct Steering : call::JobName {
+    pg::Nullable reason;
+    bool force = false;
+    std::optional<TimestampTz> run_at;
+};
+constexpr call::Field<Steering> cancel_fields[] = {
+    {"reason", TEXTOID, &Steering::reason, call::cut_to_size},
+    {"force", BOOLOID, &Steering::force},
+};
+constexpr call::Field<Steering> return_fields[] = {{"run_at", TIMESTAMPTZOID, &Steering::run_at, call::finite_time}};
+
+template <const auto &fields>
+Steering read_steering(FunctionCallInfo fcinfo)
+{
+    Steering asked;
+    call::read_arguments<call::job_name_fields, fields>(fcinfo, asked, asked);
+    return asked;
+}
+
+std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Steering &asked, TimestampTz now)
 {
     switch (before.status()) {
     case Status::completed:
@@ -55,31 +74,29 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, pg::Nulla
     case Status::cancelled:
         return std::nullopt;
     case Status::in_progress:
-        if (!force) {
+        if (!asked.force) {
             if (!before.has(Column::cancel_requested_at))
-                job::moves::request_cancel(after, now, reason);
+                job::moves::request_cancel(after, now, asked.reason);
             return std::nullopt;
         }
-        job::moves::cancel(after, now, reason);
+        job::moves::cancel(after, now, asked.reason);
         // Nobody's call under the old lease may match any more.
         after.clear(Column::lease_id);
         return std::nullopt;
     default:
-        job::moves::cancel(after, now, reason);
+        job::moves::cancel(after, now, asked.reason);
         return std::nullopt;
     }
 }
 
 // The shape that pause and resume share: a move to one state, which is no error when the job is there already.
 template <class Move>
-Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, const char *hint, Move move)
+Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function, Status to, const char *hint,
+              Move move)
 {
-    const pg::Nullable id = pg::argument(fcinfo, 0);
-    const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    call::require_one(id, job_id);
     pg::StatementScope scope(function);
     Jobs jobs = Jobs::open(call::require_update);
-    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
+    Row row = steer(jobs, name, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         const Status from = before.status();
         if (from == to)
             return std::nullopt;
@@ -95,34 +112,25 @@ Datum move_to(FunctionCallInfo fcinfo, const char *function, Status to, const ch
 
 JOBS_FUNCTION(job_cancel)
 {
-    const pg::Nullable id = pg::argument(fcinfo, 0);
-    const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    call::require_one(id, job_id);
-    const pg::Nullable reason = call::cut_message(pg::argument(fcinfo, 2));
-    const bool force = DatumGetBool(call::require_value(pg::argument(fcinfo, 3), "force"));
-
+    const Steering asked = read_steering<cancel_fields>(fcinfo);
     pg::StatementScope scope("job_cancel()");
     Jobs jobs = Jobs::open(call::require_cancel);
     const TimestampTz now = settings::now();
-    Row row = steer(jobs, id, job_id,
-                    [&](const Row &before, Row &after) { return cancel_job(before, after, reason, force, now); });
+    Row row = steer(jobs, asked, [&](const Row &before, Row &after) { return cancel_job(before, after, asked, now); });
     return call::answer(fcinfo, row);
 }
 
 JOBS_FUNCTION(job_retry)
 {
-    const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
-    const pg::Nullable id = pg::argument(fcinfo, 0);
-    const pg::Nullable job_id = pg::argument(fcinfo, 1);
-    call::require_one(id, job_id);
+    const Steering asked = read_steering<return_fields>(fcinfo);
     pg::StatementScope scope("job_retry()");
     Jobs jobs = Jobs::open(call::require_update);
-    Row row = steer(jobs, id, job_id, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
+    Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
             return job::illegal_transition(before, Status::queued,
                                            "Only a failed or cancelled job can be tried again.");
-        job::moves::retry(after, settings::now(), run_at);
+        job::moves::retry(after, settings::now(), asked.run_at);
         return std::nullopt;
     });
     return call::answer(fcinfo, row);
@@ -130,15 +138,17 @@ JOBS_FUNCTION(job_retry)
 
 JOBS_FUNCTION(job_pause)
 {
-    return move_to(fcinfo, "job_pause()", Status::paused, "Only a waiting job can be paused; cancel one that runs.",
+    const JobName name = call::read_arguments<call::job_name_fields>(fcinfo);
+    return move_to(fcinfo, name, "job_pause()", Status::paused,
+                   "Only a waiting job can be paused; cancel one that runs.",
                    [](Row &row, TimestampTz) { job::moves::pause(row); });
 }
 
 JOBS_FUNCTION(job_resume)
 {
-    const std::optional<TimestampTz> run_at = time_argument(pg::argument(fcinfo, 2), "run_at");
-    return move_to(fcinfo, "job_resume()", Status::queued, "Only a paused job can be resumed.",
-                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, run_at); });
+    const Steering asked = read_steering<return_fields>(fcinfo);
+    return move_to(fcinfo, asked, "job_resume()", Status::queued, "Only a paused job can be resumed.",
+                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, asked.run_at); });
 }
 
 } // namespace verbs

@@ -1,5 +1,5 @@
 // job_type_set.
-#include "call/arguments.hpp"
+#include "call/fields.hpp"
 #include "call/privileges.hpp"
 #include "logic/backoff.hpp"
 #include "pg/excerpt.hpp"
@@ -11,7 +11,7 @@ namespace verbs {
 
 namespace {
 
-void check_backoff(pg::Nullable backoff)
+void known_backoff(pg::Nullable &backoff, const char *)
 {
     if (backoff && !logic::parse_backoff(TextDatumGetCString(backoff.value)))
         ereport(ERROR,
@@ -19,11 +19,26 @@ void check_backoff(pg::Nullable backoff)
                  errhint("It is one of exponential, linear, fixed.")));
 }
 
-void check_not_negative(pg::Nullable interval, const char *argument)
-{
-    if (interval)
-        store::span_of(DatumGetIntervalP(interval.value), argument);
-}
+struct TypeSet {
+    pg::Nullable job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,
+        timeout, keep_completed, keep_failed, paused;
+};
+
+// In the order of the function's parameters, of the statement's, and of the columns of its result.
+constexpr call::Field<TypeSet> type_fields[] = {
+    {"job_type", VARCHAROID, &TypeSet::job_type, call::length_up_to<50>, call::required},
+    {"description", TEXTOID, &TypeSet::description},
+    {"job_category", VARCHAROID, &TypeSet::job_category, call::length_up_to<50>},
+    {"max_retries", INT4OID, &TypeSet::max_retries, call::in_range<0, store::most_retries>},
+    {"backoff", TEXTOID, &TypeSet::backoff, known_backoff},
+    {"retry_delay_ms", INT4OID, &TypeSet::retry_delay_ms, call::in_range<0, PG_INT32_MAX>},
+    {"retry_delay_max", INTERVALOID, &TypeSet::retry_delay_max, call::span_from_zero},
+    {"lease", INTERVALOID, &TypeSet::lease, call::positive_span},
+    {"timeout", INTERVALOID, &TypeSet::timeout, call::positive_span},
+    {"keep_completed", INTERVALOID, &TypeSet::keep_completed, call::span_from_zero},
+    {"keep_failed", INTERVALOID, &TypeSet::keep_failed, call::span_from_zero},
+    {"paused", BOOLOID, &TypeSet::paused},
+};
 
 constexpr const char *statement =
     "insert into public.job_types as t (job_type, description, job_category, max_retries, backoff, retry_delay_ms,"
@@ -39,9 +54,6 @@ constexpr const char *statement =
     " returning job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,"
     " timeout, keep_completed, keep_failed, paused";
 
-constexpr Oid parameter_types[] = {VARCHAROID,  TEXTOID,     VARCHAROID,  INT4OID,     TEXTOID,     INT4OID,
-                                   INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID};
-
 // ON CONFLICT needs it.
 void require_key(Relation types)
 {
@@ -54,23 +66,13 @@ void require_key(Relation types)
 
 JOBS_FUNCTION(job_type_set)
 {
-    pg::Parameter parameters[std::size(parameter_types)];
-    for (std::size_t i = 0; i < std::size(parameters); ++i)
-        parameters[i] = {parameter_types[i], pg::argument(fcinfo, static_cast<int>(i))};
-    auto given = [&](int i) { return parameters[i].value; };
-
-    call::require_value(given(0), "job_type");
-    call::check_length(given(0), 50, "job_type");
-    call::check_length(given(2), 50, "job_category");
-    call::check_range(given(3), 0, store::most_retries, "max_retries");
-    check_backoff(given(4));
-    call::check_range(given(5), 0, PG_INT32_MAX, "retry_delay_ms");
-    check_not_negative(given(6), "retry_delay_max");
-    call::positive_span(given(7), "lease");
-    call::positive_span(given(8), "timeout");
-    check_not_negative(given(9), "keep_completed");
-    check_not_negative(given(10), "keep_failed");
-
+    const TypeSet given = call::read_arguments<type_fields>(fcinfo);
+    pg::Parameter parameters[std::size(type_fields)];
+    Oid types_of_row[std::size(type_fields)];
+    for (std::size_t i = 0; i < std::size(type_fields); ++i) {
+        types_of_row[i] = type_fields[i].type;
+        parameters[i] = {type_fields[i].type, type_fields[i].value_in(given)};
+    }
     PreventCommandIfReadOnly("job_type_set()");
     PreventCommandIfParallelMode("job_type_set()");
     MemoryContext caller = CurrentMemoryContext;
@@ -78,17 +80,14 @@ JOBS_FUNCTION(job_type_set)
     const pg::OpenRelation types = store::open_table(store::ApiTable::job_types, RowExclusiveLock);
     require_key(types);
     pg::SpiScope spi;
-    const pg::Rows rows = pg::query(statement, parameters, parameter_types);
+    const pg::Rows rows = pg::query(statement, parameters, types_of_row);
     if (rows.count() != 1)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
-                               pg::text_excerpt(given(0).value))));
-    store::lanes::prepare_lane_of(TextDatumGetCString(given(0).value)); // of a type that was there without one
-    Datum values[std::size(parameter_types)];
-    bool nulls[std::size(parameter_types)];
-    rows.get(0, values, nulls);
+                               pg::text_excerpt(given.job_type.value))));
+    store::lanes::prepare_lane_of(TextDatumGetCString(given.job_type.value)); // of a type that was there without one
     MemoryContextSwitchTo(caller);
-    return pg::row_result(fcinfo, parameter_types, values, nulls);
+    return pg::row_result(fcinfo, types_of_row, rows.whole(0));
 }
 
 } // namespace verbs

@@ -1,5 +1,4 @@
 // job_wait: until a job has ended.
-#include "call/arguments.hpp"
 #include "call/wait_loop.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
@@ -41,14 +40,14 @@ Datum required_column(const pg::RowSink &sink, HeapTuple row, store::Column colu
 }
 
 // With a snapshot of its own; keeps no lock if it can, since the caller may go to sleep.
-Found look_for_job(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
+Found look_for_job(const call::JobName &name, pg::RowSink &sink)
 {
     CommandCounterIncrement();
     Found found = {};
     {
         pg::BriefLocks brief(!runs_code_of_theirs());
         PushActiveSnapshot(GetTransactionSnapshot());
-        found.row = find_job(id, job_id, sink);
+        found.row = find_job(name);
         PopActiveSnapshot();
     }
     if (found.row != nullptr) {
@@ -60,36 +59,41 @@ Found look_for_job(pg::Nullable id, pg::Nullable job_id, pg::RowSink &sink)
     return found;
 }
 
-[[noreturn]] void raise_no_such_job(pg::Nullable id, pg::Nullable job_id)
+[[noreturn]] void raise_no_such_job(const call::JobName &name)
 {
-    call::raise(job::no_such_job(id ? store::to_text(DatumGetUUIDP(id.value)) : pg::text_excerpt(job_id.value)));
+    call::raise(
+        job::no_such_job(name.id ? store::to_text(DatumGetUUIDP(name.id.value)) : pg::text_excerpt(name.job_id.value)));
 }
+
+struct Wait {
+    std::optional<store::Microseconds> wait;
+};
+constexpr call::Field<Wait> wait_fields[] = {{"wait", INTERVALOID, &Wait::wait, call::span_from_zero}};
 
 } // namespace
 
 JOBS_FUNCTION(job_wait)
 {
-    pg::Nullable id = pg::argument(fcinfo, 0);
-    pg::Nullable job_id = pg::argument(fcinfo, 1);
-    call::require_one(id, job_id);
+    call::JobName name;
+    Wait given;
+    call::read_arguments<call::job_name_fields, wait_fields>(fcinfo, name, given);
     PreventCommandIfParallelMode("job_wait()");
     pg::RowSink sink(fcinfo, store::row_type());
-    call::Waiting waiting(pg::argument(fcinfo, 2), shared::Purpose::end);
+    call::Waiting waiting(given.wait, shared::Purpose::end);
     pg_uuid_t job;
     for (bool known = false;;) {
-        if (id && waiting.place() != nullptr)
-            waiting.place()->arm(*DatumGetUUIDP(id.value));
-        const Found found = look_for_job(id, job_id, sink);
+        if (name.id && waiting.place() != nullptr)
+            waiting.place()->arm(*DatumGetUUIDP(name.id.value));
+        const Found found = look_for_job(name, sink);
         if (found.row == nullptr && !known)
-            raise_no_such_job(id, job_id);
+            raise_no_such_job(name);
         // One that was deleted while we waited has ended as well.
         if (found.row == nullptr)
             return Datum{0};
         // By its id from now on: only so can we be woken.
-        const bool armed = static_cast<bool>(id) || waiting.place() == nullptr;
+        const bool armed = static_cast<bool>(name.id) || waiting.place() == nullptr;
         job = found.id;
-        id = UUIDPGetDatum(&job);
-        job_id = {};
+        name = {UUIDPGetDatum(&job), {}};
         known = true;
         if (!found.ended && (!armed || waiting.sleep()))
             continue;

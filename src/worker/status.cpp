@@ -11,35 +11,12 @@ namespace {
 using shared::Database;
 using shared::Service;
 
-// A row of the view, column after column.
-class Line {
-public:
-    void put(pg::Nullable value)
-    {
-        values_[count_] = value.value;
-        nulls_[count_++] = value.null;
-    }
-    void put_name(const char *name) { put(DirectFunctionCall1(namein, CStringGetDatum(name))); }
-    void put_text(const char *text) { put(text[0] != '\0' ? CStringGetTextDatum(text) : pg::Nullable{}); }
-    void put_time(TimestampTz time)
-    {
-        put(time != 0 && !TIMESTAMP_NOT_FINITE(time) ? TimestampTzGetDatum(time) : pg::Nullable{});
-    }
-    void put_count(std::int64_t count) { put(Int64GetDatum(count)); }
-
-    void send(pg::RowSink &sink)
-    {
-        while (count_ < sink.columns())
-            put({});
-        sink.put(values_, nulls_);
-    }
-
-private:
-    static constexpr int most = 32;
-    Datum values_[most];
-    bool nulls_[most];
-    int count_ = 0;
-};
+pg::Nullable name_of(const char *name) { return DirectFunctionCall1(namein, CStringGetDatum(name)); }
+const char *text_or_null(const char *text) { return text[0] != '\0' ? text : nullptr; }
+std::optional<TimestampTz> time_or_null(TimestampTz time)
+{
+    return time != 0 && !TIMESTAMP_NOT_FINITE(time) ? std::optional(time) : std::nullopt;
+}
 
 // Errors may quote data of their database.
 bool may_read_errors(Oid database)
@@ -58,38 +35,6 @@ const char *in_this_encoding(const Database &database)
     return message;
 }
 
-void put_failure(Line &line, const Database &database)
-{
-    const bool shown = database.failure.at != 0 && may_read_errors(database.oid);
-    line.put_time(database.failure.at);
-    line.put_text(shown ? unpack_sql_state(database.failure.sqlstate) : "");
-    line.put_text(shown ? in_this_encoding(database) : "");
-}
-
-void send(pg::RowSink &sink, const Database &database)
-{
-    char *name = get_database_name(database.oid);
-    if (name == nullptr)
-        return; // dropped a moment ago
-    Line line;
-    line.put_name(name);
-    line.put(database.pid != 0 ? Int32GetDatum(database.pid) : pg::Nullable{});
-    line.put_text(database.doing[0] != '\0' ? database.doing
-                                            : shared::service_names[static_cast<int>(database.service)]);
-    line.put_time(database.pid != 0 ? database.started_at : 0);
-    line.put_time(database.round_at);
-    put_failure(line, database);
-    line.put_time(database.audited_at);
-    line.put_time(database.service == Service::failing ? database.shown_retry_at : 0);
-    line.put_time(database.pid != 0
-                      ? static_cast<TimestampTz>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&database.planned)))
-                      : 0);
-    logic::each_column(database.tally, [&](const char *, std::int64_t sum) { line.put_count(sum); });
-    for (const pg_atomic_uint64 *count : {&database.waits_refused, &database.waits_polled})
-        line.put_count(static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(count))));
-    line.send(sink);
-}
-
 // What a line is made of: these, then the counters, and the two that sessions count.
 constexpr Oid first_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
                                TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
@@ -103,6 +48,39 @@ constexpr auto all_types()
 }
 constexpr auto line_types = all_types();
 
+void add_failure(pg::RowBuilder &line, const Database &database)
+{
+    const bool shown = database.failure.at != 0 && may_read_errors(database.oid);
+    line.add(time_or_null(database.failure.at));
+    line.add(shown ? unpack_sql_state(database.failure.sqlstate) : nullptr);
+    line.add(shown ? text_or_null(in_this_encoding(database)) : nullptr);
+}
+
+void put_database(pg::RowSink &sink, const Database &database)
+{
+    char *name = get_database_name(database.oid);
+    if (name == nullptr)
+        return; // dropped a moment ago
+    const bool runs = database.pid != 0;
+    pg::RowBuilder line(line_types);
+    line.add(name_of(name));
+    line.add(runs ? pg::Nullable(Int32GetDatum(database.pid)) : pg::Nullable{});
+    line.add(text_or_null(database.doing[0] != '\0' ? database.doing
+                                                    : shared::service_names[static_cast<int>(database.service)]));
+    line.add(time_or_null(runs ? database.started_at : 0));
+    line.add(time_or_null(database.round_at));
+    add_failure(line, database);
+    line.add(time_or_null(database.audited_at));
+    line.add(time_or_null(database.service == Service::failing ? database.shown_retry_at : 0));
+    auto read = [](const pg_atomic_uint64 &number) {
+        return static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&number)));
+    };
+    line.add(time_or_null(runs ? read(database.planned) : 0));
+    logic::each_column(database.tally, [&](const char *, std::int64_t sum) { line.add(sum); });
+    line.add(read(database.waits_refused)).add(read(database.waits_polled));
+    sink.put(line);
+}
+
 } // namespace
 
 JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
@@ -110,11 +88,10 @@ JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
     pg::RowSink sink(fcinfo, line_types);
     const std::span<Database> databases = shared::databases::all_databases();
     if (databases.empty()) {
-        Line line;
-        line.put_name(get_database_name(MyDatabaseId));
-        line.put({});
-        line.put_text("not in shared_preload_libraries: call job_maintain()");
-        line.send(sink);
+        pg::RowBuilder line(line_types);
+        line.add(name_of(get_database_name(MyDatabaseId))).add(pg::Nullable{});
+        line.add("not in shared_preload_libraries: call job_maintain()");
+        sink.put(line);
         return Datum{0};
     }
     auto copy = static_cast<Database *>(palloc(databases.size_bytes()));
@@ -124,7 +101,7 @@ JOBS_FUNCTION_OF_ANY_VERSION(maintenance_status)
     }
     for (int i = 0; i < shared::max_databases; ++i)
         if (OidIsValid(copy[i].oid) && copy[i].service != Service::unlisted)
-            send(sink, copy[i]);
+            put_database(sink, copy[i]);
     return Datum{0};
 }
 

@@ -32,12 +32,12 @@ from (values
   ($$'n', '* * * * *', 'alpha', '[1]'$$, null, 'input_payload must be a JSON object: [1]'),
   ($$'n', '* * * * *', 'alpha', priority => 11$$, null, 'priority %: 11'),
   ($$'n', '* * * * *', 'alpha', options => '7'$$, null, 'options must be a JSON object: 7'),
-  ($$'n', '* * * * *', 'alpha', options => '{"run_at": "2030-01-01"}'$$, null, 'unknown option "run_at"'),
-  ($$'n', '* * * * *', 'alpha', options => '{"job_id": "one"}'$$, null, 'unknown option "job_id"'),
-  ($$'n', '* * * * *', 'alpha', options => '{"pile_up": "yes"}'$$, null, 'option "pile_up" must be true or false'),
+  ($$'n', '* * * * *', 'alpha', options => '{"run_at": "2030-01-01"}'$$, null, 'unknown key "run_at" in "options"'),
+  ($$'n', '* * * * *', 'alpha', options => '{"job_id": "one"}'$$, null, 'unknown key "job_id" in "options"'),
+  ($$'n', '* * * * *', 'alpha', options => '{"pile_up": "yes"}'$$, null, 'pile_up must be true or false: "yes"'),
   ($$'n', '* * * * *', 'alpha', options => '{"expires_in": "-1 hour"}'$$, null, 'expires_in %'),
   ($$'n', '* * * * *', 'alpha', options => '{"expires_in": "0 s"}'$$, null, 'expires_in %'),
-  ($$'n', '* * * * *', 'alpha', options => '{"expires_in": {}}'$$, null, '"expires_in" must be a string%'),
+  ($$'n', '* * * * *', 'alpha', options => '{"expires_in": {}}'$$, null, 'expires_in must be of type interval: {}'),
   ($$'n', '* * * * *', 'alpha', options => '{"max_retries": -1}'$$, null, 'max_retries %: -1'),
   ($$'n', '* * * * *', 'alpha', options => '{"metadata": 5}'$$, null, 'metadata must be a JSON object: 5'),
   ($$'n', '* * * * *', 'alpha', options => '{"organisation_id": "x"}'$$, '22P02', '%"x"%'),
@@ -82,7 +82,7 @@ select matches(pg_temp.advice($$ select job_schedule('n', '* * * * * *', 'alpha'
 select matches(pg_temp.advice($$ select job_schedule('n', '* * * * *', 'alpa') $$),
                'nearest known types are "alpha"', 'which types there are');
 select matches(pg_temp.advice($$ select job_schedule('n', '* * * * *', 'alpha', options => '{"a": 1}') $$),
-               'expires_in and pile_up', 'which options there are');
+               'expires_in, pile_up', 'which options there are');
 select is_empty('select * from jobs_schedules', 'no pg_cron, no schedules');
 
 -- A schema of that name is not pg_cron.
@@ -194,15 +194,15 @@ select tests.refuses(format('select jobs_ext.run_schedule(%L)', t.definition),
                      t.state, t.message, 'definition: ' || coalesce(t.definition, 'null'))
 from (values
   (null, '22023', 'definition must not be null'),
-  ('[]', '22023', 'definition must be a JSON object'),
-  ('7', '22023', 'definition must be a JSON object'),
+  ('[]', '22023', 'definition must be a JSON object: []'),
+  ('7', '22023', 'definition must be a JSON object: 7'),
   ('{}', '22023', 'name must not be null'),
   ('{"name": null, "job_type": "alpha"}', '22023', 'name must not be null'),
   ('{"name": "x"}', '22023', 'job_type must not be null'),
-  ('{"name": ["x"], "job_type": "alpha"}', '22023', '"name" must be a string%'),
+  ('{"name": ["x"], "job_type": "alpha"}', '22023', 'name must be of type text: ["x"]'),
   ('{"name": "x", "job_type": "alpa"}', '22023', 'unknown job type "alpa"'),
   ('{"name": "x", "job_type": "alpha", "colour": 1}', '22023', 'unknown key "colour"'),
-  ('{"name": "x", "job_type": "alpha", "options": {"colour": 1}}', '22023', 'unknown option "colour"'),
+  ('{"name": "x", "job_type": "alpha", "options": {"colour": 1}}', '22023', 'unknown key "colour" in "options"'),
   ('{"name": "x", "job_type": "alpha", "input_payload": null}', '22023', 'input_payload must be a JSON object: null'),
   ('{"name": "x", "job_type": "alpha", "priority": 99}', '22023', 'priority %: 99')
 ) as t (definition, state, message);

@@ -1,0 +1,24 @@
+// The two names of a job, one of which is given: id, job_id.
+#pragma once
+
+#include "call/fields.hpp"
+
+namespace call {
+
+struct JobName {
+    pg::Nullable id, job_id;
+
+    void check_combination() const
+    {
+        if (id.null == job_id.null)
+            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("exactly one of id and job_id must be given: %s",
+                                                                    id.null ? "neither is" : "both are")));
+    }
+};
+
+inline constexpr Field<JobName> job_name_fields[] = {
+    {"id", UUIDOID, &JobName::id},
+    {"job_id", TEXTOID, &JobName::job_id},
+};
+
+} // namespace call
