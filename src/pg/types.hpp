@@ -1,5 +1,5 @@
-// The types of rows, compared with those that code was written for: a Datum that is read as another type than its own
-// is a wild pointer, and owners alter their tables.
+// Values as SQL has them, and the types of rows, compared with those that code was written for: a Datum that is read as
+// another type than its own is a wild pointer, and owners alter their tables.
 #pragma once
 
 #include "prelude.hpp"
