@@ -8,11 +8,13 @@ namespace pg {
 namespace {
 
 constexpr char path[] = "pg_catalog, pg_temp";
+// NOFORCE_RLS: the owner works on its table even under FORCE ROW LEVEL SECURITY, as foreign keys do (ri_triggers.c).
 constexpr int confined = SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS | SECURITY_RESTRICTED_OPERATION;
 
 Oid owner_of_relation(Oid table)
 {
-    // It can't change hands from here on: else a trigger of the next owner's would run as this one.
+    // Lock first: ALTER TABLE … OWNER waits from here on. Otherwise a trigger that the next owner makes would run as
+    // this one.
     lock_table(table, AccessShareLock);
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
     if (!HeapTupleIsValid(tuple))
@@ -23,7 +25,8 @@ Oid owner_of_relation(Oid table)
     return owner;
 }
 
-// Of a relation or type; InvalidOid for anything else. Nothing but those is looked for in pg_temp without its name.
+// The owner of a relation or type; InvalidOid for anything else. Postgres looks for unqualified names of relations and
+// types alone in pg_temp, never for functions or operators (namespace.c).
 Oid owner_of_object(Oid catalog, Oid object)
 {
     Oid owner = InvalidOid;
@@ -53,7 +56,9 @@ void refuse_session(Oid catalog, Oid object, Oid stranger, Oid owner)
                     errhint("Drop what is temporary (discard temp), or call from another session.")));
 }
 
-// A temporary object depends on its schema, so these are the objects that depend on the session's.
+// Finds the temporary objects of the session by pg_depend, because each depends on the session's temporary schema.
+// Those of a superuser may stay: a superuser can run code as the owner anyway. No race: only this session makes objects
+// there, and a security-restricted operation can make none.
 void require_no_temporary_objects(Oid owner)
 {
     Oid schema, toast_schema;
@@ -75,6 +80,7 @@ void require_no_temporary_objects(Oid owner)
     systable_endscan(scan);
 }
 
+// Scopes nest (a month is made inside a piece of upkeep). The inner one then has nothing to set and nothing to restore.
 bool is_confined_already(Oid role, int context, Oid owner)
 {
     return role == owner && (context & confined) == confined && std::strcmp(namespace_search_path, path) == 0;
@@ -87,6 +93,8 @@ AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_
     const Oid owner = owner_of_relation(table);
     GetUserIdAndSecContext(&role_, &context_);
     require_no_temporary_objects(owner);
+    // Not popped if an error is raised below or inside: whoever catches it restores error_context_stack (PG_TRY,
+    // PostgresMain).
     in_errors_.callback = explain;
     in_errors_.arg = this;
     in_errors_.previous = error_context_stack;
@@ -96,6 +104,8 @@ AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_
     SetUserIdAndSecContext(owner, context_ | confined);
     settings_ = NewGUCNestLevel();
     set("search_path", path);
+    // With `off`, a policy would raise an error instead of filtering: a caller's setting must not fail the owner's
+    // work.
     set("row_security", "on");
 }
 
@@ -104,6 +114,7 @@ AsOwner::~AsOwner()
     error_context_stack = in_errors_.previous;
     if (settings_ == 0)
         return;
+    // Not as a commit: also what the owner's code SET inside is undone.
     AtEOXact_GUC(false, settings_);
     SetUserIdAndSecContext(role_, context_);
 }

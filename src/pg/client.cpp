@@ -14,10 +14,11 @@ namespace {
 constexpr int socket_position = 0; // in FeBeWaitSet: FeBeWaitSetSocketPos
 constexpr int event_count = 3;     // FeBeWaitSetNEvents
 
-// A process in the background has no client, and one of a single-user server no socket.
+// A background process has no client, and a single-user server no socket.
 bool has_client_to_watch() { return MyProcPort != nullptr && FeBeWaitSet != nullptr && WaitEventSetCanReportClosed(); }
 
-// By Postgres's own way out: FATAL, and nothing is sent to who is gone.
+// Leaves by Postgres's own way: ProcessInterrupts() raises FATAL and sends nothing to a client that is gone. Returns if
+// interrupts are held; the next CHECK_FOR_INTERRUPTS() then does it.
 void client_is_lost()
 {
     ClientConnectionLost = true;
@@ -25,8 +26,9 @@ void client_is_lost()
     CHECK_FOR_INTERRUPTS();
 }
 
-// As pq_check_connection() does it, but with time: every wait on this set says anew for which events of the socket it
-// waits.
+// As pq_check_connection() does it, but with time. To change the socket's events in this shared set is safe, because
+// every user of it sets them before its own wait (secure_read(), secure_write()). WL_SOCKET_CLOSED, and not READABLE: a
+// client that pipelines has sent more, and would wake us at once, for ever.
 void wait_with_client(long milliseconds, std::uint32_t wait_event)
 {
     WaitEvent events[event_count];
@@ -34,7 +36,7 @@ void wait_with_client(long milliseconds, std::uint32_t wait_event)
     const int count = WaitEventSetWait(FeBeWaitSet, milliseconds, events, event_count, wait_event);
     for (int i = 0; i < count; ++i) {
         if ((events[i].events & WL_POSTMASTER_DEATH) != 0)
-            proc_exit(1);
+            proc_exit(1); // as WL_EXIT_ON_PM_DEATH does, which this set does not have
         if ((events[i].events & WL_SOCKET_CLOSED) != 0)
             client_is_lost();
     }

@@ -13,11 +13,14 @@
 
 namespace pg {
 
-// Until the latch of this process is set, or so many milliseconds are over. Resets the latch. Raises what interrupts
-// it; FATAL 08006 when the client has closed its connection.
+// Sleeps until the latch of this process is set, or so many milliseconds are over; resets the latch. Raises what
+// interrupts it (57014 for a cancel), and FATAL 08006 when the client has closed its connection. Ends the process when
+// the postmaster is gone. The caller looks at what it waits for after each return, because the latch is reset and tells
+// nothing of the reason.
 void wait_on_latch(long milliseconds, std::uint32_t wait_event);
 
-// FATAL 08006 when the client has closed its connection, as Postgres itself reports it.
+// Raises FATAL 08006 when the client has closed its connection, as Postgres itself reports it. To be called before a
+// sleeper takes what it was woken for. A client may still be lost right after: its lease then runs out.
 void require_client();
 
 } // namespace pg

@@ -1,5 +1,6 @@
 // Everything that differs between PostgreSQL 15, 17 and 18, in this one file, but for a header that prelude.hpp
-// includes. Included by prelude.hpp alone.
+// includes. Included by prelude.hpp alone; script/lint refuses PG_VERSION_NUM elsewhere. Each difference begins with
+// the version that brought it.
 #pragma once
 
 namespace pg {
@@ -91,7 +92,7 @@ inline bool may_use_schema(Oid schema, Oid role)
 #endif
 }
 
-// 16: the same.
+// 16: the same for functions.
 inline bool may_execute(Oid function, Oid role)
 {
 #if PG_VERSION_NUM >= 160000
@@ -101,7 +102,7 @@ inline bool may_execute(Oid function, Oid role)
 #endif
 }
 
-// 16: the same.
+// 16: the same for languages.
 inline bool may_use_language(Oid language, Oid role)
 {
 #if PG_VERSION_NUM >= 160000

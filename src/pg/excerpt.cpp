@@ -6,7 +6,7 @@ namespace pg {
 
 const char *excerpt(std::string_view text, int characters)
 {
-    // No more bytes than that many characters can have, and one more to see that there are more.
+    // As many bytes as so many characters can have, and one character more, which tells that the text goes on.
     const std::size_t enough = static_cast<std::size_t>(characters + 1) * MAX_MULTIBYTE_CHAR_LEN;
     const int kept = pg_mbcharcliplen(text.data(), static_cast<int>(std::min(text.size(), enough)), characters);
     const char *mark = static_cast<std::size_t>(kept) < text.size() ? "..." : "";

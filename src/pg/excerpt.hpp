@@ -1,6 +1,8 @@
-// Values in messages. A message goes to the client, into the server's log and over HTTP, and whoever sends a value of
-// 500 MB would have it there once more: so no message repeats a value, or the message of another error, but through
-// these. They cut between characters: half of one is invalid UTF-8, which ends the client's session.
+// Values in messages. A message goes to the client, into the server's log and over HTTP, and a value of 500 MB that a
+// client sends would stand there once more. So no message repeats a value, or the message of another error, but through
+// these functions. They cut between characters: half of one is invalid UTF-8, which ends the client's session.
+//
+// All return text that is palloc'd in the current memory context.
 #pragma once
 
 #include "prelude.hpp"
@@ -12,11 +14,11 @@ constexpr int message_excerpt_characters = 500; // of another error's message, d
 
 // The text, or its beginning and "..." where it has more characters than that.
 const char *excerpt(std::string_view text, int characters = excerpt_characters);
-// Of a value of type text or varchar; no more than the beginning is decompressed.
+// Of a value of type text or varchar. Postgres fetches and decompresses its beginning alone.
 const char *text_excerpt(Datum text);
-// Of a value of type jsonb; of a large one its size alone.
+// Of a value of type jsonb. Of one above 64 kB the size alone, because JSON has to be printed whole to be cut.
 const char *json_excerpt(Datum json);
-// Of a message of another error, which may be anybody's. Null stays null.
+// Of the message, detail or context of another error, which user code may have raised. Null stays null.
 const char *message_excerpt(const char *message);
 
 } // namespace pg

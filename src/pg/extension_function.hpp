@@ -1,8 +1,9 @@
-// Functions of extensions that C code calls, ours and those of others.
+// Functions that C code calls of extensions, ours and pg_cron.
 //
-// A call by name and types of arguments is anybody's who may create in the schema: an overload that fits better takes
-// it, and after DROP EXTENSION the very same signature does. So they are found by their exact signature, proved to be
-// the extension's, and called by oid.
+// Any role that may create functions in the schema can take over a call by name: with an overload that fits better, or,
+// after DROP EXTENSION, with the very same signature. So a function is found by its exact signature, proved to be the
+// extension's, and called by oid. An oid is not kept beyond the call, because the extension may be dropped and made
+// anew; a DROP between the look and the call makes the call fail.
 #pragma once
 
 #include "prelude.hpp"
@@ -16,14 +17,15 @@ struct Signature {
     std::span<const Oid> arguments;
 };
 
-// The function with just these arguments that is a member of the extension and a superuser's: who owns an extension may
-// add functions to it, but not those of a superuser. InvalidOid: there is none.
+// The function with exactly these arguments that is a member of the extension and owned by a superuser. Membership is
+// not enough, because the owner of an extension, who need not be a superuser, may add functions of that role to it.
+// Returns InvalidOid if there is none.
 Oid find_extension_function(const Signature &signature);
 
-// The same. 42883 where there is none.
+// The same. Raises 42883 if there is none.
 Oid extension_function(const Signature &signature);
 
-// 42501 unless the caller may execute it: OidFunctionCall… does not ask.
+// Raises 42501 unless the current role may execute it. OidFunctionCallN() does not check; the executor does so for SQL.
 void require_execute(Oid function);
 
 } // namespace pg

@@ -14,16 +14,19 @@ void start_row(TupleTableSlot *slot)
 
 namespace {
 
+// Whether the index keeps the key unique for writers: indisready, and not yet indisvalid, is enough, because every
+// transaction inserts into it. A deferrable one (not indimmediate) lets duplicates in until the transaction ends.
 bool keeps_unique(Form_pg_index index, KeyColumns key)
 {
     return index->indisunique && index->indisready && index->indimmediate &&
            std::equal(key.begin(), key.end(), index->indkey.values, index->indkey.values + index->indnkeyatts);
 }
 
-// Not by RelationGetIndexPredicate, which runs what is constant in it: functions of the user's, as whoever looks.
+// By the catalog, because RelationGetIndexPredicate() evaluates what is constant in a predicate: user functions, as the
+// role that looks.
 bool is_partial(HeapTuple index) { return !heap_attisnull(index, Anum_pg_index_indpred, nullptr); }
 
-// By its row in pg_index, since opening it would lock it.
+// By its row in pg_index, because to open an index is to lock it, and a REINDEX of one that is not for us may have it.
 bool may_keep_unique(Oid index, KeyColumns key)
 {
     HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
@@ -34,6 +37,7 @@ bool may_keep_unique(Oid index, KeyColumns key)
     return may;
 }
 
+// For an index that is open, hence locked: what this says stays true.
 bool may_be_read_by(Relation index, KeyColumns key)
 {
     Form_pg_index form = index->rd_index;
@@ -43,7 +47,9 @@ bool may_be_read_by(Relation index, KeyColumns key)
                        [](int16 option) { return option == 0; }); // ascending
 }
 
-// Those whose uniqueness a trigger was to check at the end of the transaction: here it is checked at once.
+// ExecInsertIndexTuples() returns the deferrable indexes in which it met the key and whose check it leaves to a trigger
+// at the end of the transaction. We queue no triggers, so it is an error now, even if the other row would have gone by
+// then. A table with such an index is mostly written by statement (store::has_late_index()).
 void require_checked(List *unchecked)
 {
     if (unchecked != NIL)
@@ -57,7 +63,7 @@ void require_checked(List *unchecked)
 OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
 {
     List *indexes = RelationGetIndexList(table);
-    if (OidIsValid(table->rd_pkindex)) // most often it is that one
+    if (OidIsValid(table->rd_pkindex)) // set by RelationGetIndexList(); most often it is that one
         indexes = lcons_oid(table->rd_pkindex, indexes);
     OpenRelation found;
     ListCell *cell;
@@ -69,6 +75,7 @@ OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
             found = std::move(index);
             break;
         }
+        // It keeps the key unique, but is partial, descending or not yet valid. Nothing was read under its lock.
         index.unlock_when_closed(lock);
     }
     list_free(indexes);
@@ -90,9 +97,13 @@ TableWriter::~TableWriter()
         FreeExecutorState(estate_);
 }
 
+// Opens all indexes at the first write, and again if a speculative insertion is the first after plain writes: only
+// ExecOpenIndices(…, true) prepares unique indexes for the check of conflicts. Indexes opened so serve plain writes
+// too.
 void TableWriter::open_indexes(bool speculative)
 {
     if (info_ != nullptr && (speculative_ || !speculative)) {
+        // Expressions and predicates of indexes were evaluated there for the row before.
         ResetPerTupleExprContext(estate_);
         return;
     }
@@ -102,6 +113,8 @@ void TableWriter::open_indexes(bool speculative)
     if (estate_ == nullptr)
         estate_ = CreateExecutorState();
     info_ = makeNode(ResultRelInfo);
+    // Range table index 0: there is no query. Postgres then takes no column for updated, so the hint of Keys is ours
+    // alone.
     InitResultRelInfo(info_, table_, 0, nullptr, 0);
     ExecOpenIndices(info_, speculative);
     speculative_ = speculative;
@@ -120,8 +133,10 @@ void TableWriter::insert_into_indexes(TupleTableSlot *slot, bool update, bool su
     require_checked(insert_index_tuples(info_, slot, estate_, keys_stay, false, nullptr, NIL, summarizing_only));
 }
 
-// All that are written, not only those that may be read: a transaction that inserts the same key is met in any of them,
-// and in one that is not named it would be an error.
+// The arbiters of insert_unless_taken(): all indexes that keep the key unique for writers, not only the valid ones.
+// While REINDEX CONCURRENTLY builds a second one, a transaction that inserts the same key may be met in either, and in
+// one that is no arbiter this would be 23505. One must be valid, because an index that is being built does not have all
+// rows yet.
 List *TableWriter::indexes_on(KeyColumns key) const
 {
     List *found = NIL;
@@ -147,12 +162,15 @@ bool TableWriter::insert_unless_taken(TupleTableSlot *slot, KeyColumns key)
     List *arbiters = indexes_on(key);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
+        // Waits for a transaction that has inserted the key and has not ended; then looks again.
         ItemPointerData existing;
         if (!no_conflict(info_, slot, estate_, &existing, arbiters))
             return false;
 
-        // Another transaction may insert the same key between the check and our index entry: the tuple is tentative
-        // until then, and taken back if so.
+        // Another transaction may insert the same key between the check and our index entry. So the tuple is tentative
+        // until all entries are made: who meets it waits for our token, not for our whole transaction, so that two
+        // sessions that insert one key cannot wait for each other. If there was a conflict, the tuple is taken back and
+        // all begins anew ("Speculative insertion" in execIndexing.c).
         const uint32 token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
         table_tuple_insert_speculative(table_, slot, GetCurrentCommandId(true), 0, nullptr, token);
         bool conflict = false;
@@ -173,6 +191,7 @@ TM_Result TableWriter::update(ItemPointer tid, TupleTableSlot *slot)
     IndexesToUpdate indexes;
     const TM_Result result = table_tuple_update(table_, tid, slot, GetCurrentCommandId(true), GetActiveSnapshot(),
                                                 InvalidSnapshot, true, &failure, &mode, &indexes);
+    // Nothing to do after a heap-only update: the index entries of the old version lead to the new one.
     if (result == TM_Ok && any_index_to_update(indexes)) {
         open_indexes(false);
         insert_into_indexes(slot, true, only_summarizing(indexes));
@@ -193,7 +212,8 @@ bool IndexLookup::find(std::span<const Datum> keys, std::span<const RegProcedure
     for (std::size_t i = 0; i < keys.size(); ++i)
         ScanKeyEntryInitialize(&scan_keys[i], 0, static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber, InvalidOid,
                                index_->rd_indcollation[i], equal[i], keys[i]);
-    InMemory long_lived(memory_); // an index scan keeps what it allocates on the way
+    // The scan outlives the memory of the row in which it is begun, and keeps what it allocates on the way.
+    InMemory long_lived(memory_);
     if (scan_ == nullptr)
         scan_ = begin_index_scan(table_, index_, GetActiveSnapshot(), static_cast<int>(keys.size()));
     index_rescan(scan_, scan_keys, static_cast<int>(keys.size()), nullptr, 0);

@@ -1,16 +1,21 @@
-// Tables written without planner and executor, as COPY does it: every index is kept, unique ones are checked.
-// Triggers, rules, constraints and defaults are NOT looked at: the caller knows that there are none that matter.
+// Tables that are written without planner and executor, as COPY writes them: every index is kept, unique ones are
+// checked. Triggers, rules, constraints, defaults and privileges are NOT looked at: the caller has made sure that none
+// of them matters (store/user_objects.hpp).
 //
 // Which indexes a table has changes at any time: REINDEX CONCURRENTLY alone puts a new one beside the old one, has it
 // written, then read instead of the old one, and drops the old one. Between these steps it waits only for transactions
-// that hold a lock on the table. So Postgres asks two things of whoever goes past its executor, and here they are kept
-// in two places that everything else of ours goes through:
+// that hold a lock on the table. So Postgres asks two things of code that goes past its executor, and each is kept in
+// one place, through which all of ours goes:
 //  - Every index that is ready is written, also one that nobody may read yet, or any more. TableWriter writes all of
 //    ExecOpenIndices(), which reads the list at the first write, hence under the table's lock. Nothing else here
-//    inserts into an index.
+//    inserts into an index. A missed entry would be a row that is never found by the new index.
 //  - An index is looked up when its table is locked, and forgotten before that lock is let go. open_unique_index()
 //    wants the open table, and is the only way to an index of a table of ours: the oid of one is kept nowhere. So none
 //    can be gone when it is opened, though the call waited for a row or for another table before.
+//
+// Two sessions may write the same row: update() and remove() wait for the first and then say that the row has changed;
+// the caller looks again. Two may insert the same key: insert_unless_taken() waits for the first. A crash or rollback
+// leaves dead versions, which vacuum removes; a tentative insertion that a crash leaves behind is never visible.
 #pragma once
 
 #include "pg/scope.hpp"
@@ -32,22 +37,25 @@ private:
     TupleTableSlot *slot_;
 };
 
-// Empties a slot and hands out its arrays; all columns are null at first.
+// Prepares a slot for a new row: the caller fills tts_values and tts_isnull, in which all columns are null, and calls
+// ExecStoreVirtualTuple().
 void start_row(TupleTableSlot *slot);
 
 // The columns of a key, in its order.
 using KeyColumns = std::span<const AttrNumber>;
 
-// The index that keeps this key unique, at once, and has it in ascending order: a b-tree that is valid. The table must
-// be locked. Nothing: there is none.
+// The index that keeps this key unique at once (not deferrable, not partial) and has it in ascending order: a valid
+// b-tree. The caller holds a lock on the table. Empty if there is none: the owner dropped it, or replaced it by one
+// that does not serve.
 OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock);
 bool has_unique_index(Relation table, KeyColumns key);
 
 // Writes into one table; opens its indexes at the first write that needs them.
 class TableWriter {
 public:
-    // What an update mostly does to the indexed columns: where they stay, a b-tree removes versions of the same row
-    // before it splits a page.
+    // What an update mostly does to the indexed columns. With `stay`, the indexes are told that the new entry is a
+    // further version of the same row: a b-tree then removes dead versions before it splits a page (bottom-up deletion,
+    // nbtree/README). For a table whose key is what changes, the hint would cost those scans and find nothing.
     enum class Keys { stay, change };
 
     explicit TableWriter(Relation table, Keys keys = Keys::stay) : table_(table), keys_(keys) {}
@@ -55,16 +63,22 @@ public:
     TableWriter(const TableWriter &) = delete;
     TableWriter &operator=(const TableWriter &) = delete;
 
+    // Raises 23505 if a unique index has the key. Sets the tid in `slot`.
     void insert(TupleTableSlot *slot);
 
-    // Inserts unless a row with the same key is there, like INSERT … ON CONFLICT (key) DO NOTHING: waits for a
-    // transaction that is inserting it. False: it is there. 42804 when no index keeps the key unique.
+    // Inserts unless a row with the same key is there, like INSERT … ON CONFLICT (key) DO NOTHING. Waits for a
+    // transaction that is inserting or deleting the key, and inserts if that leaves it free. False: the row is there,
+    // which a snapshot that is older need not show. Raises 42804 if no index keeps the key unique, 23505 for any other
+    // unique index.
     bool insert_unless_taken(TupleTableSlot *slot, KeyColumns key);
 
-    // Replaces the version at `tid`. TM_Ok, or TM_Updated or TM_Deleted when somebody else was first; waits for a
-    // transaction that is changing it. Sets the new version's tid in `slot`.
+    // Replaces the version at `tid`, which the active snapshot sees. Waits for a transaction that is changing it.
+    // TM_Ok; TM_Updated or TM_Deleted if that one committed, or another had before; TM_SelfModified if a command of
+    // this transaction that is not over changed it. Anything but TM_Ok has written nothing. Sets the new version's tid
+    // in `slot`.
     TM_Result update(ItemPointer tid, TupleTableSlot *slot);
 
+    // Deletes the version at `tid`, likewise. Index entries stay until vacuum, as after any DELETE.
     TM_Result remove(ItemPointer tid);
 
 private:
@@ -80,7 +94,8 @@ private:
     bool speculative_ = false;
 };
 
-// One index of a table, searched by equality again and again under the active snapshot.
+// One index of a table, searched by equality again and again under one snapshot: the one that is active at the first
+// search, until end(). The scan is kept open between searches, because to begin one costs more than to rescan it.
 class IndexLookup {
 public:
     IndexLookup(Relation table, Relation index) : table_(table), index_(index) {}
@@ -88,10 +103,12 @@ public:
     IndexLookup(const IndexLookup &) = delete;
     IndexLookup &operator=(const IndexLookup &) = delete;
 
-    // The first row whose leading index columns equal `keys`; it stays in the slot. False: none is visible.
+    // The first row that is visible and whose leading index columns equal `keys` by the operators `equal`. It stays in
+    // the slot, pinned, until the next search. False: no such row is visible.
     bool find(std::span<const Datum> keys, std::span<const RegProcedure> equal, TupleTableSlot *slot);
 
-    // Forgets the snapshot of the searches so far.
+    // Ends the scan and forgets its snapshot, which may be popped already. To be called before a search under another
+    // one.
     void end();
 
 private:
@@ -116,7 +133,7 @@ public:
         return table_scan_getnextslot(scan_, ForwardScanDirection, slot_) ? static_cast<TupleTableSlot *>(slot_)
                                                                           : nullptr;
     }
-    // Before its snapshot goes.
+    // To be called before the snapshot is popped: the scan does not hold it.
     void end()
     {
         if (scan_ != nullptr)

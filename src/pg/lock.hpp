@@ -1,15 +1,20 @@
-// Locks on tables.
+// Locks on tables, and whether this process waits for them.
+//
+// A session waits for a table that another one has locked, as for any statement. The worker does not: sleepers wait to
+// be woken by it, and an ALTER TABLE that waits for a long transaction would stop them all. It gets 55P03, its
+// transaction is undone, and the chore comes again within a second. All locks here last until the transaction ends, or
+// until the subtransaction that took them is rolled back.
 #pragma once
 
 #include "prelude.hpp"
 
 namespace pg {
 
-// Whether this process waits for them, as sessions do. Where others wait for what a process does next, it had better
-// come again.
+// False in a worker, which sets it once when it begins.
 inline bool waits_for_tables = true;
 
-// Until the end of the transaction. 55P03 where somebody has it and is not to be waited for.
+// Locks the table. Raises 55P03, with the field TABLE_NAME, if it is locked and this process waits for none. The table
+// may be gone when the lock is granted.
 inline void lock_table(Oid oid, LOCKMODE lock)
 {
     if (waits_for_tables) {
@@ -22,25 +27,27 @@ inline void lock_table(Oid oid, LOCKMODE lock)
     }
 }
 
-// A lock that only we take: on something that a private table is about, numbered as its caller likes, until the end of
-// the transaction. Unlike any lock on that table it is in nobody's way, nor anybody in its: VACUUM and REINDEX
-// CONCURRENTLY hold theirs for as long as they run. False: another transaction has it, and is not to be waited for.
+// Takes a lock that no other extension and no part of Postgres takes: on thing number `what` of a private table, as the
+// caller numbers them. A mode of the table's own lock would not do, because VACUUM and REINDEX CONCURRENTLY hold theirs
+// for as long as they run. False: another transaction has the lock, and `wait` is no. The deadlock detector sees it.
 enum class Wait : bool { no, yes };
 inline bool lock_of_ours(Oid table, std::uint32_t what, Wait wait)
 {
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, what,
-                       0); // no catalog has that number, so it is no object of Postgres's
+                       0); // Postgres has the oid of a catalog where we have a table's: never the same tag
     return LockAcquire(&tag, ExclusiveLock, false, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-// Whether it is that 55P03, and no other.
+// Whether the error is the 55P03 of lock_table(), and not that of a row, of NOWAIT in user code or of lock_timeout:
+// none of these has a table name.
 inline bool is_refused_table(const ErrorData *error)
 {
     return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && error->table_name != nullptr;
 }
 
-// Null: it was dropped after it was looked up.
+// Locks and opens the relation. Null: it was dropped after it was looked up, perhaps while its lock was waited for; the
+// lock is given back.
 inline Relation try_open_relation(Oid oid, LOCKMODE lock)
 {
     if (lock != NoLock)

@@ -6,8 +6,9 @@ namespace pg {
 
 namespace {
 
-// Its name is the text with the types of its parameters: a plan made for others would take a Datum for what it is not.
-// (Where they follow the columns of a table, as in the archive, an ALTER TABLE brings the same text with other types.)
+// Named by its text and the types of its parameters: a plan made for other types would take a Datum for what it is not.
+// Types that follow the columns of a table, as in the archive, change with an ALTER TABLE while the text stays the
+// same.
 struct SavedPlan {
     SavedPlan *next;
     char *statement;
@@ -23,7 +24,7 @@ struct SavedPlan {
     }
 };
 
-// A backend meets a few dozen statements at most.
+// A list, because a process meets a few dozen statements at most. Plans are freed with the process.
 SavedPlan *saved_plans = nullptr;
 
 SPIPlanPtr prepare_plan(const char *statement, std::span<const Parameter> parameters)
@@ -37,7 +38,8 @@ SPIPlanPtr prepare_plan(const char *statement, std::span<const Parameter> parame
     return plan;
 }
 
-// A rule DO INSTEAD NOTHING leaves a plan that depends on no table: Postgres does not see when the rule is gone.
+// A rule DO INSTEAD NOTHING leaves a plan without a query. It depends on no table, so the invalidation that DROP RULE
+// sends does not reach it: such a plan is made anew at each use.
 bool is_nothing(SPIPlanPtr plan)
 {
     ListCell *cell;
@@ -53,7 +55,7 @@ SPIPlanPtr prepared(const char *statement, std::span<const Parameter> parameters
         if (!saved->is_for(statement, parameters))
             continue;
         if (is_nothing(saved->plan)) {
-            SPIPlanPtr plan = prepare_plan(statement, parameters);
+            SPIPlanPtr plan = prepare_plan(statement, parameters); // may raise: first, so that the list stays whole
             SPI_freeplan(saved->plan);
             saved->plan = plan;
         }
@@ -101,7 +103,7 @@ Rows query(const char *statement, std::span<const Parameter> parameters, RowType
     const std::uint64_t count = run_sql(statement, parameters, row_limit, read_only);
     SPITupleTable *table = SPI_tuptable;
     if (table == nullptr)
-        return {nullptr, 0}; // a rule did something else instead
+        return {nullptr, 0}; // a rule ran something else instead, which gives no rows
     if (const char *wrong = mismatch(table->tupdesc, types))
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),

@@ -1,4 +1,8 @@
-// SQL statements through saved SPI plans, prepared once in a backend and run as whoever calls.
+// SQL statements through saved SPI plans, which a process prepares once and runs as the role that is current.
+//
+// Plans survive rollbacks. Postgres plans them anew when a table or a policy has changed, or the role where row
+// security counts (plancache.c). So ALTER and DROP need nothing from us, but for the types of what comes back: Rows,
+// below.
 #pragma once
 
 #include "pg/function.hpp"
@@ -7,7 +11,8 @@
 
 namespace pg {
 
-// Between these brackets SPI is connected; what it allocates goes at the end.
+// SPI is connected in this scope; what it allocates is freed at the end. After an error AtEOXact_SPI() or
+// AtEOSubXact_SPI() disconnects it.
 class SpiScope {
 public:
     SpiScope()
@@ -20,7 +25,8 @@ public:
     SpiScope &operator=(const SpiScope &) = delete;
 };
 
-// SET CONSTRAINTS ALL IMMEDIATE: what waits for the end of the transaction fires now, as whoever calls.
+// SET CONSTRAINTS ALL IMMEDIATE: deferred triggers that are queued fire now, as the current role, and raise what they
+// raise. Those queued later in this transaction fire at the end of their statements.
 void set_constraints_immediate();
 
 struct Parameter {
@@ -28,15 +34,16 @@ struct Parameter {
     Nullable value;
 };
 
-// Runs a statement and returns how many rows it gave or changed. The text and the parameters' types are the plan's
-// name: the text must hold no values. Every name in it is qualified, every operator too, since it runs under the
-// caller's search_path.
+// Runs a statement, inside an SpiScope, and returns how many rows it gave or changed. The text and the types of the
+// parameters are the name of the plan: the text must hold no values, or each value would be kept as a plan. It
+// qualifies every name and every operator, because it runs under the caller's search_path. `row_limit` 0: all rows.
+// `read_only`: under the active snapshot, without a newer one. Raises what the statement raises.
 std::uint64_t run_sql(const char *statement, std::span<const Parameter> parameters, long row_limit = 0,
                       bool read_only = false);
 
-// The rows that a statement gave. Their types follow those of the tables that it read, which may have been altered
-// before the statement had its locks: so they are compared with what the code expects after it ran, and nobody else
-// reads what SPI gives. Valid until the SpiScope ends.
+// The rows that a statement gave, valid until the SpiScope ends. Their types follow those of the tables that it read,
+// which an owner may have altered before the statement had its locks. A Datum that is read as another type than its own
+// is a wild pointer, so query() compares the types after the statement ran, and this is the one reader of SPI's rows.
 class Rows {
 public:
     std::uint64_t count() const { return count_; }
@@ -57,7 +64,8 @@ private:
     std::uint64_t count_;
 };
 
-// Runs a statement for its rows. 42804 when they are not of these types.
+// Runs a statement for its rows, as run_sql(). Raises 42804 if the columns are not of these types. No rows if a rule of
+// the user's ran something else instead.
 Rows query(const char *statement, std::span<const Parameter> parameters, RowType types, long row_limit = 0,
            bool read_only = false);
 

@@ -1,4 +1,4 @@
-// Scopes that end by themselves.
+// Scopes: what they open, push or switch, their destructors close, pop or switch back.
 //
 // An ERROR is a longjmp: it skips destructors. So a type may have a destructor here only if the abort of the
 // (sub)transaction does the same job. By the letter of the C++ standard skipping them is undefined; gcc and clang on
@@ -13,8 +13,8 @@
 
 namespace pg {
 
-// As relation_open, but for one that was dropped after it was looked up, while its lock was waited for: that is 42P01,
-// not an internal error.
+// As relation_open(), but raises 42P01, not an internal error, for a relation that was dropped after it was looked up,
+// while its lock was waited for; and 55P03 as lock_table() does.
 inline Relation open_relation(Oid oid, LOCKMODE lock)
 {
     Relation relation = try_open_relation(oid, lock);
@@ -24,8 +24,8 @@ inline Relation open_relation(Oid oid, LOCKMODE lock)
     return relation;
 }
 
-// A table or index, open; its lock stays until the end of the transaction, as every write needs, unless it is told to
-// let go.
+// An open table or index. The lock stays when it is closed, until the end of the transaction, because a table that was
+// written must not be altered before the commit. unlock_when_closed() is for what was only looked at.
 class OpenRelation {
 public:
     OpenRelation() = default;
@@ -42,7 +42,7 @@ public:
         return *this;
     }
 
-    // Lets the lock go when it is closed.
+    // Has the close release `lock`, the mode in which it was opened.
     void unlock_when_closed(LOCKMODE lock) { unlock_ = lock; }
 
     explicit operator bool() const { return relation_ != nullptr; }
@@ -60,11 +60,14 @@ private:
     LOCKMODE unlock_ = NoLock;
 };
 
-// Open to be looked at, no longer.
+// Open with ACCESS SHARE for one look. The lock goes with it, so what was seen may change right after.
 inline OpenRelation open_briefly(Oid oid) { return OpenRelation(open_relation(oid, AccessShareLock), AccessShareLock); }
 
-// What a volatile statement does around its work: sees all that this transaction did before, takes a snapshot of its
-// own, and lets the next statement see what it did.
+// What a volatile statement does around its work: it sees all that this transaction did before
+// (CommandCounterIncrement), takes a snapshot of its own, and lets the next statement see what it did. Outside READ
+// COMMITTED the snapshot is the transaction's one. Raises 25006 in a read-only transaction or during recovery, 25000 in
+// a parallel worker, naming `function`. An error leaves the snapshot to the abort of the (sub)transaction
+// (AtEOXact_Snapshot, AtSubAbort_Snapshot).
 class StatementScope {
 public:
     explicit StatementScope(const char *function)
@@ -84,7 +87,9 @@ public:
     StatementScope &operator=(const StatementScope &) = delete;
 };
 
-// A newer look at the database inside a statement. Outside READ COMMITTED it is the transaction's one snapshot.
+// Replaces the active snapshot by a newer one, which also shows what this statement did so far. A scan under the old
+// one may be ended afterwards, not read. Outside READ COMMITTED only our own writes become visible; a caller that needs
+// the writes of others raises 40001 instead.
 inline void renew_active_snapshot()
 {
     PopActiveSnapshot();
@@ -92,8 +97,9 @@ inline void renew_active_snapshot()
     PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-// Locks that statements inside take are let go at its end, not at that of the transaction: of a call that only looked
-// and is going to sleep. Not if `let_go` is false: where code of the user's ran, some of them may be meant to last.
+// Lets go, at its end and not at that of the transaction, the locks that are taken inside: a call that only looked and
+// is going to sleep must not keep an ALTER TABLE waiting for as long as it sleeps. With `let_go` false the locks pass
+// to the transaction, because user code ran inside and may count on some of them (LOCK TABLE, advisory locks).
 class BriefLocks {
 public:
     explicit BriefLocks(bool let_go)
@@ -118,7 +124,8 @@ private:
     ResourceOwner own_;
 };
 
-// Allocates elsewhere for a while: what is made lazily, in the middle of a row, lives as long as its owner.
+// Allocates in another context for a while: an object that is made lazily, in the middle of a row, must outlive the
+// row's memory.
 class InMemory {
 public:
     explicit InMemory(MemoryContext context) : before_(MemoryContextSwitchTo(context)) {}
@@ -130,10 +137,11 @@ private:
     MemoryContext before_;
 };
 
-// For lists whose length the caller of a function chooses: not limited to 1 GB.
+// palloc() without its limit of 1 GB, for lists whose length the caller of a function chooses. Never of 0 bytes.
 inline void *allocate(std::size_t size) { return palloc_extended(std::max<std::size_t>(size, 1), MCXT_ALLOC_HUGE); }
 
-// Memory of one row in a loop over many.
+// Memory of one row in a loop over many: each Use ends by emptying it, so that a loop takes no more than its largest
+// row.
 class RowMemory {
 public:
     RowMemory() : context_(AllocSetContextCreate(CurrentMemoryContext, "jobs_ext row", ALLOCSET_DEFAULT_SIZES)) {}
@@ -161,8 +169,8 @@ private:
     MemoryContext context_;
 };
 
-// Memory of many values that live together, where each takes no more than it needs: in other memory the next power of
-// two.
+// Memory of many values that live and die together. A generation context, because the usual kind rounds each small
+// chunk up to a power of two.
 class DenseMemory {
 public:
     DenseMemory() : context_(GenerationContextCreate(CurrentMemoryContext, "jobs_ext many", ALLOCSET_DEFAULT_SIZES)) {}

@@ -1,12 +1,13 @@
-// What may outlive a transaction in its session.
+// What user code that ran in a transaction may leave in the process afterwards.
 #pragma once
 
 #include "prelude.hpp"
 
 namespace pg {
 
-// Ends what code of a user's that ran in here may have left in this process. To be called between two transactions, and
-// only in a process of our own: in a session it would end what the session's user holds.
+// Ends what triggers and other user code may have left in this process. The worker calls it after each piece, because
+// nothing of one user's may reach the code of another. To be called between two transactions, and only in a process of
+// our own: in a session it would end what the session's user holds.
 //
 //   What a transaction may leave        Why it does not stay
 //   advisory locks of the session       let go here
@@ -19,8 +20,8 @@ namespace pg {
 //   cursors, SET CONSTRAINTS, large
 //   objects, exported snapshots
 //
-// What a C library or a procedural language keeps for itself (connections of dblink, %_SHARED of PL/Perl) nobody can
-// undo but the end of the process.
+// A C library or a procedural language may keep things for itself (dblink its connections, PL/Perl %_SHARED): only the
+// end of the process undoes these.
 void forget_session();
 
 } // namespace pg

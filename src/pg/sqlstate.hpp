@@ -1,4 +1,5 @@
-// SQLSTATEs of our own: PostgREST turns PTxyz into the HTTP status xyz.
+// SQLSTATEs of our own. PostgREST turns PTxyz into the HTTP status xyz, so a client over HTTP sees 404, 409 or 413; to
+// others they are codes like any.
 #pragma once
 
 #include "prelude.hpp"

@@ -15,11 +15,13 @@ struct TimeLimit {
     int ms = 0; // 0: none
 };
 
-TimeLimit limit; // of what runs now
+// The limit of the innermost work that runs now. Postgres has one STATEMENT_TIMEOUT in a process, so nested work arms
+// it anew, and the outer limit is armed again, with what is left of it, when the inner work ends.
+TimeLimit limit;
 
 bool is_limit_over(const TimeLimit &of) { return of.ms > 0 && is_over(of.began, of.ms); }
 
-// What is left of it.
+// At least 1 ms, because 0 would be no timeout: a limit that is over already cancels at the next interrupt.
 void arm_time_limit()
 {
     if (limit.ms > 0)
@@ -66,7 +68,9 @@ bool is_cancel(const ErrorData *error)
 
 namespace {
 
-// `undo` ends what an error left open.
+// The error is copied before `undo`, because CopyErrorData() must not run in ErrorContext, and FlushErrorState() and
+// the abort free what it points to. `error` is volatile, and nothing else changes between sigsetjmp() and longjmp()
+// here.
 ErrorData *run_guarded(void (*work)(void *), void *argument, void (*undo)())
 {
     MemoryContext const memory = CurrentMemoryContext;
@@ -88,7 +92,8 @@ ErrorData *run_guarded(void (*work)(void *), void *argument, void (*undo)())
     return error;
 }
 
-// A cancel that comes now is for what has ended already.
+// A cancel that is pending now was meant for the work that has ended. That may be an operator's too; it is lost, which
+// only a worker does: a session has no limit, and never comes here.
 void end_time_limit()
 {
     disable_timeout(STATEMENT_TIMEOUT, false);
@@ -111,7 +116,7 @@ Failure in_subtransaction(void (*work)(void *), void *argument, IsRaised is_rais
     ResourceOwner const owner = CurrentResourceOwner;
     const TimeLimit own = {moment(), longest_ms};
 
-    // First, because it may raise: the limit that was there must not be lost then.
+    // First, because it may raise: the exchange below must not have lost the outer limit then.
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(memory);
     const TimeLimit outer = std::exchange(limit, own);
@@ -152,7 +157,8 @@ ErrorData *in_transaction(int longest_ms, void (*work)(void *), void *argument)
             CommitTransactionCommand();
         },
         [] {
-            // As the server's own loop does it: a cancel that comes now is for what has ended already.
+            // As PostgresMain() does after an error: no interrupt may raise while the transaction is aborted, and a
+            // cancel that is pending was for the work that has ended.
             HOLD_INTERRUPTS();
             disable_all_timeouts(false);
             QueryCancelPending = false;

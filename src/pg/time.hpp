@@ -1,4 +1,4 @@
-// Spans of time.
+// Two clocks, and spans of time on each: TimestampTz for what people and rows say, Moment for what lasts or rests.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +9,9 @@
 
 namespace pg {
 
-// Milliseconds from one instant to another, rounded up, INT_MAX at most; 0 when that is over. Also between infinite
-// ones, where Postgres 15's own overflows.
+// Milliseconds from one instant to another, rounded up, so that a sleeper does not wake a moment too early and find
+// nothing due; INT_MAX at most; 0 if `to` is over. Also between infinite ones, where TimestampDifferenceMilliseconds()
+// of Postgres 15 overflows.
 inline long milliseconds_until(TimestampTz from, TimestampTz to)
 {
     std::int64_t span;
@@ -22,9 +23,9 @@ inline long milliseconds_until(TimestampTz from, TimestampTz to)
 }
 
 // An instant by a clock that nobody sets, in microseconds since some beginning: the same for all processes of a
-// machine, and standing while that sleeps. By it goes whatever lasts, rests or is put off for a while: by the server's
-// clock all of that ended at once when the clock is set forward, and stood still when it is set back. A TimestampTz is
-// for what people see, and for what rows say; the two do not compare.
+// machine, and standing while that sleeps. Rests, limits and intervals go by it, because by the server's clock all of
+// them would end at once when an operator sets it forward, and would not end when it is set back. The two do not
+// compare. A Moment may stand in shared memory, which ends with the postmaster, but never in a table.
 struct Moment {
     std::int64_t microseconds;
 
@@ -32,6 +33,7 @@ struct Moment {
     constexpr bool is_set() const { return microseconds != 0; }
 };
 
+// long_ago: any span since then is over. (The subtraction overflows, which milliseconds_until() takes for INT_MAX.)
 constexpr Moment unset{0}, long_ago{PG_INT64_MIN};
 
 inline Moment moment()
@@ -46,7 +48,7 @@ constexpr Moment operator+(Moment from, std::int64_t microseconds) { return {fro
 // From now on.
 inline Moment in_milliseconds(std::int64_t milliseconds) { return moment() + milliseconds * 1000; }
 
-// As between two of the other kind.
+// The rules of the other kind hold here too: rounded up, 0 to INT_MAX.
 inline long milliseconds_until(Moment from, Moment to)
 {
     return milliseconds_until(from.microseconds, to.microseconds);

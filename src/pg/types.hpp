@@ -1,4 +1,5 @@
-// Types, compared with what code was written for.
+// Values as SQL has them, and the types of rows, compared with those that code was written for: a Datum that is read as
+// another type than its own is a wild pointer, and owners alter their tables.
 #pragma once
 
 #include "prelude.hpp"
@@ -23,17 +24,19 @@ inline std::string_view text_view(Datum text)
     return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
 }
 
-// Whether a value of the type can be read as one of the other: text and varchar are one to C++.
+// Whether a value of the type can be read as one of the other. text and varchar are both varlena with the same
+// contents.
 inline bool stands_for(Oid type, Oid wanted)
 {
     auto is_text = [](Oid oid) { return oid == TEXTOID || oid == VARCHAROID; };
     return type == wanted || (is_text(type) && is_text(wanted));
 }
 
-// What the columns of a row, made or read here, are.
+// The types of the columns of a row, in their order.
 using RowType = std::span<const Oid>;
 
-// Null, or what is wrong with the columns of a row that was to have these types. Dropped columns count as wrong.
+// Null, or what is wrong with the columns of a row that was to have these types, as a sentence for errdetail. Dropped
+// columns count as wrong.
 const char *mismatch(TupleDesc actual, RowType wanted);
 
 } // namespace pg

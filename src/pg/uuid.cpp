@@ -7,7 +7,8 @@ namespace {
 // Microseconds between 1970-01-01 and Postgres's epoch.
 constexpr std::int64_t epoch_shift = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
-// The random source costs about as much for one uuid as for many. A backend's own: nothing is drawn before the fork.
+// The random source costs about as much for one uuid as for 64 (1 kB). No two processes share what is drawn: none is
+// drawn in the postmaster, before the fork.
 pg_uuid_t *random_bytes()
 {
     constexpr int drawn_at_once = 64;
@@ -24,6 +25,7 @@ pg_uuid_t *random_bytes()
     return uuid;
 }
 
+// The version and the variant (RFC 9562, 4.1 and 4.2).
 void stamp(pg_uuid_t *uuid, unsigned char version)
 {
     uuid->data[6] = static_cast<unsigned char>((uuid->data[6] & 0x0f) | (version << 4));
@@ -47,7 +49,9 @@ pg_uuid_t *time_ordered_uuid(TimestampTz now)
 
     const std::uint64_t unix_us = static_cast<std::uint64_t>(now + epoch_shift);
     std::uint64_t tick = unix_us / 1000 * per_ms + unix_us % 1000 * per_ms / 1000;
-    // A clock that was set back by more than a moment is followed.
+    // A clock that stands, or was set back by less than a second, is counted on from the last tick, so ids
+    // still ascend. One that was set back further is followed: ids must not carry a wrong time for as long as that
+    // lasts.
     if (tick <= last && last - tick < one_second)
         tick = last + 1;
     last = tick;

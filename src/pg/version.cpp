@@ -8,8 +8,8 @@ namespace version {
 
 namespace {
 
-std::uint64_t changes = 1; // of functions, or of tables of ours
-std::uint64_t looked_at = 0;
+std::uint64_t changes = 1;   // of functions, or of tables of ours
+std::uint64_t looked_at = 0; // `changes` at the last look that found a version that fits
 
 // Every version whose SQL this library serves.
 constexpr std::string_view served[] = {JOBS_EXT_VERSION};
@@ -50,6 +50,8 @@ void require_version()
 {
     if (looked_at == changes)
         return;
+    // Before the look: to read a catalog processes invalidations, and a change that comes then has the next call look
+    // again.
     const std::uint64_t before = changes;
     const Oid extension = get_extension_oid("jobs_ext", true);
     const char *found = OidIsValid(extension) ? installed_version(extension) : nullptr;

@@ -1,25 +1,27 @@
-// Whether the SQL of the extension in this database is that of this library.
+// Whether the SQL of the extension in this database fits this library.
 //
-// After an upgrade that is half done it is not: the library is loaded anew by new sessions (by all after a restart,
-// where it is preloaded), the SQL is brought up to date by ALTER EXTENSION in each database. Functions of another
-// version may have other parameters, tables other columns. So every function of ours asks before it looks at its
-// arguments (pg/function.hpp), in every session.
+// After an upgrade that is half done it does not: new sessions load the new library (all of them after a restart, where
+// it is preloaded), while ALTER EXTENSION brings the SQL up to date in each database. Functions of another version may
+// have other parameters, tables other columns. So every function of ours asks before it looks at its arguments
+// (pg/function.hpp), in every session.
 #pragma once
 
 #include "prelude.hpp"
 
 namespace version {
 
-// 55000, with what there is to do, unless it is. Looks once, and again after what may have changed it.
+// Raises 55000, with a hint at what there is to do, unless the version fits. Reads the catalog once, and again after
+// each change that may be an upgrade; else it costs a comparison.
 void require_version();
 
 // Whether the extension with this OID is of a version that this library serves.
 bool fits(Oid extension);
 
-// Has the next call look again. An upgrade replaces functions or alters tables of ours, or changes nothing that counts;
-// the first of those this finds out by itself.
+// Has the next call look again. An upgrade that counts replaces functions or alters tables of ours: of functions
+// watch_version() hears, of tables store/tables.cpp, which calls this.
 void forget_version();
 
+// To be called once, from _PG_init: syscache callbacks cannot be unregistered.
 void watch_version();
 
 } // namespace version

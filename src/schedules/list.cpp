@@ -1,4 +1,9 @@
-// What the view jobs_schedules stands on: pg_cron's table as the caller may see it, and what the runs remember.
+// jobs_ext.scheduled_jobs(), on which the view jobs_schedules stands: pg_cron's table as the caller may see it, joined
+// with what the runs of each schedule remember.
+//
+// A run or job_unschedule() may commit meanwhile. All reads of one call are under the statement's snapshot (the query
+// is read-only, and so takes no newer one), so a row shows both tables as they were at one instant. Only locks of
+// readers are taken: nothing here waits for a run.
 #include "pg/plan.hpp"
 #include "schedules/definition.hpp"
 #include "schedules/memory.hpp"
@@ -9,12 +14,15 @@ namespace schedules {
 
 namespace {
 
+// The columns of `statement`, in its order.
 enum Found { schedule, command, active, database, username, last_run_at, last_status, last_message, found_columns };
 
 constexpr Oid found_types[] = {TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
 static_assert(std::size(found_types) == found_columns);
 
-// pg_cron writes a row of cron.job_run_details for each run, unless cron.log_run is off.
+// Row security of cron.job shows a caller the jobs of that role alone, and all to a superuser. pg_cron writes a row of
+// cron.job_run_details for each run, unless cron.log_run is off; then the last run is what our table remembers. Every
+// name and operator is qualified, because the statement runs under the caller's search_path.
 constexpr char statement[] =
     "select j.schedule, j.command, j.active, j.database, j.username, r.at, r.status, r.return_message"
     " from cron.job j left join lateral ("
@@ -22,6 +30,8 @@ constexpr char statement[] =
     " where d.jobid operator(pg_catalog.=) j.jobid order by d.runid desc limit 1) r on true"
     " where pg_catalog.starts_with(j.command, $1) order by j.jobid";
 
+// When pg_cron will run the schedule next; null if it is switched off, cannot be read (a role may edit its rows of
+// cron.job), or has no next run (@reboot).
 pg::Nullable next_run_shown(const pg::Nullable *found, pg::Nullable last_run)
 {
     const TimestampTz now = settings::now();
@@ -39,9 +49,11 @@ pg::Nullable next_run_shown(const pg::Nullable *found, pg::Nullable last_run)
 constexpr Oid shown_types[] = {TEXTOID, TEXTOID,        TEXTOID, JSONBOID, INT4OID, JSONBOID, BOOLOID,       TEXTOID,
                                TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,  UUIDOID, INT8OID,  TIMESTAMPTZOID};
 
+// A definition that cannot be read shows as nulls: the command begins like ours, but its role may have edited it.
 pg::RowBuilder show_schedule(schedules::Schedules &memory, const pg::Nullable *found)
 {
     const Definition given = read_cron_command(found[command].value).value_or(Definition{});
+    // InvalidOid: the role was dropped; pg_cron keeps its jobs.
     const Oid role = get_role_oid(TextDatumGetCString(found[username].value), true);
     const bool remembered = given.name && OidIsValid(role) && memory.find(role, given.name.value);
     const pg::Nullable last_run = found[last_run_at] || !remembered ? found[last_run_at] : memory.last_run();
@@ -62,6 +74,7 @@ JOBS_FUNCTION(scheduled_jobs)
 {
     PreventCommandIfParallelMode("jobs_ext.scheduled_jobs()");
     pg::RowSink sink(fcinfo, shown_types);
+    // The statement would raise 42P01 or 42501; a view that lists nothing is what its reader expects.
     if (!schedules::pg_cron::is_pg_cron_installed())
         return Datum{0};
     schedules::Schedules memory(AccessShareLock);

@@ -6,14 +6,15 @@ bool Schedules::find(Oid role_oid, Datum schedule_name)
 {
     static constexpr RegProcedure equal[] = {F_OIDEQ, F_TEXTEQ};
     const Datum key[] = {ObjectIdGetDatum(role_oid), schedule_name};
-    lookup_.end(); // another snapshot may be active than at the last search
+    // An index scan keeps the snapshot with which it began, and the active one may be newer by now.
+    lookup_.end();
     if (!lookup_.find(key, equal, slot_))
         return false;
-    slot_getallattrs(slot_);
+    slot_getallattrs(slot_); // get() reads the arrays
     return true;
 }
 
-// Somebody else wrote the row since the snapshot was taken.
+// Another transaction wrote the row after our snapshot was taken.
 void Schedules::look_again()
 {
     if (IsolationUsesXactSnapshot())
@@ -30,12 +31,16 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
         if (!find(role_oid, schedule_name)) {
             start(role_oid, schedule_name);
             static constexpr AttrNumber by_name[] = {role + 1, name + 1};
+            // Whichever run inserted the row, the next turn of the loop finds it and locks it: our own too, so that one
+            // path leads to the lock.
             if (!pg::TableWriter(table_).insert_unless_taken(out_, by_name))
                 look_again();
             else
                 pg::renew_active_snapshot();
             continue;
         }
+        // NO KEY UPDATE is the lock of the update that follows. No TUPLE_LOCK_FLAG_FIND_LAST_VERSION: a version that
+        // another run wrote must be read under a new snapshot, together with its job.
         ItemPointerData tid = slot_->tts_tid;
         TM_FailureData failure;
         const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true),
@@ -46,7 +51,8 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
     }
 }
 
-// Nobody else can have been here: only a trigger on jobs that ran the very same schedule.
+// We hold the row, so no other transaction has changed it. A trigger on `jobs` may have, in this transaction, if it ran
+// or removed this very schedule; then there is a job that the row names and that our set_job() would make forgotten.
 void Schedules::require_unchanged(Oid role_oid, Datum schedule_name)
 {
     ItemPointerData locked = slot_->tts_tid;
@@ -85,6 +91,7 @@ void Schedules::put(Place place, Datum value)
     slot_->tts_isnull[place] = false;
 }
 
+// A row that remembers nothing, in `out_`.
 void Schedules::start(Oid role_oid, Datum schedule_name)
 {
     pg::start_row(out_);

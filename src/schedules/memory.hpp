@@ -1,9 +1,19 @@
-// What the runs of a schedule remember for the next one: the last job, and how many runs were left out. A row for each
-// role and name, as pg_cron keeps its jobs apart; private, never dumped, so that the first run after a restore knows of
-// no job before it.
+// The private table jobs_ext.schedules: what a run of a schedule remembers for the next one, which is the last job and
+// how many runs were left out. It has a row for each role and name, because pg_cron keeps its jobs apart by these. It
+// is never dumped, so the first run after a restore knows of no job before it.
 //
-// A run holds its row locked from before it looks at the last job until its transaction ends, so two runs at once make
-// one job.
+// Two runs of one schedule may meet: pg_cron starts no run while the one before goes on, but any session of that role
+// may run the command by hand. Unless the schedule piles up, a run whose last job still waits is left out; two runs
+// that both look, and then both enqueue, would make two jobs. So a run locks the row before it looks at the last job,
+// and holds it until its transaction ends:
+//   the other run commits      this one waited, takes a new snapshot, and finds the other one's job as the last
+//   the other run is undone    (ROLLBACK, savepoint, crash, cancel) this one goes on with the row as it was
+//   neither finds a row        both insert it; the unique index lets one pass, the other waits and then locks that row
+//   job_unschedule() meanwhile it waits for the run, then removes the row; a run that waited for it makes a new one
+//   REPEATABLE READ            a run whose row another one wrote raises 40001: its snapshot does not show that job
+//   a trigger on `jobs`        runs in our transaction, so no lock keeps it out: require_unchanged() finds it
+// The lock is taken ahead of any on rows of `jobs`, so two runs of one schedule cannot each wait for the other. The
+// test is test/isolation/specs/schedule-run.spec.
 #pragma once
 
 #include "pg/heap.hpp"
@@ -13,7 +23,7 @@ namespace schedules {
 
 class Schedules {
 public:
-    // Opens the table: RowExclusiveLock, inside a StatementScope, to write.
+    // Opens the table. To write: with RowExclusiveLock, inside a StatementScope. Raises 42804 if the table was altered.
     explicit Schedules(LOCKMODE mode)
         : table_(store::open_private(store::PrivateTable::schedules, mode)),
           index_(store::open_key(table_, store::shape_of(store::PrivateTable::schedules).key_columns, mode)),
@@ -21,21 +31,24 @@ public:
     {
     }
 
-    // Reads the row as the active snapshot sees it. False: there is none.
+    // Reads the row of a role and a name (text), as the active snapshot sees it. False: there is none.
     bool find(Oid role, Datum name);
-    // Locks the row, which it makes if there is none. Waits for another run; takes a new snapshot if it had to.
+    // Locks the row until the end of the transaction, and makes it if there is none. Waits for another run; if that
+    // changed the row, renews the active snapshot, or raises 40001 outside READ COMMITTED.
     void lock(Oid role, Datum name);
-    // That the row which was locked is the newest still, as the active snapshot sees it.
+    // Raises 27000 if the row that was locked is not the one that the active snapshot sees: to be called after user
+    // code may have run, under a renewed snapshot.
     void require_unchanged(Oid role, Datum name);
-    // Removes the row, if there is one.
+    // Removes the row, if there is one. Waits for a run that holds it; raises 40001 as lock() does.
     void remove(Oid role, Datum name);
 
-    // Of the row that was found or locked.
+    // Of the row that was found or locked: the id and the time of the last job, null if there was none; and how many
+    // runs were left out.
     pg::Nullable last_job() const { return get(job); }
     pg::Nullable last_run() const { return get(enqueued_at); }
     std::int64_t skipped() const { return DatumGetInt64(get(skipped_runs).value); }
 
-    // Writes the row that is locked.
+    // Write the row that is locked. Nobody else can have changed it, so anything but success is an internal error.
     void set_job(const pg_uuid_t *id, TimestampTz now);
     void count_skipped();
 

@@ -10,8 +10,9 @@ namespace schedules::pg_cron {
 
 namespace {
 
-// pg_cron's settings, which it keeps from all but superusers: what they are for is no secret. One that it does not know
-// is nothing, though anybody may have written it somewhere.
+// The value of a setting of pg_cron. GetConfigOption() without `restrict_privileged`, because pg_cron shows its
+// settings to superusers alone, and every caller needs these to know what to do. Null: this pg_cron has no such
+// setting. A placeholder (a name that somebody set, and no library defined) does not count.
 const char *setting(const char *name)
 {
     if ((GetConfigOptionFlags(name, true) & GUC_CUSTOM_PLACEHOLDER) != 0)
@@ -41,7 +42,7 @@ void require_usage(const char *schema, const char *hint)
                         errhint(hint, quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-// A schedule is a text in it.
+// The command of a schedule is DO LANGUAGE jobs_ext, which asks for USAGE at each run.
 void require_language()
 {
     const Oid oid = get_language_oid("jobs_ext", true);
@@ -51,7 +52,7 @@ void require_language()
                                 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-// pg_cron opens a session of the role that made the schedule.
+// pg_cron opens a session of the role that made the schedule, which fails at each run for a role without LOGIN.
 void require_login()
 {
     HeapTuple role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
@@ -65,7 +66,7 @@ void require_login()
                         errhint("Make the schedule as a role with LOGIN.")));
 }
 
-// While the clocks of pg_cron's zone are neither put forward nor back.
+// A span of time in which the clocks of pg_cron's zone are neither put forward nor back: local time is UTC + offset.
 struct Regime {
     std::int64_t offset; // of local time, in microseconds
     TimestampTz until;
@@ -73,11 +74,12 @@ struct Regime {
 
 Regime regime_at(TimestampTz instant)
 {
+    // pg_time_t counts seconds from 1970, TimestampTz microseconds from 2000.
     constexpr pg_time_t epoch = static_cast<pg_time_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
     const char *name = setting("cron.timezone");
     const pg_tz *zone = name != nullptr ? pg_tzset(name) : nullptr;
     if (zone == nullptr)
-        return {0, DT_NOEND};
+        return {0, DT_NOEND}; // pg_cron before 1.5 has no such setting and reads all schedules in GMT
     const pg_time_t now = instant / USECS_PER_SEC + epoch;
     long before, after;
     int before_is_dst, after_is_dst;
@@ -119,7 +121,8 @@ void require_runnable()
 
 void require_known(const logic::Cron &cron, const char *schedule)
 {
-    // Each came with a setting: the extension's version says nothing of the library's.
+    // Asks for a setting that came with each feature, because the version of the extension (its SQL) says nothing of
+    // the library's, which runs the schedules.
     const bool too_new = (cron.kind == logic::Cron::Kind::interval && setting("cron.timezone") == nullptr) ||
                          (cron.last_day && setting("cron.launch_active_jobs") == nullptr);
     if (too_new)
@@ -133,9 +136,12 @@ std::optional<TimestampTz> next_run(const logic::Cron &cron, TimestampTz after)
 {
     const char *both = setting("cron.match_dom_and_dow");
     const bool both_days = both != nullptr && std::strcmp(both, "on") == 0;
+    // 29 February falls on a given day of the week again after 40 years at most (over 2100, which is no leap year), so
+    // a calendar with nothing in 41 years never runs (30 February).
     const TimestampTz horizon = after + 41LL * 366 * USECS_PER_DAY;
-    // pg_cron looks at each minute as it comes, by the clock on the wall: one that is skipped does not run, one that
-    // comes twice runs twice.
+    // pg_cron looks at each minute as it comes, by local time: a schedule in an hour that is skipped in spring does not
+    // run, one in an hour that comes twice in autumn runs twice. So search each regime by itself, in its own local
+    // time.
     for (TimestampTz from = after + 1; from < horizon;) {
         const Regime regime = regime_at(from);
         const TimestampTz until = std::min(regime.until, horizon);
@@ -148,6 +154,8 @@ std::optional<TimestampTz> next_run(const logic::Cron &cron, TimestampTz after)
 
 namespace {
 
+// By oid, so that no overload of another's is called (pg/extension_function.hpp). Raises 42883 if pg_cron has no such
+// function, 42501 if the caller may not execute it: OidFunctionCall does not ask.
 Oid function_of_cron(const char *name, std::span<const Oid> arguments)
 {
     const Oid function = pg::extension_function({"pg_cron", "cron", name, arguments});
@@ -176,13 +184,14 @@ bool unschedule(Datum job_name, Datum begins)
 {
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{TEXTOID, job_name}, {TEXTOID, begins}};
-    // By number: the function by name takes another type from 1.5 on. A superuser sees the jobs of others here.
+    // By number, because cron.unschedule(name) takes another type from pg_cron 1.5 on. The statement names
+    // current_user, because a superuser sees the jobs of all roles here.
     const std::uint64_t jobs = pg::run_sql("select jobid from cron.job where jobname::pg_catalog.text"
                                            " operator(pg_catalog.=) $1 and username operator(pg_catalog.=) current_user"
                                            " and pg_catalog.starts_with(command, $2)",
                                            parameters);
     static constexpr Oid arguments[] = {INT8OID};
-    SPITupleTable *found = SPI_tuptable; // the function may use SPI as well
+    SPITupleTable *found = SPI_tuptable; // a global, which cron.unschedule() overwrites if it uses SPI
     for (std::uint64_t i = 0; i < jobs; ++i) {
         bool null;
         OidFunctionCall1(function_of_cron("unschedule", arguments),

@@ -1,4 +1,18 @@
-// What becomes of jobs that have ended: they go to the archive, or nowhere; and the months of the archive.
+// Jobs that have ended leave `jobs`. The task `remove` deletes them; the task `archive` copies them to jobs_archive and
+// then deletes them; the task `months` makes and drops the monthly partitions of jobs_archive.
+//
+//   Who meets the archiving process            Why both may work at once
+//   a session that retries or deletes the job  take_away() locks the jobs row before it copies anything, and does not
+//                                              wait: it leaves a job that the session holds or has changed. A session
+//                                              that comes second waits, and then finds no job
+//   another process at upkeep                  the same lock: one of the two archives the job
+//   a session that inserts a reference to the  a foreign key locks the jobs row FOR KEY SHARE, which conflicts with the
+//   job                                        lock of take_away()
+//   another process that makes or drops months store::archive::lock_months() lets one of them do it
+//   a session that has locked a partition      prepare_archive() asks for the partition's lock before the first job
+//   a crash, a rollback, a savepoint undone    the copy and the deletion are in one subtransaction: the job is either
+//                                              in `jobs` or in jobs_archive
+// The tests are test/isolation/specs/archive-*.spec.
 #include <algorithm>
 #include <utility>
 
@@ -21,10 +35,14 @@ using store::Jobs;
 using store::Row;
 
 constexpr store::Microseconds minute = USECS_PER_MINUTE;
-constexpr int months_ahead = 2; // beside the current one
+// Beside the current one: a lock that keeps months from being made for some weeks then does no harm.
+constexpr int months_ahead = 2;
 
 constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
 
+// Reads `ended` lane by lane and rank by rank; within one, rows are in the order of finished_at, so that each scan ends
+// at the first job that is too young. The next piece begins behind the lane at which this one became full: else one
+// type with many ended jobs would keep the jobs of all others in `jobs`.
 void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().ended();
@@ -57,6 +75,8 @@ void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, 
     find_ended(Task::archive, jobs, skip, now, pace, found);
 }
 
+// Deletes one job, which it archives first if `keeps`. False: another session holds the job, or changed it after the
+// snapshot was taken. Raises 09000 if a user's trigger or rule prevents the deletion, 27000 if one changes the job.
 bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
 {
     Jobs &jobs = batch.jobs;
@@ -66,11 +86,13 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
         jobs.derived().remove_orphan(jobs.derived().ended(), found);
         return true;
     }
-    // As a DELETE would lock it: nobody may begin to refer to it meanwhile.
+    // The lock of a DELETE, not that of an UPDATE: it conflicts with FOR KEY SHARE, which foreign keys take
+    // (RI_FKey_check), so no session begins to refer to the job between here and its deletion.
     if (jobs.try_lock(LockTupleExclusive) != Jobs::Lock::taken)
         return false;
     if (store::ended_key(*job) != candidate.key) {
-        jobs.derived().ended().remove(found); // it was retried
+        // A session retried the job after the scan: by our lock this version is the newest, so the key is stale.
+        jobs.derived().ended().remove(found);
         return true;
     }
     if (keeps)
@@ -82,7 +104,8 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on jobs kept it from being deleted")));
     case store::Written::changed_meanwhile:
-        // Locked by us: a trigger of the user's on the archive changed it. Nothing of it may stay in there.
+        // We hold the row, so a user's trigger in this very transaction changed it. Raise: that undoes the copy, which
+        // has the job as it was before.
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION), errmsg("it changed while it was archived")));
     }
     ++(keeps ? batch.counts[Count::archived] : batch.counts[Count::deleted]);
@@ -93,6 +116,7 @@ bool remove_job(Batch &batch, const Candidate &candidate) { return take_away(bat
 
 bool archive(Batch &batch, const Candidate &candidate) { return take_away(batch, candidate, true); }
 
+// Asks of the jobs row alone what find_ended() asks of `ended`: review() has an id and no key.
 bool is_due(Task task, const Row &job, TimestampTz now)
 {
     const auto key = store::ended_key(job);
@@ -106,9 +130,10 @@ bool is_to_remove(const Row &job, TimestampTz now) { return is_due(Task::remove,
 
 bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archive, job, now); }
 
-// What keeps months from being made, or from being dropped. The archive works on without the partition, or with one too
-// many: once an hour is enough for the log, and once for the record, until it went well for an hour. Errors are told
-// apart by SQLSTATE alone: the message names the month, and several months meet the same.
+// The errors that keep this process from making months, or from dropping them. Archiving goes on without the partition
+// (the default partition takes the jobs), or with one too many. So each kind of error is logged once an hour at most,
+// and goes on record once, until it has not come for an hour. Kinds are told apart by SQLSTATE alone: messages name the
+// month, and several months meet the same error. All of it is this process's memory: a rollback does not undo it.
 class Trouble {
 public:
     void note(const ErrorData *error)
@@ -124,6 +149,7 @@ public:
                 (errcode(kind.sqlstate), errmsg("the partitions of jobs_archive could not be brought up to date: %s",
                                                 pg::message_excerpt(error->message))));
     }
+    // `message` points into this object: valid until the next note().
     bool take_news(int &sqlstate, const char *&message)
     {
         for (Kind &kind : kinds_)
@@ -158,6 +184,7 @@ private:
         return oldest;
     }
 
+    // A ninth kind of error replaces the one that has not come for the longest time.
     Kind kinds_[8];
 };
 
@@ -165,9 +192,15 @@ Trouble making, dropping;
 
 bool is_month_missing(TimestampTz instant) { return store::archive::Months(AccessShareLock).lacks(instant); }
 
-// Whether it is there now and was not. Where it can't be made the default partition serves; not so where another
-// partition is locked and this process waits for no table: it can be made in a moment.
+// What became of a month that is missing:
+//   yes     it is there now
+//   no      create_month() declined: the default partition, or one of the user's, already holds a part of the month
+//   failed  an error, which is noted; the default partition takes the jobs
+//   busy    a table is locked and this process waits for none: the month can be made in a moment, so jobs wait for it
 enum class Made { yes, no, failed, busy };
+
+// In a subtransaction, because what stands on the archive may raise anything. Raises what may be the server's fault,
+// also the 55P03 of make_archive_month()'s lock_timeout; only the 55P03 of pg::lock_table() is `busy`.
 Made make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;
@@ -175,7 +208,7 @@ Made make_month(TimestampTz month, Counts &counts)
         [&] { made = store::archive::create_month(month); },
         [](const ErrorData *raised) { return pg::is_of_server(raised) && !pg::is_refused_table(raised); });
     if (error == nullptr) {
-        CommandCounterIncrement();
+        CommandCounterIncrement(); // is_month_missing() and the Writer are to see the new partition
         return made ? Made::yes : Made::no;
     }
     ++counts[Count::left];
@@ -185,7 +218,7 @@ Made make_month(TimestampTz month, Counts &counts)
     return Made::failed;
 }
 
-// The months of the jobs of one piece, each looked at once; they are few.
+// The months of the jobs of one piece. Each is looked at once; a list is enough, because a piece has jobs of few.
 struct Preparation {
     bool may_alter;
     Counts &counts;
@@ -194,7 +227,8 @@ struct Preparation {
     TimestampTz months[Candidates::most] = {};
     bool ready[Candidates::most] = {};
 
-    // Whether there is a partition for it, as far as there can be one.
+    // False: the partition may yet be made, so the job waits for it. It waits also where this call may not alter the
+    // archive (a transaction block, whose locks would last), and while another process makes or drops months.
     bool has_month(TimestampTz month)
     {
         if (!is_month_missing(month))
@@ -212,15 +246,20 @@ struct Preparation {
             if (months[i] == month)
                 return ready[i];
         months[count] = month;
-        // A partition that somebody has to himself is no fault of the jobs that go there, nor in the way of the others.
+        // Lock the partition here: if another session has it in ACCESS EXCLUSIVE mode, its jobs are left. In the middle
+        // of the work the refused lock would make suspects of these jobs (upkeep/suspects.hpp).
         return ready[count++] = has_month(month) && store::archive::lock_partition_for(month);
     }
 };
 
-// Makes the months that archived jobs will go to. Jobs whose month may not be made now are taken out of the list.
+// Makes the months that archived jobs will go to. Jobs whose month may not be made now are taken out of the list, and
+// noted as contended: they come again in a moment. True, if it made a month: the piece then ends, because attaching a
+// partition locks the default partition in ACCESS EXCLUSIVE mode until the end of the transaction.
 bool prepare_archive(Candidates &candidates, bool may_alter, Counts &counts)
 {
-    (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock); // as it is going to be written
+    // First with the lock of the writes that follow: to look with a weaker one and ask for this later would be a lock
+    // upgrade, which can deadlock.
+    (void)store::open_table(store::ApiTable::jobs_archive, RowExclusiveLock);
     Preparation preparation = {may_alter, counts};
     int kept = 0;
     for (const Candidate &candidate : candidates.all()) {
@@ -238,6 +277,7 @@ bool prepare_archive(Candidates &candidates, bool may_alter, Counts &counts)
 
 void open_archive(Batch &batch) { batch.archive.emplace(batch.jobs.table()); }
 
+// Returns whether it made any. Stops at the last month that a timestamp of the archive can have (month_of()).
 bool make_months_ahead(TimestampTz now, Counts &counts)
 {
     bool has_made = false;
@@ -249,11 +289,12 @@ bool make_months_ahead(TimestampTz now, Counts &counts)
     return has_made;
 }
 
-// One a piece, since its locks last until the end of the transaction. Where somebody reads one, or something of the
-// user's depends on it, the next one may go.
+// Drops the oldest month that can be dropped. One a piece, because DROP holds its locks until the end of the
+// transaction. A month that a session reads (55P03), or on which a user object depends (2BP01), does not keep the next
+// one: each is tried in a subtransaction of its own. An error that ends the call is raised.
 void drop_one(List *months, Counts &counts)
 {
-    ErrorData *first = nullptr; // of those that stay
+    ErrorData *first = nullptr; // the error of the oldest month that stays
     ListCell *cell;
     foreach (cell, months) {
         const Oid partition = lfirst_oid(cell);
@@ -270,7 +311,7 @@ void drop_one(List *months, Counts &counts)
     counts[Count::left] += list_length(months);
 }
 
-// Nothing: for ever.
+// Months that end at this instant or before it are dropped. Nothing: months are kept for ever.
 std::optional<TimestampTz> kept_since(TimestampTz now)
 {
     if (settings::archive_keep < 0)
@@ -285,6 +326,7 @@ const Work archiving = {Task::archive, find_to_archive, prepare_archive, open_ar
 
 Keep keep_of(std::int32_t lane, std::int16_t rank)
 {
+    // A lane whose type has no row in job_types keeps jobs as the defaults say.
     const auto type = store::lanes::type_of(lane);
     const store::Type settings = store::types::settings_of(type.value_or(""));
     const auto span = rank == logic::completed_rank ? settings.keep_completed : settings.keep_failed;
@@ -298,6 +340,7 @@ Keep keep_of(std::int32_t lane, std::int16_t rank)
 TimestampTz end_of(const Keep &keep, TimestampTz ended_at)
 {
     TimestampTz end;
+    // A job that finished at -infinity is due at once. A sum past the last timestamp is never due.
     if (!keep.span || TIMESTAMP_NOT_FINITE(ended_at) || pg_add_s64_overflow(ended_at, *keep.span, &end))
         return ended_at == DT_NOBEGIN ? DT_NOBEGIN : DT_NOEND;
     return end;

@@ -4,14 +4,16 @@ namespace upkeep {
 
 namespace {
 
-// Jobs that somebody held when they were looked at: left alone for a twentieth of a second first, twice as long each
-// time. By a clock of its own: the queue's may stand. Lives as long as the backend; entries go when they are old.
+// Rests go by pg::Moment, because the queue's clock may stand (jobs_ext.now). An entry stays for a while after its
+// rest, so that the rest doubles if the job is still held.
 struct Contended {
     pg_uuid_t job; // the key
     pg::Moment until;
     store::Microseconds rest;
 };
-HTAB *contended = nullptr;
+HTAB *contended = nullptr; // in TopMemoryContext; null: empty
+
+// 50 ms let a single call commit. 1 s is how late upkeep may be once a long transaction has ended.
 constexpr store::Microseconds first_rest = USECS_PER_SEC / 20, longest_rest = USECS_PER_SEC;
 
 } // namespace
@@ -27,6 +29,7 @@ std::optional<store::Microseconds> next_contended()
     while (auto entry = static_cast<const Contended *>(hash_seq_search(&status)))
         if (entry->until > now)
             next = std::min(next.value_or(longest_rest), entry->until.microseconds - now.microseconds);
+        // dynahash allows the removal of the entry that hash_seq_search() has just returned, and of no other.
         else if (entry->until + longest_rest < now)
             hash_search(contended, &entry->job, HASH_REMOVE, nullptr);
     return next;

@@ -23,6 +23,8 @@ private:
     Dues dues_;
 };
 
+// The scan is in the order of time, so the first job that upkeep would try has the earliest time. The loop is bounded
+// by the jobs that rest, not by the length of the table.
 TimestampTz first_of(store::RunScan &&run, const Skip &skip)
 {
     while (const store::Candidate *next = run.next())
@@ -31,6 +33,8 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
     return DT_NOEND;
 }
 
+// One index probe for each lane and rank. The oldest job of a run leaves first, because all jobs of a run are kept for
+// the same span.
 void add_ended(const Skip &skip, Earliest &earliest)
 {
     const store::KeyTable table(store::PrivateTable::ended, AccessShareLock);
@@ -55,7 +59,8 @@ Dues next_due(TimestampTz now)
     const store::Tables tables = store::tables();
     Earliest earliest;
     if (!tables.is_queue_built()) {
-        earliest.add(Task::reap, now); // builds it
+        // A piece opens `jobs` for writing, which builds the derived tables. Until then there is nothing to read here.
+        earliest.add(Task::reap, now);
     } else {
         const Skip skip(now);
         const store::KeyTable queue(store::PrivateTable::queue, AccessShareLock),
@@ -63,11 +68,13 @@ Dues next_due(TimestampTz now)
         earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND), skip));
         earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND), skip));
         add_ended(skip, earliest);
+        // Also those whose job is gone or needs nothing any more: review() removes their rows, once they are due.
         skip.set_aside.each([&](const SetAside::Entry &entry) {
             for (const Task task : all_tasks)
                 if (std::strcmp(entry.task, name_of_task(task)) == 0)
                     earliest.add(task, std::max(entry.retry_at, now + contended_for(&entry.job)));
         });
+        // The list does not say which task met the job, so all of them look.
         if (const auto in = next_contended())
             for (const Task task : all_tasks)
                 earliest.add(task, now + *in);

@@ -1,3 +1,25 @@
+// One piece of a task: reads a list of jobs that are due, works on them in subtransactions, and sets aside the jobs
+// whose code fails. Users put code on `jobs` (triggers, constraints, foreign keys that cascade), so any job can fail,
+// be slow, or never end, and no job may keep the others waiting for that.
+//
+//   What happens at a job                       What the piece does
+//   another session holds its row               leaves it, notes it as contended, and comes again within a second
+//   another session changed it since the scan   leaves it, or removes its stale key: Work::act compares under the lock
+//   its code raises an error                    does the jobs before it again, then tries it alone, then sets it aside
+//   its code takes too long, in a worker        does fewer jobs at once; sets it aside if it is slow by itself
+//   an error that may be the server's           suspects it and tries others; raises the error if no job passes
+//   a cancel of the session's caller            raises it; after three calls the next one sets the job aside untried
+//   its code catches the cancel and goes on     the launcher ends the worker, the next one sets the job aside first
+//   a crash, a rollback                         the transaction is undone, the job is due as before
+//
+// The worker and any number of sessions may do pieces of one task at once. They find the same jobs, but each job's row
+// is locked, without waiting, before it is written, and its newest version compared with the key that was found; so one
+// process does the job and the others leave it. No piece waits for a job's row, so two pieces never wait for each
+// other's. What a process remembers outside of its transaction (Pace, contended, suspects) are hints, which survive a
+// rollback on purpose: they say how to do better next time.
+//
+// ALTER and DROP: the tables are locked and compared with their shape before the first job (work_on_jobs), and again in
+// each subtransaction by Jobs::open().
 #include "upkeep/piece.hpp"
 
 #include <algorithm>
@@ -19,27 +41,36 @@ namespace {
 using store::Candidate;
 using store::Jobs;
 
-constexpr int warnings_per_piece = 10;
-constexpr int longest_piece_ms = 500;      // then others have their turn: those who wait for its locks, or to be woken
-constexpr int most_doubts = 100;           // jobs in a row, in a piece
-constexpr int unfinished_rest_ms = 600000; // each further try may cost a worker
-constexpr long most_set_aside = 10000;     // jobs; what fails beside them is tried again and again
+constexpr int warnings_per_piece = 10; // a trigger that refuses all jobs would else write 500 warnings a piece
+// Then sessions that wait for the piece's locks, and sleepers that the worker is to wake, have their turn.
+constexpr int longest_piece_ms = 500;
+// Jobs in a row that meet what may be the server's fault. Were it one job's, others had passed by then.
+constexpr int most_doubts = 100;
+constexpr int unfinished_rest_ms = 600000; // ten minutes: each further try may cost a worker
+// Jobs. Each piece reads the whole list, so it is bounded; jobs that fail beside these are tried again and again.
+constexpr long most_set_aside = 10000;
 constexpr const char *function = "job_maintain()";
 
-// What looks as if it were not the job's fault, and would befall the others as well.
+// Whether the other jobs would meet the error as well. Outside READ COMMITTED 40001 is such an error, because the
+// transaction keeps the snapshot that is too old.
 bool may_be_of_server(const ErrorData *error)
 {
     return pg::is_out_of_order(error) ||
            (IsolationUsesXactSnapshot() && error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE);
 }
 
-// A session's caller is to know it at once, and to undo all. The worker goes on, as far as it can.
+// In a session, such an error is raised at once, and undoes the piece. A worker has no caller: it goes on as far as it
+// can. Workers are told by their time limit, which no session has.
 bool is_for_the_caller(const ErrorData *error) { return pg::longest_attempt_ms == 0 && pg::ends_the_call(error); }
 
 bool is_piece_over(pg::Moment began) { return pg::is_over(began, longest_piece_ms); }
 
-// Does the jobs from the first on until its time is over: what it has done by then stays done. `done` says how many it
-// has done, also when it ends by an error.
+// Does the jobs from the first on, one at least, until half a second is over: what it has done by then stays done.
+// `done` counts them and is right after an error too, when it is the index of the job that failed; it is the caller's
+// variable and not a result, because an error skips the return.
+//
+// Each job may run user code that writes to any table, hence a StatementScope of its own here: its snapshot is newer
+// than the scan of the candidates, and Work::act compares each candidate's key with the row that this snapshot shows.
 Counts do_some(const Work &work, std::span<const Candidate> candidates, TimestampTz now, const SetAside &set_aside,
                std::size_t &done)
 {
@@ -52,10 +83,12 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     for (done = 0; done < candidates.size() && (done == 0 || !is_piece_over(began)); ++done) {
         CHECK_FOR_INTERRUPTS();
         const Candidate &candidate = candidates[done];
+        // Before any code of the user's can run: if the worker is ended in it, this names the job to its successor.
         shared::databases::works_on(name_of_task(work.task), &candidate.job);
         pg::RowMemory::Use use(memory);
         const bool acted = work.act(batch, candidate);
         batch.counts[Count::left] += acted ? 0 : 1;
+        // A job that passed while the list was locked keeps its row there; review() removes the row later.
         if (!acted || !set_aside.forget(&candidate.job))
             note_contended(&candidate.job);
         if (acted)
@@ -65,12 +98,13 @@ Counts do_some(const Work &work, std::span<const Candidate> candidates, Timestam
     return batch.counts;
 }
 
-// The jobs of one piece, in order. A job that makes it fail is set aside, so that it does not keep the others: a
-// trigger of the user's may refuse a job, a constraint its attempt, a cascade may take too long.
+// The jobs of one piece, in order: first the fresh ones, many in a subtransaction, then the known ones (set aside
+// before, or suspected), each in a subtransaction of its own.
 //
-// Each piece does at least one of its jobs or sets it aside. So no job, however slow, keeps those behind it for ever.
-// But where a job met what looks like the server's fault, it is suspected at first, and others are tried; when several
-// fail so in a row, the piece ends, and is raised if nothing passed.
+// Invariant: a piece that returns has done or set aside one of its jobs at least, or found all of them held by other
+// sessions. So no job, however slow, keeps the jobs behind it for ever. A job that met what may be the server's fault
+// counts as neither: it is suspected, and others are tried. Where most_doubts jobs in a row fail so, the piece ends;
+// where nothing passed, it raises the last of these errors.
 class Piece {
 public:
     Piece(const Work &work, Pace &pace, TimestampTz now, const SetAside &set_aside, Counts &counts)
@@ -84,10 +118,13 @@ public:
         auto rest = fresh.first(std::min(fresh.size(), static_cast<std::size_t>(pace_.most_jobs)));
         while (!rest.empty() && !ends())
             rest = rest.subspan(attempt(rest));
-        // Only work that passed makes the next piece larger: one that found nothing says nothing.
+        // Only a piece that did its fresh jobs in time makes the next one larger. A piece without fresh jobs says
+        // nothing of how slow they are.
         if (!fresh.empty() && !ran_out_ && !ends())
             pace_.most_jobs = std::min(piece_size, pace_.most_jobs * 2);
         auto known = candidates.subspan(fresh.size());
+        // Ends after the first known job at the earliest, even if the fresh ones took all the time: else one that is
+        // suspected would never be tried while there is more to do.
         while (!known.empty() && doubts_ < most_doubts) {
             known = known.subspan(leave_slow(&known.front().job) ? 1 : attempt(known.first(1)));
             if (ends())
@@ -101,8 +138,10 @@ public:
                               errhint("The view jobs_ext.jobs_set_aside has them all.")));
     }
 
-    // Notes a job that made maintenance fail. Only those that were not known yet are told, and only some of them. One
-    // that can't be noted now stays suspected, if it was.
+    // Sets aside a job at which upkeep failed. Warns of jobs that were not set aside before, and of ten a piece at
+    // most. A job that cannot be noted now, since another process writes to the list or the list is full, stays
+    // suspected if it was. Writes after the subtransaction that failed, in the transaction of the piece: if the piece
+    // is raised later, this is undone too, and the job fails and is set aside once more.
     void put_aside(const pg_uuid_t *job, const ErrorData *error)
     {
         pg::StatementScope scope(function);
@@ -131,8 +170,8 @@ public:
 private:
     bool ends() const { return doubts_ == most_doubts || is_piece_over(began_); }
 
-    // Rows are locked in the order of their ids, as everywhere; but those that failed before come last, each by itself.
-    // Returns how many did not.
+    // Sorts by id, because several jobs are locked in that order everywhere, and puts the known jobs last. Returns how
+    // many fresh ones there are.
     std::size_t sort(std::span<Candidate> candidates) const
     {
         const auto is_known = [this](const Candidate &candidate) {
@@ -146,12 +185,20 @@ private:
         return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(), std::not_fn(is_known)));
     }
 
-    // Returns how many jobs, from the first on, were done, set aside or suspected: one at least.
+    // Does the jobs from the first on. Returns how many of them were done, set aside or suspected: one at least, so the
+    // loops in run() end.
+    //
+    // An error undoes the subtransaction, and with it the jobs that passed before. `done` names the job that failed:
+    // the jobs before it are attempted again without it, and the next call begins with it. Each recursion has fewer
+    // jobs, and ends with one alone. Errors are all returned, not raised, because what the job did must be undone
+    // first.
     std::size_t attempt(std::span<const Candidate> candidates)
     {
         Counts counts;
         std::size_t done = 0;
-        // One job may take all the time there is. Of many, whichever does not end is found sooner.
+        // 5 s for one job, 1 s for several (jobs_ext.longest_piece / 6, and a fifth of that). If several take too long,
+        // one of them does not end, and the sooner they are cancelled the sooner it is tried alone. 0 in sessions:
+        // none.
         const int longest_ms = candidates.size() > 1 ? pg::longest_attempt_ms / 5 : pg::longest_attempt_ms;
         const pg::Failure failure =
             pg::in_subtransaction([&] { counts = do_some(work_, candidates, now_, set_aside_, done); },
@@ -167,15 +214,18 @@ private:
         shared::databases::works_on("", nullptr);
         if (failure.took_too_long) {
             ran_out_ = true;
+            // As many as were done in the time, so that the next piece does not run out of it.
             pace_.most_jobs = std::max(1, static_cast<int>(std::min(done, candidates.size() - 1)));
         }
-        const std::size_t before = std::min(done, candidates.size() - 1); // the one at which it failed
+        // The index of the job that failed. The last one, if the error came after it, at the end of the subtransaction.
+        const std::size_t before = std::min(done, candidates.size() - 1);
         if (is_for_the_caller(failure.error) && is_in_doubt(&candidates[before].job, failure))
             raise_doubt();
         std::size_t dealt_with = 1;
         if (before > 0) {
             dealt_with = attempt(candidates.first(before));
         } else if (failure.took_too_long && candidates.size() > 1) {
+            // The first of several was too slow in 1 s: alone it has 5 s.
             dealt_with = attempt(candidates.first(1));
         } else {
             meet(&candidates.front().job, failure);
@@ -183,7 +233,8 @@ private:
         return dealt_with;
     }
 
-    // Whether the caller's calls were canceled at this job, one after the other: it is set aside, and not tried.
+    // Whether each of the last calls of this session was cancelled at this job. It is then set aside without being
+    // tried: a cancel is always raised to the caller, so no call would ever get past the job.
     bool leave_slow(const pg_uuid_t *job)
     {
         if (!suspects::is_too_slow(job, work_.task))
@@ -196,7 +247,7 @@ private:
         return true;
     }
 
-    // A job failed, alone or as the first.
+    // A job failed alone, or as the first of several: it is at fault itself, or the server is.
     void meet(const pg_uuid_t *job, const pg::Failure &failure)
     {
         if (is_in_doubt(job, failure)) {
@@ -208,11 +259,15 @@ private:
         ++attempted_;
     }
 
-    // Whether its failure may be the server's: the job is suspected, and no more. One that is set aside rests longer:
-    // else it would let each piece fail in which nothing else is to do.
+    // Whether the failure may be the server's: then the job is suspected, and not set aside. False for a time limit,
+    // which is the job's own; for a job that has failed again since others passed (suspects.hpp); and for one that is
+    // set aside already, whose rest gets longer: else each piece with nothing else to do would fail at it and be
+    // raised.
     bool is_in_doubt(const pg_uuid_t *job, const pg::Failure &failure)
     {
         const bool is_raised = is_for_the_caller(failure.error);
+        // By where Postgres raises it, since a trigger may raise 57014 as well; a trigger's is judged like other
+        // errors.
         if (is_raised && pg::is_cancel(failure.error)) {
             suspects::note_cancel(job, work_.task, pace_.passed);
             doubt_ = failure.error;
@@ -226,6 +281,7 @@ private:
         return true;
     }
 
+    // Tells the caller by Pace that suspects were the reason: job_maintain() then tries again, the others first.
     void raise_doubt()
     {
         pace_.in_doubt = doubt_ != nullptr;
@@ -246,8 +302,10 @@ private:
     int doubts_ = 0;             // so many in a row
 };
 
-// What was set aside, is due again and was not among the candidates may need nothing any more: it ended, changed, is
-// gone.
+// Removes from the list the jobs that were set aside, are due again, and need nothing any more: a session ended or
+// deleted them, or a type got other settings. Nothing else removes such a row: the job is no candidate, so no piece
+// comes to it. Takes no lock on the job, because a row that is removed too early does no harm: the job fails again and
+// is set aside again.
 void review(const Work &work, Pace &pace, const Candidates &candidates, TimestampTz now, const SetAside &set_aside,
             Counts &counts)
 {
@@ -289,7 +347,9 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
     const Skip skip(now);
     {
         Jobs jobs = Jobs::open();
-        // Here, so that a table that is locked, or was altered, is no fault of a job.
+        // Lock the tables before the first job, and compare them with their shapes: a lock conflict (55P03) or an
+        // altered table (42804) then ends the piece; in the middle of a job it would count as the job's fault. The
+        // locks stay until the end of the transaction, while the tables are closed at the end of this block.
         for (const store::PrivateTable table : store::derived_tables)
             (void)store::open_private(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
@@ -298,7 +358,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         work.find(jobs, skip, now, pace, candidates);
     }
     counts.more = candidates.full() || candidates.has_left_out();
-    counts[Count::due] = candidates.due();
+    counts[Count::due] = candidates.due(); // for the worker, which tells when nothing of what is due is done
     if (work.prepare != nullptr && !candidates.all().empty() && work.prepare(candidates, may_alter, counts)) {
         counts.more = true;
         return counts;
@@ -331,6 +391,8 @@ Counts do_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
 Counts run_piece(Task task, Pace &pace, TimestampTz now, Months months)
 {
     pace.in_doubt = false;
+    // Deferred constraints cannot fire in a security-restricted context, and at the commit they would fail the whole
+    // piece for one job.
     pg::set_constraints_immediate();
     store::AsOwnerOfJobs owner;
     return do_piece(task, pace, now, months == Months::may_change);

@@ -1,4 +1,18 @@
-// Leases and run-time limits that ran out, jobs that had to be started by now.
+// Two tasks: `reap` ends attempts whose lease or run time is over; `expire` cancels jobs that were to start by now.
+//
+// Who meets upkeep at such a job: a worker's own call (heartbeat, complete, fail, release), which wants to keep or end
+// the attempt; a claim, which wants to start a job that expires; job_cancel(); another process at upkeep. Each of them
+// locks the jobs row, and upkeep does not wait for it:
+//   - upkeep was first: the other session waits, sees the new version, and finds that the lease is lost (PT409) or the
+//     job has ended;
+//   - the other session was first: try_lock() says that the row is held or that our snapshot is too old. The job is
+//     left, and found again by its new key, if it still has one;
+//   - the other session committed between the scan of the candidates and our snapshot: the row does not have the key
+//     that was scanned. A heartbeat, say, moved the due time: the lease is not over. Only the stale key goes, if it is
+//     there.
+// A crash or rollback undoes the move and leaves the lease as over as it was. Outside READ COMMITTED a version that is
+// newer than the snapshot is `changed` for try_lock() as well, and left; no 40001.
+// The tests are complete-reap.spec and heartbeat-reap.spec in test/isolation/specs.
 #include "call/arguments.hpp"
 #include "job/moves.hpp"
 #include "pg/excerpt.hpp"
@@ -15,7 +29,8 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// Nothing is written that somebody else holds, and a suppressed write is the job's fault.
+// False: a user's trigger changed the row between our lock and the write; the job is left. Raises 09000 if a user's
+// trigger or rule suppressed the write: the job would stay due, so it is to be set aside.
 bool update_and_count(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = nullptr)
 {
     const store::Written written = jobs.update(before, after, queue_row);
@@ -25,6 +40,7 @@ bool update_and_count(Jobs &jobs, const Row &before, Row &after, ItemPointer que
     return written == store::Written::yes;
 }
 
+// What becomes the job's error_message. The name of the worker is a user's value, hence cut (pg/excerpt.hpp).
 pg::Nullable why(const Row &job, bool timed_out)
 {
     const char *worker =
@@ -35,6 +51,7 @@ pg::Nullable why(const Row &job, bool timed_out)
                   : psprintf("the lease of attempt %d by worker %s ran out", attempt, worker));
 }
 
+// Lane 0 has the running jobs; its due time is the earlier of the end of the lease and the end of the run time.
 void find_runs(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
 {
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
@@ -46,7 +63,8 @@ bool reap(Batch &batch, const Candidate &candidate)
 {
     Jobs &jobs = batch.jobs;
     const std::optional<Row> before = jobs.find(&candidate.job);
-    // By its key: another row may stand where this one was found.
+    // A stale or orphaned row is removed by its key and not by the place of the scan: a rebuild of the tables may have
+    // put another row there.
     const store::Key found = store::queue_key_of(candidate.key, &candidate.job);
     if (!before) {
         jobs.derived().remove_orphan(jobs.derived().queue(), found);
@@ -58,6 +76,7 @@ bool reap(Batch &batch, const Candidate &candidate)
         jobs.derived().queue().remove(found);
         return true;
     }
+    // Both may be over. Then the run time counts, because a renewed lease would not have saved the attempt.
     const auto timeout_at = before->time(Column::timeout_at);
     const bool timed_out = timeout_at && *timeout_at <= batch.now;
     Row after = *before;
@@ -65,7 +84,8 @@ bool reap(Batch &batch, const Candidate &candidate)
     job::moves::fail(after, store::types::settings_of(before->text(Column::job_type)), batch.now,
                      {.message = why(*before, timed_out),
                       .outcome = timed_out ? store::AttemptOutcome::timed_out : store::AttemptOutcome::lease_expired});
-    // Nobody's call under the old lease may match any more.
+    // The worker may still run. Without a lease_id its next call gets PT409; under its own it could pass for a call
+    // that is repeated (job::was_last()).
     after.clear(Column::lease_id);
     ItemPointerData queue_row = candidate.tid;
     if (!update_and_count(jobs, *before, after, &queue_row))
@@ -79,12 +99,14 @@ bool reap(Batch &batch, const Candidate &candidate)
     return true;
 }
 
+// Whether a job that was set aside by `reap` still has a lease or run time that is over.
 bool ran_out(const Row &job, TimestampTz now)
 {
     const auto key = store::queue_key(job);
     return key && key->lane == logic::running_lane && key->due_at <= now;
 }
 
+// `expiring` has jobs that never started; its key begins with expires_at.
 void find_expired(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
 {
     store::KeyTable &table = jobs.derived().expiring();
@@ -112,6 +134,7 @@ bool expire(Batch &batch, const Candidate &candidate)
     }
     if (jobs.try_lock() != Jobs::Lock::taken)
         return false;
+    // A claim started the job, or a statement gave it another expires_at.
     if (!store::may_expire(*before) || *before->time(Column::expires_at) != candidate.key.due_at) {
         jobs.derived().expiring().remove(found);
         return true;

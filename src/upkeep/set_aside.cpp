@@ -23,8 +23,9 @@ constexpr auto set_aside = store::PrivateTable::set_aside;
 
 constexpr std::int64_t first_delay_ms = 1000;
 constexpr std::int64_t longest_delay_ms = 3600 * first_delay_ms;
-constexpr int longest_message = 4000; // bytes
+constexpr int longest_message = 4000; // bytes: the list is read whole by each piece, and shown in a view
 
+// Jitter spreads the jobs of one fault (a trigger that refuses all of a type): they would else come back together.
 TimestampTz next_try_after(int failures, TimestampTz now)
 {
     const std::int64_t ceiling =
@@ -36,6 +37,7 @@ Datum message_of(const ErrorData *error)
 {
     const char *message = error->message != nullptr ? error->message : "(no message)";
     const int length = static_cast<int>(std::strlen(message));
+    // Cut between characters: half of one would be invalid in the server's encoding.
     return PointerGetDatum(cstring_to_text_with_len(message, pg_mbcliplen(message, length, longest_message)));
 }
 
@@ -82,6 +84,8 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
     return entry != nullptr && entry->retry_at > now;
 }
 
+// Until the end of the transaction, or until the subtransaction is rolled back. The second lock is the one that the
+// write needs, taken conditionally: a session that alters the table is not waited for either.
 bool SetAside::lock() const
 {
     return pg::lock_of_ours(table_, 0, pg::Wait::no) && ConditionalLockRelationOid(table_, RowExclusiveLock);
@@ -92,7 +96,9 @@ SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const Err
 {
     if (!lock())
         return Noted::not_now;
-    // Another may have noted it since the list was read: only what the table says now counts.
+    // Another process may have noted the job since the list was read, so look at the table. Its commit may also lie
+    // between our snapshot and our lock: the insert below then finds the key taken, or the update an old version
+    // (always so outside READ COMMITTED), and the answer is not_now.
     const pg::OpenRelation table = store::open_private(set_aside, RowExclusiveLock);
     pg::OpenRelation index = store::open_key(table, store::shape_of(set_aside).key_columns, RowExclusiveLock);
     pg::Slot slot(table), changed(table);

@@ -1,7 +1,16 @@
-// The private table `set_aside`: the jobs that made maintenance fail, each until it is tried again.
+// The private table jobs_ext.set_aside: the jobs at which upkeep failed, each with its error and the time at which
+// upkeep tries it again.
 //
-// Two processes may do maintenance at once. Whoever writes here locks out the other, without waiting: what can't be
-// noted now is met again in a moment.
+// The worker and sessions in job_maintain() may do upkeep at once, and meet the same failing job. A process that writes
+// here first takes a lock of ours (pg::lock_of_ours), without waiting, and keeps it until its transaction ends. So
+// there is one writer at a time; the other process leaves the job and meets it again in a moment. It does not wait,
+// because the writer's transaction may contain slow jobs. The lock is not a mode of the table's own lock, because
+// VACUUM and REINDEX CONCURRENTLY hold theirs for long, and jobs that fail would be tried in each piece meanwhile
+// (test/isolation/specs/set-aside.spec). Readers take no lock but ACCESS SHARE.
+//
+// The row is written in the transaction of the piece, after the subtransaction that failed: it survives what the job
+// did, and a rollback of the piece undoes it, as it undoes the work. A crash after an asynchronous commit may do so
+// too; the job then fails once more.
 #pragma once
 
 #include "store/tables.hpp"
@@ -11,16 +20,17 @@ namespace upkeep {
 class SetAside {
 public:
     struct Entry {
-        pg_uuid_t job; // the key
-        char task[16];
-        int failures;
+        pg_uuid_t job; // the key: first, as dynahash wants it
+        char task[16]; // name_of_task()
+        int failures;  // in all, since the first
         TimestampTz since, retry_at;
     };
 
-    // Reads them all, in the current memory context.
+    // Reads all rows under the active snapshot, into the current memory context. Raises 42804 if the table was altered.
+    // What other processes note afterwards is not in this list.
     SetAside();
 
-    // Whether it is too early to try the job again.
+    // Whether the job rests at `now`, the queue's time.
     bool is_waiting(const pg_uuid_t *job, TimestampTz now) const;
 
     // Calls `each(const Entry &)` for every one.
@@ -35,16 +45,20 @@ public:
             each(*entry);
     }
 
-    // `not_now`: somebody else is writing.
+    // `first`, `again`: the row was made or updated. `not_now`: another process is writing, or has written this row
+    // since our snapshot was taken; nothing is changed.
     enum class Noted { first, again, not_now };
-    // It is tried again after `rest` at the earliest.
+    // Sets the job aside, with the SQLSTATE and the message of the error. It is tried again after a second, twice as
+    // long after each further failure, an hour at most, each shortened by up to a half at random (logic/backoff.hpp);
+    // but not before `rest_ms` milliseconds.
     Noted note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
                std::int64_t rest_ms = 0) const;
 
-    // False: somebody else is writing.
+    // Removes the row of a job that passed, or needs nothing any more. True also if this list has no such job. False:
+    // another process is writing, and the row stays.
     bool forget(const pg_uuid_t *job) const;
 
-    // Null: it is not set aside.
+    // Null: the job was not set aside when the list was read.
     const Entry *find(const pg_uuid_t *job) const;
     long count() const { return entries_ == nullptr ? 0 : hash_get_num_entries(entries_); }
 

@@ -1,4 +1,3 @@
-// Jobs at which maintenance met an error that looks like the server's.
 #include "upkeep/suspects.hpp"
 
 #include "pg/time.hpp"
@@ -7,19 +6,20 @@ namespace upkeep::suspects {
 
 namespace {
 
-constexpr long most = 10000; // then it begins afresh
+constexpr long most = 10000; // bounds the memory; a list that is full of fresh suspects begins anew
+// An hour, like the longest rest of a job that is set aside.
 constexpr long lapse_ms = 3600000;
-constexpr int most_raised = 3;
+constexpr int most_raised = 3; // calls of a session that one job may undo, or have cancelled
 
 struct Suspect {
     pg_uuid_t job; // the key
     Task task;
-    std::int64_t passed;  // jobs of the task, until it failed first
-    int raised;           // so often it ended the call
-    int canceled;         // so many calls were canceled at it
-    pg::Moment failed_at; // last
+    std::int64_t passed;  // how many jobs of the task had passed when this one failed first
+    int raised;           // calls of a session that it ended by an error
+    int canceled;         // calls of a session that were cancelled at it
+    pg::Moment failed_at; // the last time
 };
-HTAB *table = nullptr;
+HTAB *table = nullptr; // in TopMemoryContext, so that the abort of a transaction keeps it; null: empty
 
 bool has_lapsed(const Suspect &suspect) { return pg::is_over(suspect.failed_at, lapse_ms); }
 
@@ -31,7 +31,7 @@ Suspect *find_suspect(const pg_uuid_t *job)
     return found != nullptr && !has_lapsed(*found) ? found : nullptr;
 }
 
-// Null: it is not suspected in this task.
+// Null: the job is not suspected in this task. (A job has one entry: a failure in another task replaces it.)
 Suspect *find_of(const pg_uuid_t *job, Task task)
 {
     Suspect *known = find_suspect(job);
@@ -42,6 +42,7 @@ void remove_lapsed()
 {
     HASH_SEQ_STATUS status;
     hash_seq_init(&status, table);
+    // dynahash allows the removal of the entry that hash_seq_search() has just returned, and of no other.
     while (auto suspect = static_cast<Suspect *>(hash_seq_search(&status)))
         if (has_lapsed(*suspect))
             hash_search(table, &suspect->job, HASH_REMOVE, nullptr);
@@ -64,7 +65,7 @@ void make_room()
     table = hash_create("jobs_ext suspects", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-// It failed again, or for the first time.
+// Notes a failure, the first or a further one. Keeps `passed` of the first: others that pass after it tell.
 Suspect *note_suspect(const pg_uuid_t *job, Task task, std::int64_t passed)
 {
     Suspect *known = find_of(job, task);

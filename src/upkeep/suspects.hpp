@@ -1,28 +1,36 @@
-// Jobs at which maintenance met an error that looks like the server's: a full disk, a cancel. It may be: then it meets
-// the others as well. But a trigger raises what it likes, or hands on what another server said. So such a job comes
-// after all others, by itself, and when it fails again though others passed, it is the job's fault.
+// Jobs at which upkeep met an error that may be the server's: a full disk, a cancel, a lack of memory. If it is the
+// server's, all jobs meet it, and none is to be set aside. But a user's trigger raises what it likes, or hands on what
+// another server said. The SQLSTATE cannot tell, so the other jobs do: a suspect is tried after all others, by itself,
+// and if it fails again although others have passed meanwhile, the job is at fault.
 //
-// What this process remembers, across its transactions: they may all be undone. A suspicion lapses an hour after the
-// job failed last.
+//     (unknown) ──── is_at_fault() says no, note_cancel() ────▶ suspect ──── passes: acquit() ───────────▶ (unknown)
+//                                                                  │ ──── an hour without failure ──────────▶ (unknown)
+//                                                                  └ others passed, or it failed 3 times ──▶ set aside
+//
+// This is memory of one process and no table, because each transaction in which a job becomes a suspect may be undone.
+// No other process reads it: a worker that takes over suspects anew. A wrong suspicion only makes a job come last.
 #pragma once
 
 #include "upkeep/task.hpp"
 
 namespace upkeep::suspects {
 
+// Whether the job is suspected in any task.
 bool is_one(const pg_uuid_t *job);
 
-// The job failed so, alone; `passed`: how many jobs of the task have passed in this process. Whether it is to be set
-// aside; else it is suspected. What is for the caller undoes the other tasks too, so nobody waits for others to pass:
-// the third time is enough.
+// Notes that the job failed with such an error, alone. `passed` counts the jobs of the task that have passed in this
+// process. True: set it aside, because others have passed since it failed first. False: it is suspected from now on.
+// An error that is raised to a session's caller undoes the whole call, so others may never pass: with
+// `is_for_the_caller` the third failure is enough.
 bool is_at_fault(const pg_uuid_t *job, Task task, std::int64_t passed, bool is_for_the_caller);
 
-// The caller's call was canceled at the job. That is never kept from the caller; but where each of so many calls was
-// canceled at the same job, it is the job that takes too long: the next call sets it aside without trying it.
+// The session's call was cancelled while it worked on the job. The caller always gets that error. But if three calls
+// were cancelled at one job, and it did not pass between, the job takes too long: is_too_slow() then has the next call
+// set it aside without trying it.
 void note_cancel(const pg_uuid_t *job, Task task, std::int64_t passed);
 bool is_too_slow(const pg_uuid_t *job, Task task);
 
-// It passed, or is set aside.
+// Ends the suspicion: the job passed, or is set aside.
 void acquit(const pg_uuid_t *job);
 
 } // namespace upkeep::suspects

@@ -1,4 +1,10 @@
-// What maintenance does to single jobs: how they are found, what is done to each, whether it is still to be done.
+// What the tasks of upkeep do to single jobs. reap.cpp and archive.cpp fill in a Work for each task, piece.cpp runs it.
+//
+// Every Work follows one protocol, which keeps it safe beside sessions and other processes at upkeep:
+//   1. `find` reads keys from a derived table under the snapshot of the piece. It locks no job.
+//   2. `act` looks at the job again, under the newer snapshot of its subtransaction, locks the newest version without
+//      waiting, and compares it with the key of 1. If they differ the job has changed, and only a stale key is removed.
+//   3. `act` writes; what follows from the change is written too (store/transition.hpp).
 #pragma once
 
 #include "store/archive.hpp"
@@ -11,7 +17,7 @@
 
 namespace upkeep {
 
-// Which jobs are not to be tried now: those that are set aside, and those that somebody else held a moment ago.
+// Whether a job is not to be tried now: it is set aside and rests, or another session held it a moment ago.
 class Skip {
 public:
     explicit Skip(TimestampTz now) : now_(now) {}
@@ -23,8 +29,9 @@ private:
     TimestampTz now_;
 };
 
-// What a piece has to do, read before anything is done: so many jobs, and some suspects, however many of them are in
-// front.
+// The jobs that a piece is to try, read before it does anything: piece_size of them, and 50 suspects besides. Suspects
+// have places of their own because they stay due: with 500 of them in front of the scan no other job would be read, and
+// none could pass that tells whose fault it is.
 class Candidates {
     static constexpr int most_suspects = 50;
 
@@ -50,15 +57,15 @@ public:
     bool has_left_out() const { return has_left_out_; }
     std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
     void truncate(int count) { count_ = count; }
-    // With those that are left alone since somebody held them a moment ago.
+    // How many jobs were found to be due, those included that are left since another session held them a moment ago.
     int due() const { return count_ + contended_; }
 
 private:
     store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * most));
     int count_ = 0;
-    int suspects_ = 0;          // of these
-    bool has_left_out_ = false; // further ones
-    int contended_ = 0;
+    int suspects_ = 0;          // of count_
+    bool has_left_out_ = false; // whether there were more suspects than places
+    int contended_ = 0;         // found, but not in the list
 };
 
 // The jobs that are worked on in one (sub)transaction.
@@ -72,26 +79,33 @@ struct Batch {
 struct Work {
     Task task;
     void (*find)(store::Jobs &, const Skip &, TimestampTz now, Pace &, Candidates &);
-    // Before the first of them is worked on: locks and makes what they need. True: that is enough for one piece. Null:
-    // they need nothing.
+    // Called once, before the first job: locks and makes what the jobs need, and takes those out of the list that
+    // cannot be done now. True: it has done enough for one piece. Null: the jobs need nothing.
     bool (*prepare)(Candidates &, bool may_alter, Counts &);
-    // Opens what the jobs of a batch need beside `jobs`; may be null.
+    // Called in each subtransaction: opens what its jobs need beside `jobs`. May be null.
     void (*open)(Batch &);
-    // False: somebody else holds the job.
+    // Does the work on one job. False: another session holds it or has changed it, and it is left. Raises what the
+    // user's code raises, and 09000 if that prevents the write.
     bool (*act)(Batch &, const store::Candidate &);
+    // Whether a job that was set aside still needs this work.
     bool (*is_needed)(const store::Row &, TimestampTz now);
 };
 
 extern const Work reaping, expiring, removing, archiving;
 
-// When a job that ended in this lane and rank leaves `jobs`, and how.
+// How a job that ended in this lane and rank leaves `jobs`, and how long after its finished_at: by the settings of its
+// type (keep_completed, keep_failed; 0 removes it), else archived after jobs_ext.archive_after.
 struct Keep {
     Task task = Task::archive;
-    std::optional<store::Microseconds> span; // nothing: never
+    std::optional<store::Microseconds> span; // nothing: it stays for ever
 };
 Keep keep_of(std::int32_t lane, std::int16_t rank);
+// The instant at which it leaves; DT_NOEND: never.
 TimestampTz end_of(const Keep &keep, TimestampTz ended_at);
 
+// The task `months`: makes the partitions of the current month and the next ones, or drops one that is older than
+// jobs_ext.archive_keep; never both in one transaction. Does nothing if `may_alter` is false, or while another process
+// does it. Months that could not be made or dropped are counted as `left`.
 Counts keep_months(TimestampTz now, bool may_alter);
 
 } // namespace upkeep
