@@ -422,7 +422,7 @@ std::optional<store::EndedAttempt> attempt_ended_by(const Row &before, const Row
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
     return store::EndedAttempt{outcome,
-                               *after.time(Column::updated_at),
+                               after.time(Column::updated_at).value_or(settings::now()),
                                outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
                                {}};
 }

@@ -122,6 +122,7 @@ void tell_commit()
 // is on record: the rows count as unlocked from then on (RecordTransactionAbort() comes before both callbacks).
 void tell_abort(int level)
 {
+    pg_memory_barrier(); // likewise, for jobs that are free again
     for (int i = 0; i < lanes.count; ++i)
         if (lanes.list[i].level >= level && lanes.list[i].taken > 0)
             sleepers::wake_up_to(MyDatabaseId, lanes.list[i].lane, lanes.list[i].taken);

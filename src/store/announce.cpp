@@ -29,16 +29,18 @@ void announce_left(const Key &key)
 // time is over. A waiting one concerns sleepers, unless its type is paused: then nobody can claim it, and the end of
 // the pause wakes all sleepers (job_types_changed() in job/direct_dml.cpp).
 //
+// Another session may end the pause and commit between this look and our commit: its wake comes too early to find our
+// job. So the worker is told of the job instead, and looks again whether the type is paused when it has seen the job.
+//
 // The settings of the type are read only where a session is asleep, because most enqueues meet none. A session may
 // fall asleep after that look: it is then woken for a job of a paused type, finds nothing and sleeps on.
-// The race that is left: another session ends the pause and commits between this look and our commit. Its wake comes
-// too early to find our job, and we noted none. The worker's next whole round wakes for all that is due.
 void announce_placed(const Key &key, const Row &row)
 {
     const TimestampTz due_at = time_in(key);
-    if (lane_in(key) == logic::running_lane)
+    const bool is_running = lane_in(key) == logic::running_lane;
+    if (is_running || (shared::sleepers::is_anybody_asleep() && types::settings_of(row.text(Column::job_type)).paused))
         shared::notes::note_due(due_at);
-    else if (!shared::sleepers::is_anybody_asleep() || !types::settings_of(row.text(Column::job_type)).paused)
+    else
         shared::notes::job_waits(lane_in(key), due_at);
 }
 

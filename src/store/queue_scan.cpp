@@ -15,10 +15,6 @@ Datum indexed(IndexScanDesc scan, AttrNumber column)
     return index_getattr(scan->xs_itup, column, RelationGetDescr(scan->indexRelation), &null);
 }
 
-// Where the scan of a rank may begin: not after its first visible row. The beginning is always right; a later bound
-// would spare the scan the index tuples of jobs that were claimed and that vacuum has not removed yet.
-TimestampTz first_due(std::int32_t /* lane */, std::int32_t /* rank */) { return DT_NOBEGIN; }
-
 } // namespace
 
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
@@ -55,8 +51,7 @@ void LaneScan::start_run(std::int32_t rank)
     ScanKeyData keys[4];
     ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
     ScanKeyInit(&keys[1], rank_column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(static_cast<int16>(rank)));
-    ScanKeyInit(&keys[2], due_column, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
-                TimestampTzGetDatum(std::max(from_, first_due(lane_, rank))));
+    ScanKeyInit(&keys[2], due_column, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from_));
     ScanKeyInit(&keys[3], due_column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now_));
     index_rescan(run_, keys, 4, nullptr, 0);
     in_run_ = true;

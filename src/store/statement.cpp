@@ -14,10 +14,11 @@ struct Intent {
     TableId table;
     Operation operation;
     const Row *row;       // on the verb's stack: not to be read once the statement has raised
-    bool taken;           // our BEFORE trigger has put the row in the place of the statement's
+    int taken_at;         // in a (sub)transaction of this level our BEFORE trigger has put the row in the place of the
+                          // statement's; 0: it has not
     MemoryContext memory; // where the copy of what was written goes: the executor's is gone when the verb reads it
     Row written;
-    bool is_written; // our AFTER trigger has reported
+    int written_at; // in one of this level our AFTER trigger has reported; 0: it has not
 };
 
 Intent *innermost = nullptr;
@@ -40,7 +41,7 @@ Intent *set_intent(const Tables &tables, Operation operation, const Row &row)
 bool finish_statement(Intent *intent, Row &row)
 {
     innermost = intent->outer;
-    const bool is_written = intent->is_written;
+    const bool is_written = intent->written_at != 0;
     if (is_written)
         row = intent->written;
     pfree(intent);
@@ -52,7 +53,7 @@ bool finish_statement(Intent *intent, Row &row)
 Intent *find_intent(TableId table, Operation operation, const pg_uuid_t *id, bool taken)
 {
     for (Intent *intent = innermost; intent != nullptr; intent = intent->outer)
-        if (intent->table == table && intent->operation == operation && intent->taken == taken &&
+        if (intent->table == table && intent->operation == operation && (intent->taken_at != 0) == taken &&
             same_id(intent->row->id(), id))
             return intent;
     return nullptr;
@@ -66,14 +67,29 @@ void transaction_ended(XactEvent event, void *)
         innermost = nullptr;
 }
 
+// Undone with the subtransaction of this level; else it belongs to the one around it.
+void take_back(int &level_of, int level, bool aborted)
+{
+    if (level_of >= level)
+        level_of = aborted ? 0 : level - 1;
+}
+
+// The level is still that of the subtransaction that ends. Where it aborts, intents that it or one inside of it set belong
+// to verbs that have raised. Those of outer levels belong to verbs that are still in their statements: but what a
+// statement inside did with them is undone, because a trigger of the user's may have updated the same row in a block
+// with an exception handler, and our triggers took that for the verb's own write.
 void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
 {
-    // The level is still that of the subtransaction that aborts. Intents that it or one inside of it set belong to
-    // verbs that have raised; those of outer levels belong to verbs that are still in their statements.
-    if (event != SUBXACT_EVENT_ABORT_SUB)
+    const bool aborted = event == SUBXACT_EVENT_ABORT_SUB;
+    if (!aborted && event != SUBXACT_EVENT_COMMIT_SUB)
         return;
-    while (innermost != nullptr && innermost->nest_level >= GetCurrentTransactionNestLevel())
+    const int level = GetCurrentTransactionNestLevel();
+    while (aborted && innermost != nullptr && innermost->nest_level >= level)
         innermost = innermost->outer;
+    for (Intent *intent = innermost; intent != nullptr; intent = intent->outer) {
+        take_back(intent->taken_at, level, aborted);
+        take_back(intent->written_at, level, aborted);
+    }
 }
 
 // The columns that the statement names: those that change. A caller with UPDATE on cancel_requested_at alone names that
@@ -104,7 +120,7 @@ const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id)
     Intent *intent = find_intent(table, operation, id, false);
     if (intent == nullptr)
         return nullptr;
-    intent->taken = true;
+    intent->taken_at = GetCurrentTransactionNestLevel();
     return intent->row;
 }
 
@@ -115,7 +131,7 @@ const Row *report(TableId table, Operation operation, const Row &written)
         return nullptr;
     MemoryContext before = MemoryContextSwitchTo(intent->memory);
     intent->written = copy(written);
-    intent->is_written = true;
+    intent->written_at = GetCurrentTransactionNestLevel();
     MemoryContextSwitchTo(before);
     return intent->row;
 }
@@ -191,7 +207,7 @@ Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed)
         pg::SpiScope spi;
         rows = pg::run_sql(text, std::span(arguments.list, arguments.count));
     }
-    const bool taken = intent->taken;
+    const bool taken = intent->taken_at != 0;
     if (finish_statement(intent, row))
         return Inserted::yes;
     // A conflict shows after our BEFORE trigger ran; a trigger of the user's that swallowed the row looks the same. The

@@ -199,20 +199,23 @@ bool is_month_missing(TimestampTz instant) { return store::archive::Months(Acces
 //   busy    a table is locked and this process waits for none: the month can be made in a moment, so jobs wait for it
 enum class Made { yes, no, failed, busy };
 
-// In a subtransaction, because what stands on the archive may raise anything. Raises what may be the server's fault,
-// also the 55P03 of make_archive_month()'s lock_timeout; only the 55P03 of pg::lock_table() is `busy`.
+// In a subtransaction, because what stands on the archive may raise anything. Raises what may be the server's fault.
+// Busy is any 55P03, also that of make_archive_month()'s lock_timeout: a session that reads the archive for long, as pg_dump
+// does, must not keep the jobs of other months from it.
 Made make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;
-    ErrorData *error = pg::in_subtransaction(
-        [&] { made = store::archive::create_month(month); },
-        [](const ErrorData *raised) { return pg::is_of_server(raised) && !pg::is_refused_table(raised); });
+    ErrorData *error =
+        pg::in_subtransaction([&] { made = store::archive::create_month(month); },
+                              [](const ErrorData *raised) {
+                                  return pg::is_of_server(raised) && raised->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
+                              });
     if (error == nullptr) {
         CommandCounterIncrement(); // is_month_missing() and the Writer are to see the new partition
         return made ? Made::yes : Made::no;
     }
     ++counts[Count::left];
-    if (pg::is_refused_table(error))
+    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
         return Made::busy;
     making.note(error);
     return Made::failed;

@@ -174,15 +174,16 @@ private:
     // many fresh ones there are.
     std::size_t sort(std::span<Candidate> candidates) const
     {
-        const auto is_known = [this](const Candidate &candidate) {
-            return set_aside_.find(&candidate.job) != nullptr || suspects::is_one(&candidate.job);
-        };
-        std::sort(candidates.begin(), candidates.end(), [&](const Candidate &a, const Candidate &b) {
-            if (const bool known = is_known(a); known != is_known(b))
-                return !known;
-            return std::memcmp(a.job.data, b.job.data, UUID_LEN) < 0;
+        // Parted first, where each is looked at once: a suspicion may lapse in the middle of a sort.
+        const auto known = std::partition(candidates.begin(), candidates.end(), [this](const Candidate &candidate) {
+            return set_aside_.find(&candidate.job) == nullptr && !suspects::is_one(&candidate.job);
         });
-        return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(), std::not_fn(is_known)));
+        const auto by_id = [](const Candidate &a, const Candidate &b) {
+            return std::memcmp(a.job.data, b.job.data, UUID_LEN) < 0;
+        };
+        std::sort(candidates.begin(), known, by_id);
+        std::sort(known, candidates.end(), by_id);
+        return static_cast<std::size_t>(known - candidates.begin());
     }
 
     // Does the jobs from the first on. Returns how many of them were done, set aside or suspected: one at least, so the

@@ -4,7 +4,7 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(66);
+select plan(70);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 
@@ -262,6 +262,39 @@ select is(row(j.status, j.metadata ? 'completed')::text, '(completed,t)', 'each 
 from tests.job('noted') j;
 select tests.in_step('the queue is right');
 drop trigger z_user on jobs;
+
+-- One that updates the same row, before ours, in a block that fails: what that statement did is undone, also what our triggers
+-- took it for. The verb's own write is still the verb's.
+create function tests.fails_inside() returns trigger language plpgsql as $$
+begin
+  if pg_trigger_depth() = 1 then
+    begin
+      update public.jobs set metadata = '{"inside": true}' where id = new.id;
+      raise division_by_zero;
+    exception
+      when division_by_zero then null;
+    end;
+  end if;
+  return new;
+end $$;
+create trigger a_user before update on jobs for each row execute function tests.fails_inside();
+create role tests_failing_worker;
+select jobs_ext.grant_role('tests_failing_worker', 'worker') \g /dev/null
+grant usage on schema tests to tests_failing_worker;
+grant execute on all functions in schema tests to tests_failing_worker;
+select job_enqueue('alpha', job_id => 'inside') \g /dev/null
+set role tests_failing_worker;
+select c.lease_id as inside from job_claim(worker => 'w') c \gset
+select is(h.lease_expires_at, '2030-01-01 14:00+00', 'an update inside that fails: a heartbeat holds all the same')
+from job_heartbeat(tests.id('inside'), :'inside', lease => '2 hours') h;
+select is(f.status || ' ' || f.retries, 'pending 1', 'a failure is one')
+from job_fail(tests.id('inside'), :'inside', 'x') f;
+reset role;
+select is(row(j.metadata, j.error_message)::text, row('{}'::jsonb, 'x'::text)::text, 'and nothing of the update stays')
+from tests.job('inside') j;
+select is(a.outcome || ' ' || a.worker, 'failed w', 'the attempt is on record')
+from job_attempts a where a.job = tests.id('inside');
+drop trigger a_user on jobs;
 
 -- Rules on INSERT or UPDATE: ON CONFLICT does not go with them, so a key is refused; all else works.
 create table tests.audit (job uuid, status text);

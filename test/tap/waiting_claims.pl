@@ -248,6 +248,20 @@ subtest 'a pause' => sub {
 	$sleeper = $asleep->($any);
 	$sql->("update job_types set paused = false where job_type = 'a'");
 	gets($sleeper, 'paused again', '… so does an UPDATE of job_types');
+
+	# A job that is brought while its type is paused, and is there only when the pause has ended.
+	$sql->("select job_type_set('a', paused => true)");
+	$sleeper = $asleep->($any);
+	my $bringer = $session->();
+	$bringer->query_safe('begin; ' . $enqueue->('a', 'brought in the pause'));
+	my $before = switches($sleeper);
+	$sql->("select job_type_set('a', paused => false)");
+	sleep 0.01 while switches($sleeper) eq $before;
+	$node->poll_query_until('postgres',
+		"select wait_event_type = 'Extension' from pg_stat_activity where pid = $sleeper->{pid}");
+	$bringer->query_safe('commit');
+	gets($sleeper, 'brought in the pause', 'a job whose type was paused when it was brought');
+	$bringer->quit;
 };
 
 subtest 'when it becomes due' => sub {
