@@ -71,7 +71,7 @@ logic::Status status_argument(std::string_view word)
     const std::optional<logic::Status> status = logic::parse_status(word);
     if (!status)
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("unknown status \"%s\"", pg::excerpt(word)),
-                        errhint("It is one of pending, queued, in_progress, paused, completed, failed, cancelled.")));
+                        errhint("%s", pg::one_of(logic::states))));
     return *status;
 }
 

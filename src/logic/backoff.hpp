@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -11,39 +12,42 @@ namespace logic {
 
 enum class Backoff : std::uint8_t { exponential, linear, fixed };
 
+struct BackoffKind {
+    std::string_view name;
+    // The delay before the jitter, in milliseconds. `delay_ms` is above 0, `cap_ms` and `done`, the retries granted
+    // before this one, are 0 or more. Never overflows: each product is compared with the cap before it is made.
+    std::int64_t (*ceiling)(std::int64_t delay_ms, std::int64_t done, std::int64_t cap_ms);
+};
+
+// In the order of Backoff: min(cap, delay * 2^done), min(cap, delay * (done + 1)), min(cap, delay).
+inline constexpr BackoffKind backoff_kinds[] = {
+    // delay << done would pass the cap (or 2^63) exactly when cap >> done is smaller than the delay.
+    {"exponential",
+     [](std::int64_t delay_ms, std::int64_t done, std::int64_t cap_ms) {
+         return done >= 62 || (cap_ms >> done) < delay_ms ? cap_ms : delay_ms << done;
+     }},
+    {"linear", [](std::int64_t delay_ms, std::int64_t done,
+                  std::int64_t cap_ms) { return cap_ms / delay_ms <= done ? cap_ms : delay_ms * (done + 1); }},
+    {"fixed", [](std::int64_t delay_ms, std::int64_t, std::int64_t cap_ms) { return std::min(cap_ms, delay_ms); }},
+};
+
 constexpr std::optional<Backoff> parse_backoff(std::string_view text)
 {
-    if (text == "exponential")
-        return Backoff::exponential;
-    if (text == "linear")
-        return Backoff::linear;
-    if (text == "fixed")
-        return Backoff::fixed;
+    for (std::size_t i = 0; i < std::size(backoff_kinds); ++i)
+        if (backoff_kinds[i].name == text)
+            return static_cast<Backoff>(i);
     return std::nullopt;
 }
 
-// The delay before the jitter, in milliseconds: min(cap, delay * 2^retries), min(cap, delay * (retries + 1)), or
-// min(cap, delay). `retries` counts the retries granted before this one. Negative values, which the CHECKs of `jobs`
-// refuse as long as the owner leaves them there, count as 0. Never overflows: a shift or a division compares each
-// product with the cap before it is made.
+// The delay before the jitter, in milliseconds. Negative values, which the CHECKs of `jobs` refuse as long as the owner
+// leaves them there, count as 0.
 constexpr std::int64_t backoff_ceiling(Backoff backoff, std::int64_t delay_ms, std::int32_t retries,
                                        std::int64_t cap_ms)
 {
-    delay_ms = std::max<std::int64_t>(delay_ms, 0);
-    cap_ms = std::max<std::int64_t>(cap_ms, 0);
-    const std::int64_t done = std::max(retries, 0);
-    if (delay_ms == 0)
+    if (delay_ms <= 0)
         return 0;
-    switch (backoff) {
-    case Backoff::exponential:
-        // delay << done would pass the cap (or 2^63) exactly when cap >> done is smaller than the delay.
-        return done >= 62 || (cap_ms >> done) < delay_ms ? cap_ms : delay_ms << done;
-    case Backoff::linear:
-        return cap_ms / delay_ms <= done ? cap_ms : delay_ms * (done + 1);
-    case Backoff::fixed:
-        return std::min(cap_ms, delay_ms);
-    }
-    return cap_ms;
+    return backoff_kinds[static_cast<std::size_t>(backoff)].ceiling(delay_ms, std::max(retries, 0),
+                                                                    std::max<std::int64_t>(cap_ms, 0));
 }
 
 // The delay in milliseconds, from half the ceiling up to the ceiling: half of it is fixed and half random ("equal

@@ -21,4 +21,16 @@ const char *json_excerpt(Datum json);
 // Of the message, detail or context of another error, which user code may have raised. Null stays null.
 const char *message_excerpt(const char *message);
 
+// "It is one of a, b, c.", for a hint: the names of a table's rows.
+template <class Table>
+const char *one_of(const Table &table)
+{
+    StringInfoData text;
+    initStringInfo(&text);
+    for (const auto &row : table)
+        appendStringInfo(&text, "%s%s", text.len == 0 ? "It is one of " : ", ", row.name.data());
+    appendStringInfoChar(&text, '.');
+    return text.data;
+}
+
 } // namespace pg

@@ -16,7 +16,7 @@ void known_backoff(pg::Nullable &backoff, const char *)
     if (backoff && !logic::parse_backoff(TextDatumGetCString(backoff.value)))
         ereport(ERROR,
                 (errcode(sqlstate::bad_argument), errmsg("unknown backoff \"%s\"", pg::text_excerpt(backoff.value)),
-                 errhint("It is one of exponential, linear, fixed.")));
+                 errhint("%s", pg::one_of(logic::backoff_kinds))));
 }
 
 struct TypeSet {
