@@ -1,4 +1,4 @@
-// How jobs go back to the caller.
+// The answer of a verb: what has become of the job, as one row of the type `job_state`.
 #pragma once
 
 #include "pg/function.hpp"
@@ -6,7 +6,8 @@
 
 namespace call {
 
-// The row type `job_state`: these columns of the job, and `created`, which is null but for an enqueue.
+// The row type `job_state` of sql/parts/20_types.sql: these columns of the job, in this order, and `created`, which is
+// null but for an enqueue. The types follow from the columns, and each answer is compared with the type as SQL has it.
 inline constexpr store::Column job_state_columns[] = {
     store::Column::id,
     store::Column::job_id,
@@ -28,9 +29,10 @@ inline constexpr auto job_state_type = [] {
     return types;
 }();
 
+// The state of a job as a row, for a function that returns many. What it points to is the row's memory.
 pg::RowBuilder state_of(const store::Row &row, pg::Nullable created = {});
 
-// As the result of a function that returns one job_state.
+// The state of a job as the result of a function that returns one job_state. Raises 42804 where its type was altered.
 Datum answer(FunctionCallInfo fcinfo, const store::Row &row, pg::Nullable created = {});
 
 } // namespace call

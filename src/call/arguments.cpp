@@ -9,6 +9,7 @@ namespace call {
 
 namespace {
 
+// In bytes. A stack trace fits, and a row with it stays far below longest_row (refusal.cpp).
 constexpr int longest_message = 64 * 1024;
 constexpr std::string_view cut_mark = " ... [cut]"; // valid in every encoding
 
@@ -90,6 +91,7 @@ pg::Nullable cut_message(pg::Nullable message)
     if (size <= longest_message)
         return message;
     const int room = longest_message - static_cast<int>(cut_mark.size());
+    // Half a character would be invalid in the database's encoding, and fail when the client's differs.
     const int kept = pg_mbcliplen(VARDATA_ANY(packed), size, room);
     StringInfoData text;
     initStringInfo(&text);

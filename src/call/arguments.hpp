@@ -1,4 +1,5 @@
-// What arguments must be. Each check raises 22023 (or PT413) with the argument's name and the value.
+// What arguments must be. Each check lets null pass, and raises 22023 with the argument's name and what was given, by
+// pg/excerpt.hpp, unless it says otherwise.
 #pragma once
 
 #include "pg/function.hpp"
@@ -7,26 +8,31 @@
 
 namespace call {
 
-constexpr int longest_worker = 200; // characters
+constexpr int longest_worker = 200; // characters: messages quote the whole name (job::lost_lease)
 using store::most_retries;
 
-// 22023 when the argument is null.
+// Raises 22023 where the argument is null.
 Datum require_value(pg::Nullable value, const char *argument);
 
+// Raises 22023 for 'infinity' and '-infinity': arithmetic with a span would make an ordinary time of one.
 void check_finite(pg::Nullable instant, const char *argument);
+// From `lowest` to `highest`, both allowed.
 void check_range(pg::Nullable number, std::int32_t lowest, std::int32_t highest, const char *argument);
+// From one to `longest` characters, as a column of type varchar counts them: it would raise 22001, without the name of
+// the argument.
 void check_length(pg::Nullable text, int longest, const char *argument);
 
-// A JSON object; PT413 when it is larger than jobs_ext.max_payload.
+// Raises 22023 for what is no JSON object, PT413 for one that is larger than jobs_ext.max_payload.
 void check_object(pg::Nullable json, const char *argument);
-// Any JSON of an allowed size; JSON null counts as a value.
+// Raises PT413 for any JSON larger than jobs_ext.max_payload. JSON null is a value, and small.
 void check_size(pg::Nullable json, const char *argument);
-// The word for a state; 22023 with the known ones for another.
+// The status of this name. Raises 22023 with the known names for another word.
 logic::Status status_argument(std::string_view word);
-// PT413 when what a row carries comes near to what Realtime can send.
+// Raises PT413 where a row is too large as a whole (call/refusal.hpp).
 void check_row_size(const store::Row &row);
 
-// An error message of at most 64 kB; a longer one is cut, with a mark.
+// The message, cut to 64 kB at the end of a character, with a mark, where it is longer. A worker reports what it got: a
+// refusal would cost it the attempt's outcome.
 pg::Nullable cut_message(pg::Nullable message);
 
 } // namespace call

@@ -20,8 +20,9 @@ void positive_span(pg::Nullable &value, const char *name)
 JsonbContainer *elements_of(pg::Nullable array, const char *name)
 {
     Jsonb *list = DatumGetJsonbP(require_value(array, name));
-    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list))
+    if (!JB_ROOT_IS_ARRAY(list) || JB_ROOT_IS_SCALAR(list)) // jsonb keeps a scalar as an array of one element
         pg::raise_wrong_type(name, "a JSON array", pg::json_excerpt(array.value));
+    // The count stands in the header of the array. With the limit each caller may size its memory by it.
     if (JB_ROOT_COUNT(list) > static_cast<std::uint32_t>(settings::max_batch))
         ereport(ERROR, (errcode(sqlstate::too_large),
                         errmsg("%s has too many elements: %u, and jobs_ext.max_batch is %d", name, JB_ROOT_COUNT(list),

@@ -1,12 +1,13 @@
-// What a caller gives: arguments of a function, members of a JSON object, keys of `options`. A table of Field<T> says
-// of each what it is called, its SQL type, the member of T that it goes to, and what it must be. All three are read by
-// such tables, so to add one is to add a line. What several fields must be together, T::check_combination() says, if T
-// has it.
+// What a caller gives: arguments of a function, members of a JSON object, keys of `options`. A table of Field<T> has
+// for each its name, its SQL type, the member of T that it goes to, and a check. All three are read by such tables, so
+// to add one is to add a line, and a verb and its form for many cannot differ. Where fields depend on each other, T has
+// a check_combination(), which raises 22023.
 //
-// Null: an SQL null sets a Nullable or an optional member to null; for any other member it is 22023, since its default
-// stands in the function's declaration. A JSON null counts as a key that is left out, whatever the type, and leaves the
-// member as T initialises it. A field that is `required` must be there, as an argument and as a key. One whose
-// `null_is_value` is told of a JSON null.
+// Null: an SQL null sets a Nullable or an optional member to null. For any other member it raises 22023, because its
+// default stands in the function's declaration, and a caller who gives null does not get it. A JSON null counts as a
+// key that is left out, whatever the type, and leaves the member as T initialises it: clients with typed records send
+// all keys. A field that is `required` must be there, as an argument and as a key. A field with `null_is_value` takes a
+// JSON null as a value.
 #pragma once
 
 #include <tuple>
@@ -17,7 +18,8 @@
 
 namespace call {
 
-// What a value must be, beside its type: 22023 or PT413 with the name of the field. May set another value in its place.
+// What a value must be, beside its type. Raises 22023 or PT413 with the name of the field; may set another value in its
+// place (cut_to_size). A pointer to a function and no lambda with state, so that a table is a constant.
 using Check = void (*)(pg::Nullable &value, const char *name);
 
 inline constexpr Check anything = nullptr;
@@ -25,6 +27,7 @@ inline void finite_time(pg::Nullable &value, const char *name) { check_finite(va
 inline void json_object(pg::Nullable &value, const char *name) { check_object(value, name); }
 inline void allowed_size(pg::Nullable &value, const char *name) { check_size(value, name); }
 inline void cut_to_size(pg::Nullable &value, const char *) { value = cut_message(value); }
+// An interval from 0, or longer than 0, to 200 years (store::span_of): raises 22023 for any other.
 void span_from_zero(pg::Nullable &value, const char *name);
 void positive_span(pg::Nullable &value, const char *name);
 template <int lowest, int highest>
@@ -35,24 +38,27 @@ constexpr Check length_up_to = [](pg::Nullable &value, const char *name) { check
 enum class Presence : std::uint8_t { usual, required, null_is_value };
 using enum Presence;
 
-// The elements of an array argument: 22023 for anything else, PT413 where there are more than jobs_ext.max_batch.
+// The elements of an array argument. Raises 22023 for null and for anything but an array, PT413 for more elements than
+// jobs_ext.max_batch, before any of them is read.
 JsonbContainer *elements_of(pg::Nullable array, const char *name);
 
 template <class T>
 struct Field {
-    // Reads what is no value of one type: an object that has fields of its own, for instance.
+    // Reads a value that goes to no single member: an object that has fields of its own, for instance.
     using Read = void (*)(T &record, const JsonbValue &value, const char *name);
-    // An optional is a time or, where the type is interval, a span in microseconds; a container is that of an array.
+    // Which of these it is says what is stored. An optional is a TimestampTz or, where the SQL type is interval, a span
+    // in microseconds. A container is a JSON array's.
     using Member = std::variant<pg::Nullable T::*, bool T::*, std::int32_t T::*, pg_uuid_t T::*,
                                 std::optional<std::int64_t> T::*, JsonbContainer * T::*, Read>;
 
-    std::string_view name; // ends with a zero byte
+    std::string_view name; // of a literal: ends with a zero byte, so that messages may print it
     Oid type;
     Member member;
     Check check = anything;
     Presence presence = usual;
 
-    // Unrolled in read_arguments(), where the table is constant: nothing is left of it there but what it does.
+    // Sets the member from an SQL value, which it checks. Inlined into read_arguments(), where the table is constant:
+    // the compiler drops the branches for other kinds of members, and reading costs what hand-written code would.
     [[gnu::always_inline]] void take(T &record, pg::Nullable value) const
     {
         if (presence == required)
@@ -62,24 +68,24 @@ struct Field {
         set_any(record, value, std::make_index_sequence<std::variant_size_v<Member>>());
     }
 
-    // False: it counts as left out.
+    // The same from a JSON value. False: the key counts as left out. Raises 22023 also for a value of a wrong type.
     bool take_json(T &record, const JsonbValue &value) const
     {
         if (value.type == jbvNull && presence != null_is_value)
             return false;
         const Read *read = std::get_if<Read>(&member);
-        if (read != nullptr && check == nullptr) // nothing needs it as a value of its own
+        if (read != nullptr && check == nullptr) // else take() calls it, with the jsonb that the check wants
             (*read)(record, value, name.data());
         else
             take(record, pg::sql_value(value, type, name.data()));
         return true;
     }
 
-    // What a Nullable member was set to.
+    // What the member was set to. For fields with a Nullable member alone.
     pg::Nullable value_in(const T &record) const { return record.**std::get_if<pg::Nullable T::*>(&member); }
 
 private:
-    // In place of std::visit(), which would be a call.
+    // In place of std::visit(), which would be a call at run time.
     template <std::size_t... kinds>
     [[gnu::always_inline]] void set_any(T &record, pg::Nullable value, std::index_sequence<kinds...>) const
     {
@@ -110,13 +116,14 @@ private:
     }
 };
 
-// The record that a table is for.
+// The record T that a table of Field<T> is for. Without a body: it is there for its type.
 template <class T>
 T *record_of(const Field<T> *table);
 template <const auto &table>
 using RecordOf = std::remove_pointer_t<decltype(record_of(std::data(table)))>;
 
-// The fields of a table that have these names, for another function that takes them too.
+// The fields of a table that have these names, for another function that takes them too: name, type and check stand in
+// one place.
 template <const auto &table, std::size_t count>
 consteval auto pick_fields(const std::string_view (&names)[count])
 {
@@ -135,7 +142,9 @@ void check_record(const T &record)
         record.check_combination();
 }
 
-// The arguments of a function, by tables that follow each other in the order of its parameters, each for its record.
+// Reads the arguments of a function by tables that follow each other in the order of its parameters, each into its
+// record. The Assert finds a table that is not as long as the parameters; their types are those of the SQL, since
+// JOBS_FUNCTION has compared the versions. Raises what the checks raise, for the first argument that is wrong.
 template <const auto &...tables>
 void read_arguments(FunctionCallInfo fcinfo, RecordOf<tables> &...records)
 {
@@ -157,11 +166,13 @@ RecordOf<table> read_arguments(FunctionCallInfo fcinfo)
     return record;
 }
 
-// 22023. `of`: the key under which the object stands that has the key, or null. `known`: the keys that it can have.
+// Raises 22023 with the known keys as a hint. `of`: the key under which the object stands, or null. An unknown key is
+// refused and not passed over: a misspelt one would silently leave the default.
 [[noreturn]] void raise_unknown_key(std::string_view key, const char *of, const char *known);
 
-// The members of an object, each a field of one of the tables. `of`: the key under which the object stands; null for
-// none.
+// Reads the members of an object, each a field of one of the tables. `of`: the key under which the object stands, for
+// the message; null: none. Raises 22023 for an unknown key and for a required one that is missing. jsonb has each key
+// once.
 template <const auto &...tables>
 void read_members(JsonbContainer *object, const char *of, RecordOf<tables> &...records)
 {
@@ -201,7 +212,7 @@ void read_members(JsonbContainer *object, const char *of, RecordOf<tables> &...r
     (check_record(records), ...);
 }
 
-// The same of a value that has to be an object; `what` it is, in the message where it is none.
+// The same of a value that has to be an object, else raises 22023. `what`: what the value is, for that message.
 template <const auto &...tables>
 void read_object(const JsonbValue &value, const char *what, const char *of, RecordOf<tables> &...records)
 {

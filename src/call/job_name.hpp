@@ -1,4 +1,5 @@
-// The two names of a job, one of which is given: id, job_id.
+// The two names of a job: id, which the server gives, and job_id, which may be the producer's own. A call takes either;
+// both could contradict each other. Raises 22023 for neither and for both.
 #pragma once
 
 #include "call/fields.hpp"

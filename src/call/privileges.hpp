@@ -1,26 +1,32 @@
-// What Postgres would ask of a statement that did the same: a direct write asks here, a statement asks by itself.
+// The privileges that Postgres would ask of a statement that did the same. A direct write goes past the executor's
+// ExecCheckRTPerms() (ExecCheckPermissions() from 16 on), so it asks here; a statement is asked by the executor.
 //
-// By the catalogs alone, so before the table is locked: who may do nothing with it neither waits for it nor keeps
-// others from altering it. Jobs::open() asks again under the lock.
+// Asked by the catalogs alone, before the table is locked: a caller without privileges must neither wait for the table
+// nor, in the queue for its lock, keep others waiting. A GRANT, a REVOKE or a change of owner may commit in between, so
+// Jobs::open() asks again under the lock. From then on a REVOKE does not stop a direct write,
+// as it does not stop a statement that runs.
 #pragma once
 
 #include "store/tables.hpp"
 
 namespace call {
 
-// 42501 for a caller without the privilege on `jobs`.
+// Each raises 42501 for a caller without these privileges on `jobs`.
 void require_insert(store::TableId jobs);
 void require_select(store::TableId jobs);
-void require_update(store::TableId jobs);
-// UPDATE on `cancel_requested_at` is enough.
+void require_update(store::TableId jobs); // and SELECT, since the verbs find the row and show it
+// SELECT, and UPDATE on the table or on `cancel_requested_at` alone, so that a role may cancel and nothing more.
 void require_cancel(store::TableId jobs);
-// SELECT, and every row must be the caller's to see: 42501 under row security. `purpose`: as in "cannot claim".
+// SELECT, and every row must be the caller's to see: raises 42501 under row security too. `purpose`: as in "cannot
+// claim".
 void require_all_rows(store::TableId jobs, const char *purpose);
-// UPDATE, and every row must be the caller's to see: 42501 under row security.
+// UPDATE and SELECT on every row. A claim reads the queue, which no policy covers: under row security it would show
+// jobs of other tenants by its answers and by the order in which it takes them.
 void require_claim(store::TableId jobs);
 
-// Before a statement of the caller's, which asks for more: 42501 where the caller has the privilege on no column at
-// all.
+// Raises 42501 for a caller who has the privilege on no column at all. Before a statement of the caller's, which asks
+// for the columns that it names: here it is only to be refused before a lock is waited for. A table that is missing is
+// for the caller to find.
 void require_on_any_column(store::ApiTable table, AclMode mode);
 void require_any_insert(store::TableId jobs);
 

@@ -17,6 +17,7 @@ std::optional<Refusal> too_large(pg::Nullable json, const char *argument)
 {
     if (!json)
         return std::nullopt;
+    // As jsonb, uncompressed: a column keeps it so, but for compression.
     const std::size_t size = VARSIZE_ANY_EXHDR(DatumGetJsonbP(json.value));
     if (size <= static_cast<std::size_t>(settings::max_payload) * 1024)
         return std::nullopt;
@@ -28,12 +29,14 @@ std::optional<Refusal> too_large(pg::Nullable json, const char *argument)
 
 std::optional<Refusal> too_large(const Row &row)
 {
-    constexpr std::size_t longest_row = std::size_t{900} * 1024; // Realtime drops records over 1 MiB
+    // Supabase Realtime drops records over 1 MiB: a client that follows `jobs` by it would miss the change. The rest of
+    // the MiB is for the other columns and the JSON around them.
+    constexpr std::size_t longest_row = std::size_t{900} * 1024;
     std::size_t size = 0;
     for (Column column :
          {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})
         if (row.has(column))
-            size += toast_raw_datum_size(row[column]);
+            size += toast_raw_datum_size(row[column]); // by the header: nothing is fetched or decompressed
     if (size <= longest_row)
         return std::nullopt;
     return Refusal{sqlstate::too_large,

@@ -1,4 +1,5 @@
-// Why a call did nothing, as a value: job_finish_many reports it, everything else raises it.
+// Why a call did nothing, as a value. The verbs for many report it as one element's answer, without a subtransaction
+// for each; all others raise it.
 #pragma once
 
 #include "pg/sqlstate.hpp"
@@ -13,10 +14,12 @@ struct Refusal {
     const char *hint;
 };
 
-// PT413, or none: of a value over jobs_ext.max_payload, of a row that comes near to what Realtime can send.
+// Each returns a PT413, or null: for a value larger than jobs_ext.max_payload (kB); for a row whose large columns have
+// more than 900 kB together, as they are without compression.
 std::optional<Refusal> too_large(pg::Nullable json, const char *argument);
 std::optional<Refusal> too_large(const store::Row &row);
 
+// Raises it with its SQLSTATE, message, detail and hint.
 [[noreturn]] void raise(const Refusal &refusal);
 
 } // namespace call

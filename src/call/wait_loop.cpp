@@ -16,16 +16,19 @@ namespace {
 
 using Reason = Waiting::Reason;
 
-// By purpose. Known in a process once it has slept.
+// The names in pg_stat_activity.wait_event, by Purpose, and their numbers, 0 until this process has slept.
 constexpr const char *event_names[] = {"JobsClaim", "JobsWait"};
 std::uint32_t events[std::size(event_names)];
 
-// How often to look where nobody wakes: without shared memory, and without a worker, which sees what becomes due.
+// How often a session looks where nobody wakes it. Without a place: a tenth of a second is what a caller hardly
+// notices, and costs a claim's look each time. With a place but no worker: commits wake it all the same, and only what
+// becomes due later has to be looked for.
 constexpr long poll_ms = 100;
 constexpr long poll_without_worker_ms = 1000;
 
-// Milliseconds until a timeout in force, which is by the server's clock, less a margin to answer in; INT_MAX without
-// one.
+// Milliseconds until a timeout in force, which is by the server's clock, less the margin; INT_MAX without one. The wait
+// ends before the timeout, because the caller is to get an empty answer, not an error 57014, after which its
+// transaction is lost. The margin is for one more look and the answer.
 long until_timeout(TimeoutId timeout)
 {
     constexpr long margin = 500;
@@ -42,7 +45,7 @@ long until_timeout()
     return until;
 }
 
-// By Reason.
+// What each Reason is to the user; by Reason.
 struct Notice {
     const char *detail, *hint;
 };
@@ -59,6 +62,7 @@ constexpr Notice notices[] = {
      "Call again; where each call has written, find the policy or trigger that does."},
 };
 
+// Counts each refusal, for the view jobs_ext.maintenance, but tells each reason once in a session.
 void say_once(Reason reason)
 {
     static bool said[std::size(notices)];
@@ -69,6 +73,8 @@ void say_once(Reason reason)
                          errhint("%s", notices[number].hint)));
 }
 
+// Why this transaction must not sleep at all; null: it may. Asked before the first look, since a claim that finds a job
+// writes, and has an id from then on.
 std::optional<Reason> reason_not_to_wait()
 {
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
@@ -90,22 +96,26 @@ std::uint64_t hash_of(pg::Nullable worker)
 } // namespace
 
 Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)), dismissals_(shared::dismissals::count_dismissals()),
-      until_(pg::moment())
+    : purpose_(purpose), worker_(hash_of(worker)),
+      // Counted before the place is taken: a dismissal from now on is either seen by its number or wakes the place.
+      dismissals_(shared::dismissals::count_dismissals()), until_(pg::moment())
 {
-    const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds
+    const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds, of microseconds
     if (asked == 0)
         return;
     refused_ = reason_not_to_wait();
     if (refused_)
         return;
+    // Until a moment by the monotonic clock, not an instant by the server's: the wait is to last as long as asked for
+    // when somebody sets the clock meanwhile.
     until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
     place_.emplace(purpose_, worker_);
     if (!*place_ && shared::is_there())
         shared::databases::count_polled_wait();
 }
 
-// A place that has become free meanwhile is taken.
+// Sleeps without a place. One that has become free is taken afterwards, unarmed: the verb arms it before its next look.
+// The client is looked for as Place::sleep() does it, since the look may take a job.
 void Waiting::poll(long milliseconds, std::uint32_t wait_event)
 {
     pg::wait_on_latch(milliseconds, wait_event);
@@ -122,6 +132,8 @@ bool Waiting::sleep()
     const long remaining = pg::milliseconds_until(until_);
     if (remaining <= 0 || is_dismissed())
         return false;
+    // The look itself has written: a claim has cancelled a job that had expired, or a policy or trigger wrote. Its row
+    // locks last until the end of the transaction, which must not be put off by a sleep.
     if (TransactionIdIsValid(GetTopTransactionIdIfAny())) {
         say_once(Reason::look_wrote);
         return false;

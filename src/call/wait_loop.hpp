@@ -1,5 +1,27 @@
-// A call that waits: job_claim for a job, job_wait for the end of one. In shared memory where the library is preloaded
-// and there is a place left; else by looking ten times a second.
+// A call that waits: job_claim for a job, job_wait for the end of one. The verb looks, and sleeps in between:
+//
+//      call::Waiting waiting(wait, purpose);
+//      do {
+//          arm waiting.place(), if there is one; take a new snapshot; look
+//      } while (nothing was found && waiting.sleep());
+//
+// It sleeps on a place in shared memory where the library is preloaded and a place is left; else it looks again and
+// again, ten times a second. What ends a sleep, and how:
+//
+//   a transaction that brings what is wanted   wakes the place; the verb looks again
+//   the worker, when a job becomes due         the same. Where no worker serves the database the session looks once
+//                                              a second by itself
+//   job_release_worker() of this worker        wakes the place; sleep() returns false. A session without a place sees
+//                                              it at its next look
+//   the wait is over, or a timeout is near     sleep() returns false, and the call returns no row
+//   a cancel, an error of the timeout          raised from the sleep; the abort of the (sub)transaction frees the place
+//   the client closed its connection           FATAL 08006, before the verb takes a job for nobody
+//
+// No wake is lost, because the place is armed before the look: see shared/sleepers.hpp.
+//
+// A session that sleeps must not be in the way of others, nor sleep for what it cannot see. So it does not wait where
+// its transaction has written (others may need its row locks, even those who would bring what it waits for), or is not
+// READ COMMITTED (each look would show the same).
 #pragma once
 
 #include "pg/function.hpp"
@@ -11,19 +33,24 @@ namespace call {
 
 class Waiting {
 public:
-    // Why a call that is to wait does not: a loop around it would spin, so its session is told, once for each reason.
+    // Why a call that was asked to wait does not. Its client probably calls in a loop, which would then spin, so a
+    // NOTICE says why: once in a session for each reason, since it would fill the log otherwise.
     enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait, look_wrote };
 
-    // `wait`: microseconds that the caller asks for; none: not at all. Where waiting would be wrong the call does not
-    // wait. `worker`: the name under which it claims, if any; job_release_worker() ends its sleep.
+    // `wait`: microseconds that the caller asks for; null, or less than a millisecond: the call does not wait. At most
+    // jobs_ext.max_wait, and half a second less than the timeouts in force. `worker`: the name under which the call
+    // claims, if any; job_release_worker() of that name ends the wait. To be made before the first look. Where waiting
+    // would be wrong it raises nothing: the verb looks once, and sleep() says why it does not.
     Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker = {});
 
-    // Where the caller is to be woken, to be armed before each look; null when it does not sleep in shared memory.
+    // Where the session is to be woken, to be armed before each look; null while it has no place: it does not wait, or
+    // looks again and again. May change with each sleep(), which takes a place that has become free.
     shared::Place *place() { return place_ && *place_ ? &*place_ : nullptr; }
 
-    // Sleeps until it is worth a look; to be called after one that found nothing. False: the time is over, or the
-    // worker was released, or waiting would be wrong, which a NOTICE says once in a session, and which is counted. No
-    // relation may be locked meanwhile. Ends the session when its client is gone.
+    // Sleeps until it is worth a look; to be called after a look that found nothing. Returns false, and the call is to
+    // return without a row, where the time is over, the worker was released, or waiting would be wrong; the last is
+    // counted, and told by a NOTICE. The caller has closed all tables, and holds no lock on one. Raises what interrupts
+    // the sleep (57014 for a cancel); FATAL 08006 when the client is gone.
     bool sleep();
 
 private:

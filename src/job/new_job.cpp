@@ -18,7 +18,8 @@ using store::Row;
 
 pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ? value : fallback; }
 
-// Under row security jobs are a tenant's, who shares the workers with the others.
+// Raises 22023. A caller under row security is a tenant, who shares the workers with others: a job that fails at once a
+// thousand times would take their turns.
 void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
 {
     if (wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries &&
@@ -29,7 +30,9 @@ void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::T
                         errhint("Only who is not under row security may give a job more retries than its type has.")));
 }
 
-// Says the same of a parent that is not there and of one of another organisation.
+// Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
+// organisation: nobody is to learn of another tenant's job. There is no foreign key, so a parent that is deleted or
+// archived a moment later leaves its id in the row; nothing depends on it.
 void check_parent(store::Jobs &jobs, const Row &row)
 {
     if (!row.has(Column::parent_job_id))
@@ -51,7 +54,8 @@ pg::Nullable to_uuid(pg::Nullable claim)
     return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
 }
 
-// The user of the request, where users are named by UUIDs; other identity providers name them otherwise.
+// The `sub` of the request, where it is a uuid; other identity providers name users otherwise, and an enqueue must not
+// fail for that. Compared by characters, since uuid_in() would raise. It would take other forms of a uuid too.
 pg::Nullable user_of_request()
 {
     constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -125,7 +129,10 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
     check_retries(jobs, wanted, type);
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
-    store::lanes::of(type.name); // makes it, if it is the type's first job, before anything is locked by inserting
+    // Makes the lane, if this is the type's first job. Before the row is inserted, because of the lock order `jobs`,
+    // lane, rows: a session that makes the lane first and then wants our row would wait for us, and we for its lane.
+    store::lanes::of(type.name);
+    // organisation_id is part of the policies and must not be null: without one a job is nobody's, the nil uuid.
     const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
     Row row = {};

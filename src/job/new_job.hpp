@@ -1,4 +1,5 @@
-// What a new job is made of: what the caller says, and the defaults for the rest.
+// What a new job is made of: what the caller says, and the defaults for the rest. For job_enqueue, job_enqueue_many and
+// the run of a schedule.
 #pragma once
 
 #include "call/fields.hpp"
@@ -13,7 +14,8 @@ struct NewJob {
 
 inline constexpr std::array<call::Field<NewJob>, 0> new_job_options = {}; // none is known yet
 
-// In the order of job_enqueue's parameters.
+// In the order of job_enqueue's parameters. The limits of lengths and priorities are those of the columns and of
+// check_priority (sql/parts/61_jobs.sql), so that the caller hears which argument is wrong.
 inline constexpr call::Field<NewJob> new_job_fields[] = {
     {"job_type", TEXTOID, &NewJob::job_type, call::anything, call::required},
     {"input_payload", JSONBOID, &NewJob::input_payload, call::json_object},
@@ -32,22 +34,30 @@ inline constexpr call::Field<NewJob> new_job_fields[] = {
     {"options", JSONBOID, call::read_nested<new_job_options>, call::json_object},
 };
 
-// Whether the caller's statements on `jobs` are under row security.
+// Whether row security applies to the caller's statements on `jobs`: not to the owner, nor to a role with BYPASSRLS.
 bool under_row_security(const store::Tables &tables);
 
-// Whether the caller may see the job: by a statement of the caller's, under row security.
+// Whether the caller may see the job. Under row security a statement of the caller's tells, so that policies count; its
+// snapshot is a new one at READ COMMITTED, which may show more than that of `jobs`. Else true, without a look.
 bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id);
 
-// 42501 for a caller who may not insert, where no statement will ask.
+// Raises 42501 for a caller who may not insert, where the write goes straight to the table. On the statement path the
+// executor asks, also for the privileges of columns.
 void require_may_insert(const store::Jobs &jobs);
 
-// The row to insert, created at `now`, of what the fields allow. 22023 or PT413 for what cannot be.
+// The row to insert, created at `now` under this id, from fields that were checked one by one. Makes the lane of the
+// type where there is none, so it may wait for a transaction that is making the same one, and calls of the same
+// (sub)transaction hold it. Raises 22023 for a type that is not registered, max_retries over the type's under row
+// security, a parent of another organisation, expires_at before the job could start; PT413 for a row that is too large;
+// 22P02 where the request's JWT has an org_id that is no uuid.
 store::Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
 
-// `<job_type>-<26 characters>`: Crockford's base 32 of the id, so it sorts by time and is unique by construction.
+// `<job_type>-<26 characters>`: the id in Crockford's base 32 (https://www.crockford.com/base32.html), in lower case.
+// So the job_ids of a type sort by time, and are unique because the ids are.
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id);
 
-// A claim of the request's JWT, as PostgREST passes it on; null when there is none.
+// A claim of the request's JWT, as text; null where there is none, or an empty one. PostgREST sets request.jwt.claims
+// to a JSON object; older ones set request.jwt.claim.<name>, which wins. Raises 22P02 where the first is no JSON.
 pg::Nullable jwt_claim(const char *name);
 
 } // namespace job

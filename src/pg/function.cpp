@@ -4,7 +4,8 @@ namespace pg {
 
 namespace {
 
-// The row type that the function returns, to be released; 55000 when code that it ran dropped the function.
+// The row type that the function returns; the caller is to release it. Raises 55000 where code of the user's that the
+// function ran has dropped the function: then the syscache has no row of it, although it runs.
 TupleDesc declared_row(FunctionCallInfo fcinfo, RowType made)
 {
     HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
@@ -44,6 +45,8 @@ Datum row_result(FunctionCallInfo fcinfo, const RowBuilder &row)
 Datum row_result(FunctionCallInfo fcinfo, RowType types, HeapTuple row)
 {
     TupleDesc descriptor = declared_row(fcinfo, types);
+    // A tuple of a table lacks the type's number in its header, and may point to TOAST, which a Datum of a row type
+    // must not (heap_copy_tuple_as_datum).
     const Datum result = heap_copy_tuple_as_datum(row, descriptor);
     ReleaseTupleDesc(descriptor);
     return result;

@@ -5,21 +5,23 @@
 #include "pg/version.hpp"
 #include "prelude.hpp"
 
-// Declares a function that SQL can call. Postgres 15 does not export it by itself when symbols are hidden.
+// Declares a function that SQL can call. PG_FUNCTION_INFO_V1 of Postgres 15 declares it without PGDLLEXPORT, and the
+// library hides all symbols that are not exported; from 16 on it exports it by itself.
 #define JOBS_EXPORT(name)                                                                                              \
     extern "C" {                                                                                                       \
     PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
     PG_FUNCTION_INFO_V1(name);                                                                                         \
     }
 
-// Opens the body of one that says what is wrong, also that SQL and library are of two versions: it takes no arguments,
-// and RowSink compares its result.
+// Opens the body of a function that works with SQL of any version, since it says what is wrong, also that SQL and
+// library are of two versions. That is safe because it takes no arguments, and RowSink compares its result with the
+// SQL.
 #define JOBS_FUNCTION_OF_ANY_VERSION(name)                                                                             \
     JOBS_EXPORT(name)                                                                                                  \
     extern "C" Datum name([[maybe_unused]] PG_FUNCTION_ARGS)
 
-// Opens the body of any other. It begins only where SQL and library are of one version: so its arguments are what it
-// takes them for.
+// Opens the body of any other function. Raises 55000 where SQL and library are of two versions, before an argument is
+// read: as another type a Datum would be a wild pointer.
 #define JOBS_FUNCTION(name)                                                                                            \
     JOBS_EXPORT(name)                                                                                                  \
     static Datum body_of_##name(PG_FUNCTION_ARGS);                                                                     \
@@ -32,20 +34,23 @@
 
 namespace pg {
 
+// An argument of the function, counted from 0. Its type is what the SQL of this version declares.
 inline Nullable argument(FunctionCallInfo fcinfo, int number)
 {
     return {PG_GETARG_DATUM(number), PG_ARGISNULL(number)};
 }
 
-// 42804 unless what SQL says of the function's result is what is written here: somebody may have added an attribute to
-// its type, or the function is of another version than this library.
+// Raises 42804 unless the row type that SQL declares for the function's result has these columns. A user may have added
+// an attribute to the type by ALTER TYPE, or changed the function; heap_form_tuple() would then read beyond our arrays.
 void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 
-// Writes the rows of a set-returning function. A row comes from a RowBuilder or, where it is in hand as a whole, as the
-// arrays or the tuple that it was read into.
+// Writes the rows of a set-returning function into the tuplestore of its result (materialize mode), which copies them
+// and spills to disk beyond work_mem. A row comes from a RowBuilder or, where it is in hand as a whole, as the arrays
+// or the tuple that it was read into.
 class RowSink {
 public:
-    // `made`: the types of what is going to be put.
+    // `made`: the types of the rows that are going to be put. Raises 42804 where the result is declared otherwise. Once
+    // is enough: the executor has the descriptor by now, and a later ALTER TYPE does not change it.
     RowSink(FunctionCallInfo fcinfo, RowType made)
     {
         InitMaterializedSRF(fcinfo, 0);
@@ -61,7 +66,7 @@ public:
     void put(const RowBuilder &row) { put(row.values(), row.nulls()); }
     void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
 
-    // For rows that are made in another order than they are given.
+    // The tuple of a row, in the current memory context, for rows that are made in another order than they are put.
     HeapTuple form(const RowBuilder &row) const { return row.form(info_->setDesc); }
 
     // A column, counted from 0, of a row that was formed here.
@@ -76,9 +81,11 @@ private:
     ReturnSetInfo *info_;
 };
 
-// The result of a function that returns one value of a named row type. 42804 as above.
+// The result of a function that returns one value of a named row type, looked up when it is made: code of the user's
+// may have altered the type while the function ran. Raises 42804 as above; 55000 where the function was dropped
+// meanwhile.
 Datum row_result(FunctionCallInfo fcinfo, const RowBuilder &row);
-// The same of a row that a statement gave, whose columns have these types.
+// The same from a row that a statement gave, whose columns have these types.
 Datum row_result(FunctionCallInfo fcinfo, RowType types, HeapTuple row);
 
 } // namespace pg

@@ -8,6 +8,7 @@ namespace {
 
 const char *of_type(Oid type) { return psprintf("of type %s", format_type_be(type)); }
 
+// The text of a string, number or boolean, as `->>` gives it. Raises 22023 for anything else.
 char *scalar_text(const JsonbValue &value, Oid type, const char *key)
 {
     switch (value.type) {
@@ -66,7 +67,8 @@ void raise_wrong_type(const char *name, const char *wanted, const JsonbValue &va
 
 Datum from_text(const char *text, Oid type, const char *key)
 {
-    // The types' own messages repeat the whole; nothing that is valid is longer.
+    // The message of an input function repeats the whole text, be it megabytes, and goes into the server's log. No
+    // number, uuid, time or interval that is written by a program is longer than that.
     if (std::strlen(text) > excerpt_characters)
         raise_wrong_type(key, of_type(type), psprintf("\"%s\"", excerpt(text)), ERRCODE_INVALID_TEXT_REPRESENTATION);
     Oid input, parameter;

@@ -1,4 +1,5 @@
-// Reading jsonb arguments.
+// Reading jsonb arguments. What these functions give points into the jsonb, so it lives as long as that; nothing is
+// copied, because an array may be a call's 100 000 jobs.
 #pragma once
 
 #include "pg/excerpt.hpp"
@@ -14,7 +15,8 @@ struct JsonMember {
     JsonbValue value;
 };
 
-// Calls `each(const JsonMember &)` for the members of an object.
+// Calls `each(const JsonMember &)` for the members of an object, in jsonb's order: by length of the key, then by bytes.
+// Nested values are not walked into (skipNested of JsonbIteratorNext); they come as jbvBinary.
 template <class Each>
 void each_member(JsonbContainer *object, Each each)
 {
@@ -45,33 +47,38 @@ void each_element(JsonbContainer *array, Each each)
             each(static_cast<const JsonbValue &>(value), ++position);
 }
 
-// As an SQL value of the type: null for JSON null; what the type's input function makes of the text of a string,
-// number or boolean; the value itself for jsonb. An object or array where none is expected is 22023.
+// The JSON value as an SQL value of the type: null for JSON null; what the type's input function makes of the text of a
+// string, number or boolean; for jsonb the value itself, also JSON null. So "5" and 5 are the same integer, as they are
+// when PostgREST passes arguments. Raises 22023 for an object or array where none is expected, else what from_text()
+// raises. `key`: how messages name it. In the current memory context.
 Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 
+// The text as jsonb. Raises 22P02 for what is no JSON.
 Datum parse_json(const char *text);
 
-// The member of an object that has the key.
+// The value of the key in an object, a JSON null too; null where the key is not there.
 std::optional<JsonbValue> find_member(JsonbContainer *object, std::string_view key);
 
 bool is_object(const JsonbValue &value);
-// 22023 for anything else; `what`: what the value is, in the message.
+// Raises 22023 for anything but an object; `what`: what the value is, in the message.
 void require_object(const JsonbValue &value, const char *what);
 
-// A jsonb as one: what it contains, not copied.
+// A whole jsonb as a JsonbValue, to be read like a nested one. Detoasts it, and copies no more.
 JsonbValue json_value_of(Datum json);
 
-// 22023 unless said otherwise: `name` must be `wanted`, and was given as `shown`, which is an excerpt. One message for
-// each value that is not of its type.
+// Raises 22023, or the SQLSTATE given: "`name` must be `wanted`: `shown`", where `shown` is an excerpt already. So
+// every value that is not of its type has one message.
 [[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const char *shown,
                                    int sqlstate = sqlstate::bad_argument);
 [[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const JsonbValue &value);
 
-// What the type's input function makes of the text; 22P02, or the SQLSTATE of that function, for what it is not. Not
-// for types whose values can be long.
+// What the type's input function makes of the text. Raises 22P02, or the SQLSTATE of that function, for text that is no
+// value of the type; 22P02 for text of more than 100 bytes. So not for types whose values can be long.
 Datum from_text(const char *text, Oid type, const char *key);
 
-// While it lives, errors say which element of an array argument they are about.
+// While it lives, errors say which element of an array argument they are about. An error skips the destructor; the
+// PG_TRY that catches it sets error_context_stack back. `position` counts from 1; 0: the error is about no
+// element.
 class ElementContext {
 public:
     explicit ElementContext(const char *argument) : argument_(argument)
@@ -94,10 +101,13 @@ private:
         if (context->position == 0)
             return;
         errcontext("element %d of %s", context->position, context->argument_);
-        // In the message of what is wrong with the element too, since clients over HTTP see no CONTEXT.
+        // In the message too, where the caller gave something wrong: 22xxx and PTxxx. PostgREST passes message, detail
+        // and hint to its client, and no CONTEXT.
         const int category = ERRCODE_TO_CATEGORY(geterrcode());
         if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_TO_CATEGORY(sqlstate::conflict))
             return;
+        // errfinish() calls this in ErrorContext, where CopyErrorData() must not be called (it asserts so): the copy
+        // has to outlive that memory.
         MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
         const ErrorData *error = CopyErrorData();
         MemoryContextSwitchTo(before);

@@ -1,4 +1,5 @@
-// A row for the caller, made column after column. What was not added is null.
+// A row for the caller, made column after column from the first on. Columns that were not added are null. It holds
+// Datums and copies nothing: what they point to must live until the row is put or formed.
 #pragma once
 
 #include "pg/types.hpp"
@@ -7,8 +8,9 @@ namespace pg {
 
 class RowBuilder {
 public:
-    // `types`: a constant of the caller's. Each value that is added has the type of its column, or the statement that
-    // adds it is wrong: XX000. A Nullable brings no type along.
+    // `types`: a constant that outlives the row, 32 columns at most. add() raises XX000 for a value of another type
+    // than its column and for one column too many: the code that adds it is wrong. A Nullable has no type to compare,
+    // and is taken as it is.
     explicit RowBuilder(RowType types) : types_(types)
     {
         Assert(types.size() <= most);
@@ -28,7 +30,8 @@ public:
     {
         return append(time ? Nullable(TimestampTzGetDatum(*time)) : Nullable{}, TIMESTAMPTZOID);
     }
-    RowBuilder &add(Datum) = delete; // it could be anything: name its type, or that it is a Nullable
+    // A Datum is an integer to C++, and would be added as an int8 or as a bool.
+    RowBuilder &add(Datum) = delete;
 
     RowType types() const { return types_; }
     const Datum *values() const { return values_; }

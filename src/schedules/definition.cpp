@@ -12,12 +12,14 @@ namespace {
 constexpr char cron_prefix[] = "jobs_ext: ";
 constexpr char cron_command_end[] = "$jobs_ext$";
 
-// pg_cron before 1.5 keeps names in a column of type name, and would cut a longer one without a word.
+// In bytes: 53. pg_cron before 1.5 keeps names in a column of type name, and would cut a longer one without a word; two
+// schedules could then replace each other.
 constexpr std::size_t longest_name = NAMEDATALEN - 1 - (sizeof(cron_prefix) - 1);
 
 constexpr auto own_fields = call::pick_fields<job::new_job_fields>({"job_type", "input_payload", "priority"});
 
-// The parameters of job_enqueue that mean the same at each run.
+// The parameters of job_enqueue that mean the same at each run. Not job_id, which one job alone can have, nor run_at
+// and expires_at, which would be over at the second run; expires_in stands for the last.
 constexpr auto job_options = call::pick_fields<job::new_job_fields>(
     {"max_retries", "retry_delay_ms", "job_category", "organisation_id", "restaurant_id", "created_by", "metadata"});
 
@@ -36,14 +38,15 @@ constexpr call::Field<Recurring> run_options[] = {
 void check_name(pg::Nullable name)
 {
     call::require_value(name, "name");
-    call::check_length(name, longest_name, "name");
+    call::check_length(name, longest_name, "name"); // says so in characters; the bytes are checked below
     const std::size_t size = pg::text_view(name.value).size();
     if (size > longest_name)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("name must have at most %zu bytes: it has %zu", longest_name, size)));
 }
 
-// Dollar quotes end at a dollar sign: in JSON it can be written without one, and stands in strings alone.
+// Appends the JSON without any dollar sign, so that no value in it ends the dollar quote and runs the rest as SQL of
+// the scheduler's. In JSON a dollar sign stands in strings alone, where it can be written as \u0024.
 void append_without_dollar(StringInfo to, const char *json)
 {
     for (; *json != '\0'; ++json)
@@ -80,9 +83,10 @@ store::Row make_run(store::Jobs &jobs, const Recurring &schedule)
     appendStringInfoString(&mark, "{\"schedule\": ");
     escape_json(&mark, TextDatumGetCString(schedule.name));
     appendStringInfoChar(&mark, '}');
+    // The mark comes last, so it wins over a key "schedule" of the caller's (jsonb_concat).
     const Datum own = pg::parse_json(mark.data);
     job.metadata = job.metadata ? DirectFunctionCall2(jsonb_concat, job.metadata.value, own) : own;
-    call::check_size(job.metadata, "metadata"); // the mark counts
+    call::check_size(job.metadata, "metadata"); // again, now with the mark
     const TimestampTz now = settings::now();
     return job::make_row(jobs, job, now, pg::time_ordered_uuid(now));
 }

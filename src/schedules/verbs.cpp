@@ -1,4 +1,21 @@
 // job_schedule, job_unschedule, and the run of a schedule that pg_cron calls.
+//
+// pg_cron may start a run while the run before is not over, and a role may call jobs_ext.run_schedule(). A run
+//
+//   1. locks its schedule's row in jobs_ext.schedules (schedules/memory.hpp), which it makes if there is none,
+//   2. takes a new snapshot, and looks whether the job of the run before still waits,
+//   3. enqueues its job, and writes into the row which job that is.
+//
+// Two runs at once make one job: the second waits in 1 until the first has committed, and sees that one's job in 2,
+// because its snapshot is taken after the lock. Where the first was rolled back, or its server crashed, row and job are
+// as they were, and the second run makes the job. At REPEATABLE READ the second run gets 40001.
+//
+// The row is locked before any row of `jobs`, so a run never waits for it with a job locked. A trigger on `jobs` of the
+// user's that runs or removes the very same schedule in the middle of 3 is in the same transaction, which no lock keeps
+// out: require_unchanged() finds it, and raises 27000.
+//
+// A claim, a cancel or a delete of the job before, between 2 and the commit, is not seen: the run is left out, and the
+// next one makes a job.
 #include "call/privileges.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
@@ -16,6 +33,7 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
+// Raises 22023, with the field and the part of it that is wrong. Both are the caller's text, hence the excerpts.
 [[noreturn]] void malformed(const char *schedule, const logic::CronProblem &problem)
 {
     StringInfoData why;
@@ -38,6 +56,8 @@ using store::Row;
                      " @reboot.")));
 }
 
+// Raises 22023 for what is malformed. pg_cron checks it too, but the versions differ in what they take and say, and
+// scheduled_jobs() has to know when the next run will be.
 logic::Cron checked_schedule(const char *given)
 {
     const logic::ParsedCron parsed = logic::parse_cron(given);
@@ -46,7 +66,9 @@ logic::Cron checked_schedule(const char *given)
     return parsed.cron;
 }
 
-// What a job takes from the request that enqueues it, it takes from the one that made the schedule: a run has none.
+// A job takes organisation and user from the request that enqueues it (job/new_job.cpp). A run has no request: pg_cron
+// opens a session of the role. So what this request gives goes into the options of the schedule, as if the caller had
+// named it; else each run's job would belong to nobody. The nil uuid is "nobody" and is left out.
 void keep_request(Definition &definition, const Recurring &schedule, const Row &row)
 {
     StringInfoData json;
@@ -66,6 +88,8 @@ void keep_request(Definition &definition, const Recurring &schedule, const Row &
     definition.options = definition.options ? DirectFunctionCall2(jsonb_concat, definition.options.value, kept) : kept;
 }
 
+// Whether the job of the run before waits, or is paused: then another one would pile up. One that runs does not count.
+// A job that is gone was deleted or archived.
 bool still_waits(Jobs &jobs, pg::Nullable id)
 {
     if (!id)
@@ -94,10 +118,12 @@ JOBS_FUNCTION(job_schedule)
     const Recurring schedule = recurring(definition);
     const logic::Cron cron = checked_schedule(when);
     Jobs jobs = Jobs::open(call::require_insert);
-    // All that an enqueue would refuse is refused now.
+    // The job is made and thrown away, so that all that an enqueue would refuse is refused now, in front of the caller,
+    // and not by each run in the log of pg_cron.
     const Row row = make_run(jobs, schedule);
     keep_request(definition, schedule, row);
 
+    // After the arguments, so that a mistake there is told also where pg_cron is missing.
     schedules::pg_cron::require_usable();
     schedules::pg_cron::require_runnable();
     schedules::pg_cron::require_known(cron, when);
@@ -113,13 +139,15 @@ JOBS_FUNCTION(job_unschedule)
     const Datum name = call::require_value(pg::argument(fcinfo, 0), "name");
     schedules::pg_cron::require_usable();
     const bool there = schedules::pg_cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
-    Schedules(RowExclusiveLock).remove(GetUserId(), name);
+    Schedules(RowExclusiveLock).remove(GetUserId(), name); // waits for a run that is going on
     return BoolGetDatum(there);
 }
 
 namespace {
 
-// The job's id; null when the run was left out.
+// One run, as the caller. Returns the id of the job that it made; null where the run was left out, which is counted.
+// Raises what job_enqueue raises; 40001 outside READ COMMITTED where another run was first; 27000 where a trigger ran
+// or removed the same schedule.
 pg::Nullable run_for(const Definition &definition)
 {
     pg::StatementScope scope("jobs_ext.run_schedule()");
@@ -128,14 +156,14 @@ pg::Nullable run_for(const Definition &definition)
     job::require_may_insert(jobs);
     Schedules memory(RowExclusiveLock);
     memory.lock(GetUserId(), schedule.name);
-    jobs.renew_snapshot();
+    jobs.renew_snapshot(); // lock() may have waited for a run whose job the snapshot before does not show
     if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {
         memory.count_skipped();
         return {};
     }
     Row row = make_run(jobs, schedule);
     jobs.insert(row, false);
-    jobs.renew_snapshot();
+    jobs.renew_snapshot(); // shows what a trigger that the insert fired has done
     memory.require_unchanged(GetUserId(), schedule.name);
     memory.set_job(row.id(), *row.time(Column::created_at));
     return UUIDPGetDatum(row.id());
@@ -151,7 +179,7 @@ JOBS_FUNCTION(run_schedule)
     return job.value;
 }
 
-// DO LANGUAGE jobs_ext: what pg_cron runs.
+// The inline handler of the language, for DO: what pg_cron runs. The text between the dollar quotes is the definition.
 JOBS_FUNCTION(run_inline)
 {
     auto block = reinterpret_cast<InlineCodeBlock *>(PG_GETARG_POINTER(0));
@@ -159,6 +187,7 @@ JOBS_FUNCTION(run_inline)
     return Datum{0};
 }
 
+// The call handler, which CREATE LANGUAGE demands, and the validator: both raise 0A000.
 JOBS_FUNCTION(language_handler)
 {
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("there are no functions in the language jobs_ext"),

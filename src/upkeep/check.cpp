@@ -1,4 +1,11 @@
-// jobs_ext.check()
+// jobs_ext.check(): the audit of all derived tables at once, in one call, which the worker does in slices.
+//
+// It runs beside all writers: a writer changes a job and its keys in one transaction, so under one snapshot they agree,
+// and a difference is a fault (store/audit.hpp). A fault that is found may be over when it is to be mended, because the
+// job has changed since. So mend() takes a snapshot of its own and locks the job, without waiting, before it looks
+// again; a job that another session holds is left to the next call.
+//
+// ROLLBACK takes back what was mended, and a cancel what this call has mended so far.
 #include "upkeep/check.hpp"
 
 #include "call/fields.hpp"
@@ -28,17 +35,21 @@ Mended try_to_mend(const Fault &fault)
 
 namespace {
 
+// Raises 42501. A fault names a job, so the caller must be one who may see every job. To mend is to write what the
+// verbs write along with `jobs`.
 void require_may_check(bool mends)
 {
     const std::optional<store::TableId> jobs = store::find_table(store::ApiTable::jobs);
     if (!jobs)
-        return; // who opens it raises what is to be raised
+        return; // Comparison opens it, and raises 42P01
     call::require_all_rows(*jobs, "check them");
     if (mends)
         call::require_update(*jobs);
 }
 
-// Builds the derived tables first, where nobody has done it yet.
+// Builds the derived tables where they do not count as built: only what was built can be compared and mended. Raises
+// 25001 outside READ COMMITTED, 25006 in a read-only transaction and on a standby, by the scope. It is closed before
+// the comparison begins, whose snapshot must be newer than the build.
 void prepare_to_mend()
 {
     if (IsolationUsesXactSnapshot())

@@ -5,8 +5,10 @@
 
 namespace upkeep {
 
-// Mends a fault in a subtransaction, so that one that can't be mended does not keep the others; a WARNING says why.
-// What would befall the others as well is raised (pg::is_of_server).
+// Mends a fault of the derived tables, and says what became of it; `busy` also where that failed, so that the next pass
+// tries it again. In a subtransaction, because a fault that cannot be mended must not keep the others from it: a
+// WARNING says why. Raises what would befall the others as well, such as a cancel or a lack of memory
+// (pg::is_of_server).
 store::audit::Mended try_to_mend(const store::audit::Fault &fault);
 
 } // namespace upkeep

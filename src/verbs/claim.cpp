@@ -28,7 +28,8 @@ std::span<Datum> names_in(Datum array)
     return {names, static_cast<std::size_t>(count)};
 }
 
-// A category selects among types; a paused type is left out.
+// Whether the request may take jobs of the type now. A job's own category does not count: each lane is one type, so a
+// category chooses among lanes, and no row is read for nothing.
 bool selected(const ClaimRequest &request, std::string_view type)
 {
     const store::Type settings = store::types::settings_of(type);
@@ -37,7 +38,8 @@ bool selected(const ClaimRequest &request, std::string_view type)
     return !request.category || (settings.has_category && settings.category == pg::text_view(request.category.value));
 }
 
-// Calls `each(lane)` for the lanes whose jobs the request may take now.
+// Calls `each(lane)` for the lanes whose jobs the request may take now. A type without a lane never had a job. Without
+// names the queue itself says which lanes have rows, at one descent of its index for each (store::next_lane).
 template <class Each>
 void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
 {
@@ -53,9 +55,14 @@ void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
             each(*lane);
 }
 
+// What became of a candidate. `left`: nothing is to be had of it, now or at a second look; `busy`: another transaction
+// has locked it; `changed`: another transaction has changed it since the snapshot.
 enum class Take { taken, left, busy, changed };
 
-// Takes one candidate, if it is still what the queue says.
+// Takes one candidate, if it is still what the queue says, and puts it into `sink`. No other session can take it as
+// well: try_lock() succeeds for the newest version of the row alone, and the lock lasts until the end of the
+// transaction. The queue's row needs no lock, because a session changes it only after the row of `jobs`
+// (store/key_table.hpp).
 Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candidate &candidate, TimestampTz now,
                     pg::RowSink &sink)
 {
@@ -74,6 +81,9 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
         break;
     }
     ItemPointerData queue_row = candidate.tid;
+    // Queue and job are of one snapshot, and the job is the newest version: where they differ the queue is wrong, by a
+    // defect of ours or by a superuser's hand. The row goes, else it would stand before the others in each claim; the
+    // audit puts back the right one.
     if (store::queue_key(*before) != candidate.key) {
         jobs.derived().queue().remove_at(&queue_row);
         return Take::left;
@@ -85,19 +95,21 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
     const bool worn_out = !job::moves::may_start(*before);
     if (expired)
         job::moves::cancel(after, now, CStringGetTextDatum("expired before it was started"));
-    else if (worn_out) // so that it does not stand before the others for ever
+    else if (worn_out) // claim() would raise 22003, and this job would make each claim of its lane fail
         job::moves::give_up(after, now, CStringGetTextDatum("it was started as often as can be counted"));
     else
         job::moves::claim(after, store::types::settings_of(before->text(Column::job_type)), now, request.worker,
                           request.lease);
+    // `left` also where a trigger or rule of the user's kept the row from being written: the claim goes on without it.
     if (jobs.update(*before, after, &queue_row) != store::Written::yes || expired || worn_out)
         return Take::left;
     sink.put(after.value.data(), after.null.data());
     return Take::taken;
 }
 
-// One pass over the queue under one snapshot. `look_again`: it may have missed something, since a candidate had changed
-// since the snapshot, or since others were so quick that all it met was theirs.
+// One pass over the queue under the active snapshot. Returns how many jobs it took. Sets `look_again` where a newer
+// snapshot may show more: a candidate had changed since this one, and may be claimable in its new version; or every
+// candidate was locked by another session, which may mean no more than that this snapshot is the older one.
 int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
 {
     const TimestampTz now = settings::now();
@@ -124,7 +136,10 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
     return taken;
 }
 
-// The lanes in which a job for this request could come to stand.
+// The lanes in which a job for this request could come to stand, for the sessions that wake the place. A type that
+// never had a job has no lane to name; the wish is vague then, and every job wakes it. Types that are paused are left
+// out: the session that ends a pause wakes all sleepers (shared::notes::anything_changed), and each makes its wish
+// anew.
 shared::Wish wish_of(const ClaimRequest &request)
 {
     shared::Wish wish;
@@ -146,8 +161,10 @@ shared::Wish wish_of(const ClaimRequest &request)
     return wish;
 }
 
-// Types that change between the wish and the arming would be told to the place as it was before: then once more.
-// Bounded, since debug_discard_caches makes every look a change.
+// Arms the place with what the request wants now. The race is with a transaction that changes a type or makes a lane
+// between the wish and the arming: at its commit it wakes the places that are armed, and this one is not yet, so it
+// would sleep with a wish that has become wrong. Therefore the version of types and lanes is compared after the arming;
+// a change from then on finds the place armed. Ten tries, because debug_discard_caches makes every look a change.
 shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
 {
     for (int tries = 0;; ++tries) {
@@ -159,7 +176,8 @@ shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
     }
 }
 
-// When the next job for this wish will be due.
+// When the next job for this wish will be due, later than now; DT_NOEND: none waits. The worker is told of it, since
+// where nobody sleeps it does not watch what becomes due.
 TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish)
 {
     const TimestampTz now = settings::now();
@@ -175,7 +193,13 @@ TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish)
     return first;
 }
 
-// A place, if the call is going to sleep when there is no job: it is armed before the look.
+// One look. `place`: where the call is going to sleep if there is no job; else null. Returns how many were claimed.
+//
+// The order of the lines is what keeps a wake from being lost: arm, new snapshot, look, tell the worker. A job that
+// commits before the arming is in that snapshot; one that commits later finds the place armed. A job that is in the
+// snapshot and not due yet is the worker's to wake for, so the worker hears when it is due before the session sleeps.
+// After ROLLBACK TO SAVEPOINT, an error or a cancel the place is freed by the end of the (sub)transaction
+// (shared::sleepers::free_my_place), which hands on a wake that came.
 int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *place)
 {
     pg::StatementScope scope("job_claim()");
@@ -184,13 +208,16 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     shared::Wish wish;
     if (place != nullptr) {
         wish = arm_place(*place, request);
-        jobs.renew_snapshot();
+        jobs.renew_snapshot(); // after the arming, so that it shows what was committed before
     }
     const int taken = claim_jobs(jobs, request, sink);
     if (place != nullptr && taken == 0)
         shared::databases::tell_due(next_due_for(jobs, wish));
     if (place != nullptr && taken > 0)
-        place->took_jobs(shared::notes::took);
+        place->took_jobs(shared::notes::took); // hands on the wake if it came for a lane of which nothing was taken
+    // A session that sleeps must hold no lock on a table, or an ALTER TABLE would wait for it, and everybody else for
+    // the ALTER. Locks may go where nothing was written, and a transaction that has written has an id. One that had
+    // written before this call does not show whether the call wrote: it keeps them, and does not sleep anyway.
     if (!wrote_before && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
         jobs.unlock_when_closed();
     return taken;
@@ -211,6 +238,8 @@ void job_type_list(pg::Nullable &names, const char *argument)
 
 int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
 {
+    // Under load each pass may meet changes of others. What the third one leaves is not lost: another session has just
+    // had it in hand, and the sleeper's next wake, the worker's next whole round or the caller's next call meets it.
     constexpr int passes = 3;
     store::unflushed::Bracket bracket;
     int taken = 0;
@@ -221,6 +250,7 @@ int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
             break;
         jobs.renew_snapshot();
     }
+    // On the statement path triggers of the user's may have written as well, and that has to be durable.
     if (jobs.only_direct())
         bracket.close();
     return taken;
@@ -230,6 +260,7 @@ JOBS_FUNCTION(job_claim)
 {
     const ClaimRequest request = call::read_arguments<claim_fields>(fcinfo);
     pg::RowSink sink(fcinfo, store::row_type());
+    // Before the first look: a job_release_worker() from here on ends the wait.
     call::Waiting waiting(request.wait, shared::Purpose::claim, request.worker);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }

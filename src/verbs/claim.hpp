@@ -1,4 +1,26 @@
-// job_claim, and the claiming half of job_next.
+// job_claim, and the claiming half of job_next: gives the best due jobs to a worker, each under a new lease.
+//
+// Many sessions claim at once, while others enqueue, cancel, retry and delete the same jobs and upkeep expires them. A
+// claim reads the queue without locking it, so what it reads may be over. The row of `jobs` decides, one job at a time:
+//
+//   What the claim meets                   What it does
+//   another transaction holds the job      leaves it (LockWaitSkip): a claim never waits for a job
+//   the job changed since the snapshot     locks nothing, goes on, and looks again under a newer snapshot; at
+//                                          REPEATABLE READ there is none, and it leaves the job
+//   the queue names a job that is gone     removes the orphan (Derived::remove_orphan)
+//   the job has expired                    cancels it and goes on
+//
+// So two sessions never get one job: the one that first locks the newest version of the row has it, and the other one
+// finds it locked or changed. Jobs are taken in the order of the queue, not of their ids, against the lock order of all
+// other verbs. That makes no deadlock, because a claim does not wait for any of them.
+//
+// ROLLBACK, ROLLBACK TO SAVEPOINT, an error and a cancel undo the claim with the transaction: the job stands in the
+// queue as before, and the end of the (sub)transaction wakes another sleeper for it (shared/at_commit.hpp). A crash may
+// undo a claim whose answer the worker has, since claims do not wait for the disk (store/async_commit.hpp). The job is
+// then claimed again under another lease_id, and the first worker gets PT409.
+//
+// A claim that waits does not miss a job: it arms its place, then looks under a snapshot taken after that. A
+// transaction that brings a job makes it visible, then looks at the places (shared/sleepers.hpp).
 #pragma once
 
 #include "call/fields.hpp"
@@ -7,14 +29,16 @@
 namespace verbs {
 
 struct ClaimRequest {
-    pg::Nullable job_types; // text[]; null: any
-    pg::Nullable category;
-    pg::Nullable worker;
-    int max_jobs = 1;
-    std::optional<store::Microseconds> lease, wait;
+    pg::Nullable job_types;                         // text[]; null: any
+    pg::Nullable category;                          // text, the category of the types; null: any
+    pg::Nullable worker;                            // text, for people and for job_release_worker(); null: none
+    int max_jobs = 1;                               // 1 to 10000
+    std::optional<store::Microseconds> lease, wait; // null: the lease of the type; the call does not wait
 };
 
-// A list of registered types.
+// The Check of a list of types. Raises 22023 where it is nested, has a null or names a type that is not registered
+// (with the nearest names), unless new types register themselves. Here and not when a claim finds no lane: a misspelt
+// name would wait for ever.
 void job_type_list(pg::Nullable &names, const char *argument);
 
 inline constexpr std::array<call::Field<ClaimRequest>, 0> claim_options = {}; // none is known yet
@@ -29,7 +53,9 @@ inline constexpr call::Field<ClaimRequest> claim_fields[] = {
     {"options", JSONBOID, call::read_nested<claim_options>, call::json_object},
 };
 
-// Claims what is due, best first, never waiting for another transaction. Returns how many.
+// Claims up to request.max_jobs due jobs, best first (store/best_first.hpp), and puts each into `sink`. Returns how
+// many. Waits for no row. The caller has asked for the privileges (call::require_claim). Raises 40001 outside READ
+// COMMITTED where another transaction has built the queue since the snapshot.
 int claim_jobs(store::Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink);
 
 } // namespace verbs

@@ -1,4 +1,21 @@
 // job_enqueue, job_enqueue_many.
+//
+// A job without a job_id of the caller's meets nobody: its id is new, and its job_id is made of the id. A job with one
+// meets every other session that uses the same job_id at the same time:
+//
+//   What the insert meets                       What follows
+//   another transaction is inserting the key    it waits for that transaction's end (insert_unless_taken, ON CONFLICT):
+//                                               after a commit the key is taken, after a rollback it inserts
+//   a job that has the key                      its state is the answer, or PT409 where the caller may not know it
+//   that job is deleted or archived between     nobody has the key: it inserts again
+//   the insert and the look
+//   at REPEATABLE READ a job that is newer      40001, since only a new transaction can see it
+//   than the snapshot
+//   two calls with the same keys in different   both take keys in the order of the keys, so that neither waits for the
+//   order                                       other (Batch::insert_keyed)
+//
+// An error, a cancel and ROLLBACK TO SAVEPOINT take back all jobs of the call, and the notes of whom to wake for them
+// (shared/at_commit.hpp).
 #include <algorithm>
 
 #include "call/answer.hpp"
@@ -19,15 +36,17 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
+// With a new snapshot: the one of the insert may be older than the row that it ran into.
 std::optional<Row> find_by_job_id(Jobs &jobs, Datum key)
 {
     jobs.renew_snapshot();
     return jobs.find_by_key(DatumGetTextPP(key));
 }
 
-// The job that has the key, if it is one that the caller may know: of the same type and organisation, and visible under
-// row security. Else PT409. Nothing: nobody has the key any more, the job that had it was deleted or archived
-// meanwhile.
+// The job that has the key of `wanted`, if the caller may know it: it is of the same type and organisation, and visible
+// to the caller under row security. Else raises PT409, with the same message in all these cases, so that nobody learns
+// of another tenant's job. Null: nobody has the key any more, because its job was deleted or archived meanwhile. Raises
+// 42501 without SELECT on `jobs`, 40001 outside READ COMMITTED.
 std::optional<Row> existing(Jobs &jobs, const Row &wanted)
 {
     call::require_select(jobs.tables().jobs);
@@ -40,9 +59,10 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
                                pg::text_excerpt(key))));
     if (!found)
         return std::nullopt;
-    const Row seen = store::copy(*found);
+    const Row seen = store::copy(*found); // the next look overwrites the slot
     if (!job::may_see_job(jobs, seen.id())) {
-        // Hidden, or gone between the two looks: the key is taken only if the same job still has it.
+        // find_by_job_id() goes past row security, may_see_job() does not. So the job is hidden from the caller, or
+        // gone between the two looks: the key is taken only if the same job still has it.
         found = find_by_job_id(jobs, key);
         if (!found || !store::same_id(found->id(), seen.id()))
             return std::nullopt;
@@ -54,11 +74,13 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
     return seen;
 }
 
-// Inserts by a statement that does not pass over a key that is taken: so where it writes nothing, a trigger or rule of
-// the user's kept the row from being written, which is 09000. Null: it is written; else why the key is taken.
+// Inserts by a statement without ON CONFLICT, in a subtransaction. Null: the row is written. Else the error 23505,
+// which says that the key is taken after all. Where the statement raises nothing and writes nothing, a trigger or rule
+// of the user's has kept the row from being written, which is raised as 09000; so is every other error.
 ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 {
-    // Never straight to the table, be that possible by now: what that would open has to outlive the subtransaction.
+    // By a statement even if a direct write is possible by now: `jobs` would open its indexes and derived tables for
+    // one, and the abort of the subtransaction would close what `jobs` goes on using.
     return pg::in_subtransaction(
         [&] { (void)store::statement::insert_by_statement(jobs.current(), row, false); },
         [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
@@ -66,11 +88,13 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 
 // Inserts the row, or sets it to the job that has its key. Says whether it was created.
 //
-// Where the key was taken and then nobody has it, its job was deleted or archived in between: then once more. Each
-// round another transaction has got on, so only a cancel limits them. On the statement path a trigger or rule that
-// keeps the row from being written looks like a key that is taken (statement::insert), in each round: there a second
-// insert tells them apart. A trigger that gives the row another key, one that is taken, is found by the number of
-// rounds.
+// The insert finds the key taken, and the look finds no job: another transaction has deleted or archived the job in
+// between, and we insert again. On the direct path that goes on without a limit but a cancel, because in each round
+// another transaction has got further. On the statement path there is a second reason: a trigger or rule of the user's
+// keeps the row from being written, and ON CONFLICT DO NOTHING looks the same. There a second insert, without
+// ON CONFLICT, tells the two apart. If that runs into a key again and again, a trigger of the user's probably gives the
+// row another key, one that is taken: after ten rounds its 23505 is raised, since ten deletions in the very moment
+// between two looks are not to be expected.
 bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
 {
     constexpr int most_refusals = 10;
@@ -101,6 +125,7 @@ JOBS_FUNCTION(job_enqueue)
     pg::StatementScope scope("job_enqueue()");
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
+    // One time for id and created_at, so that jobs sort by either in the same order.
     const TimestampTz now = settings::now();
     Row row = job::make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
     const bool created = insert_or_find(jobs, row, static_cast<bool>(wanted.job_id));
@@ -109,9 +134,9 @@ JOBS_FUNCTION(job_enqueue)
 
 namespace {
 
-// An element that names its job. The others are made when their turn comes and leave nothing behind: what a call holds
-// in memory must not be a multiple of what it was given. Of each element it holds its birth, and no more where there
-// are no names.
+// An element with a job_id. These are inserted before the others, so the call keeps their answers until their turn in
+// the answer comes. An element without a job_id is read, inserted and answered at its turn, and leaves nothing behind
+// but its Birth: a call must not hold a multiple of what it was given (test/tap/large_batches.pl).
 struct Keyed {
     std::string_view key;
     JsonbContainer *object;
@@ -119,10 +144,11 @@ struct Keyed {
     int position;
 };
 
-// When a job is made, and its id, which begins with that. Each job of a call has a time of its own, a microsecond after
-// the one before at least: were it the same for many, the indexes on created_at would be full of equal keys, which an
-// update of a job looks through. By the time at which the call commits the last one is over. Where a test has the clock
-// stand, it is the same for all.
+// When a job is made, and its id, which begins with that time. Each job of a call has a time of its own, at least one
+// microsecond after the one before: an update of a job that is not heap-only looks through all equal keys of each index
+// for its place, and created_at of 100 000 jobs of a call would be equal. These times do not lie in the future when the
+// call commits, because to insert a job takes longer than a microsecond. Where a test has the clock stand, all jobs
+// have the same time.
 struct Birth {
     TimestampTz at;
     pg_uuid_t id;
@@ -145,6 +171,8 @@ struct Keys {
     std::span<const Birth> births; // of all elements, by position from 0
 };
 
+// The job_id of an element; null where there is none, or a JSON null, or the element is no object. One that is no
+// string counts as a key, the empty one: read_members() raises 22023 for it at its turn.
 std::optional<std::string_view> job_id_of(const JsonbValue &element)
 {
     const auto key = pg::is_object(element) ? pg::find_member(element.val.binary.data, "job_id") : std::nullopt;
@@ -154,6 +182,7 @@ std::optional<std::string_view> job_id_of(const JsonbValue &element)
                                   : std::string_view();
 }
 
+// Two passes over the array, to count and to fill: a list that grows would hold up to twice of what is needed.
 Keys read_keys(JsonbContainer *list)
 {
     std::size_t count = 0;
@@ -165,12 +194,14 @@ Keys read_keys(JsonbContainer *list)
         if (const auto key = job_id_of(element))
             keys.list[next++] = {*key, element.val.binary.data, nullptr, position};
     });
-    // Given in the order of the array, though they are used in another.
+    // In the order of the array, though the jobs are inserted in another: the ids sort as the caller gave the jobs.
     keys.births = births_of(JsonContainerSize(list));
     return keys;
 }
 
-// Inserts the jobs of an array, whose times and ids are in its order.
+// Inserts the jobs of an array and puts their states into `sink`, in the order of the array. An error in one of them
+// raises, with the element's position, and undoes the call: unlike a worker's outcomes (job/lease_list.hpp) a
+// producer's jobs belong together.
 class Batch {
 public:
     Batch(Jobs &jobs, JsonbContainer *list, pg::RowSink &sink)
@@ -191,9 +222,10 @@ public:
     }
 
 private:
-    // Two calls with the same keys in another order would wait for each other: keys are taken in their own order, and
-    // before a row without one, whatever the order of the array, which is that of the times, of the ids and of the
-    // answer.
+    // Inserts the elements with a job_id, in the order of the keys. Two calls that insert the same keys in different
+    // orders would wait for each other, each for a key that the other one has inserted and not committed: a deadlock.
+    // In one order the second call waits at the first key they share, and holds none of the later ones. Equal keys in
+    // one array keep the array's order: the first makes the job, the second finds it.
     void insert_keyed()
     {
         auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));

@@ -1,4 +1,4 @@
-// job_complete, job_fail, job_release.
+// job_complete, job_fail, job_release. The race with upkeep, operators and other workers is told in finish.hpp.
 #include "verbs/finish.hpp"
 
 #include "call/answer.hpp"
@@ -16,7 +16,9 @@ using store::Jobs;
 using store::Row;
 namespace attempts = store::attempts;
 
-// Whether this very call took effect before: a reply got lost, and the worker asks again.
+// Whether this very call took effect before: its answer got lost, and the worker asks again. The job must have had no
+// lease since. The status tells of job_complete; after job_fail and job_release a job may be in one of several states,
+// so what job_attempts has of the attempt tells of those.
 bool is_repeated(const Row &job, const Outcome &outcome)
 {
     const Status status = job.status();
@@ -68,14 +70,15 @@ std::optional<call::Refusal> finish_job(Jobs &jobs, const Outcome &outcome, Row 
     std::optional<call::Refusal> refusal;
     const store::Changed changed =
         store::change(jobs, &outcome.lease.job, store::moved_columns, row, [&](const Row &before, Row &after) {
-            refusal.reset();
+            refusal.reset(); // of an earlier run, from a version that is not the newest any more
             if (!job::is_held(before, outcome.lease)) {
                 if (!is_repeated(before, outcome))
                     refusal = job::lost_lease(before);
                 return false;
             }
             apply_outcome(after, outcome, now);
-            // A row that somebody else made too large can be ended all the same, with nothing to add.
+            // Only a call that adds something can be refused for the size: a job whose row another statement made too
+            // large must still be able to end.
             if (outcome.result || outcome.error_message)
                 refusal = call::too_large(after);
             return !refusal;

@@ -1,4 +1,8 @@
 // job_finish_many, job_release_worker.
+//
+// Both write several jobs in one transaction, and lock them in the order of their ids, as upkeep does: so two such
+// calls never wait for each other in a circle. What is wrong with one element of job_finish_many is its answer, and
+// the others take effect (job/lease_list.hpp). For each job the race is that of job_complete (verbs/finish.hpp).
 #include "call/privileges.hpp"
 #include "job/lease_list.hpp"
 #include "pg/sqlstate.hpp"
@@ -15,8 +19,9 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// An element. What says how the attempt ended is counted: where the value is JSON null, the key is as one that is left
-// out if another has a value, since clients that know all three send all three.
+// An element: a lease and one outcome. Clients with a typed record send all three keys, two of them JSON null, so a
+// null beside a value counts as left out. A single key that is null is the outcome, without anything to add. Both are
+// counted, because any other number of outcomes is 22023.
 struct FinishElement : Outcome {
     int with_value = 0;
     int with_null = 0;
@@ -31,6 +36,8 @@ struct FinishElement : Outcome {
     }
 };
 
+// Reads the value of a key, which names the ending. Where the keys contradict each other check_combination() says so; a
+// null after a value must not take its place.
 template <Ending ending>
 void read_ending(FinishElement &outcome, const JsonbValue &value, const char *key)
 {
@@ -57,7 +64,8 @@ constexpr call::Field<FinishElement> ending_fields[] = {
 
 constexpr Oid finish_many_type[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID};
 
-// `state`: of a refusal, or 0.
+// The row for one element: the job's id, the outcome where the element has exactly one, the SQLSTATE of the refusal
+// (`state`, 0: none), the job's status as it is afterwards.
 pg::RowBuilder finish_answer(const FinishElement &outcome, pg::Nullable id, int state, pg::Nullable status)
 {
     const char *ending = ending_fields[static_cast<int>(outcome.ending)].name.data();
@@ -78,6 +86,7 @@ struct FinishMany {
         Row row = {};
         row.null.fill(true);
         const std::optional<call::Refusal> refusal = finish_job(jobs, outcome, row);
+        // The answer has a column for the SQLSTATE alone, and of PT413 only the message says which limit was passed.
         if (refusal && refusal->sqlstate == sqlstate::too_large)
             notices.tell(refusal->message);
         return finish_answer(outcome, UUIDPGetDatum(&outcome.lease.job), refusal ? refusal->sqlstate : 0,
@@ -109,7 +118,9 @@ JOBS_FUNCTION(job_finish_many)
 
 namespace {
 
-// The ids of all jobs that run for this worker.
+// The leases of all jobs that run under this name now, in the order of the jobs' ids. Lane 0 of the queue has the
+// running jobs, so nothing else is read. A claim under this name that commits after the statement's snapshot is not
+// among them: its job stays in progress until its lease ends.
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
@@ -144,7 +155,9 @@ JOBS_FUNCTION(job_release_worker)
     const Datum worker = call::read_arguments<release_worker_fields>(fcinfo).worker.value;
     pg::StatementScope scope("job_release_worker()");
     Jobs jobs = Jobs::open(call::require_update);
-    // Before its jobs go back: a session that the dead worker left asleep must not take one of them.
+    // Before its jobs go back to the queue: a session that the dead worker left asleep must not take one of them.
+    // Shared memory knows no ROLLBACK: where this transaction is rolled back those waits have ended all the same, with
+    // no row, and a worker that is alive asks again.
     shared::sleepers::dismiss_sleepers(shared::dismissals::hash_of_worker(pg::text_view(worker)));
     int released = 0;
     ListCell *cell;
@@ -152,7 +165,8 @@ JOBS_FUNCTION(job_release_worker)
         CHECK_FOR_INTERRUPTS();
         Outcome outcome = {.lease = *static_cast<job::Lease *>(lfirst(cell)), .ending = Ending::release};
         Row row;
-        // One that ended by itself meanwhile is none of the worker's any more.
+        // Refused where the job has ended, or was given to another worker, since held_by() looked: not counted. A
+        // refusal is a value, so one such job does not keep the others from being released.
         released += !finish_job(jobs, outcome, row);
     }
     return Int32GetDatum(released);

@@ -1,4 +1,12 @@
-// job_heartbeat, job_heartbeat_many.
+// job_heartbeat, job_heartbeat_many: prolong leases.
+//
+// A heartbeat meets upkeep, which reaps the attempt when its lease is over, and an operator who cancels the job. The
+// row of `jobs` decides (store::change): where the heartbeat is first, upkeep finds a lease that has not run out; where
+// upkeep is first, the heartbeat waits for it, computes from the new version and finds the lease lost. A lease that has
+// run out and was not reaped yet is prolonged, because nobody else has the job.
+//
+// Heartbeats do not wait for the disk (store/async_commit.hpp). A crash may undo one: the lease is then as long as the
+// heartbeat before it said, and the next one prolongs it.
 #include "call/answer.hpp"
 #include "call/privileges.hpp"
 #include "job/lease_list.hpp"
@@ -20,7 +28,7 @@ using store::Row;
 struct Heartbeat {
     job::Lease lease;
     pg::Nullable progress;
-    std::optional<Microseconds> extension; // none: the type's lease, once half of it is spent
+    std::optional<Microseconds> extension; // from now on; null: the type's lease, once half of it is spent
 };
 
 constexpr call::Field<Heartbeat> heartbeat_fields[] = {
@@ -29,7 +37,9 @@ constexpr call::Field<Heartbeat> heartbeat_fields[] = {
 };
 constexpr call::Field<Heartbeat> element_fields[] = {{"progress", JSONBOID, &Heartbeat::progress}};
 
-// Leaves the row as it is where nothing is to be written.
+// What a heartbeat writes. Without an extension of the caller's the lease is prolonged only when half of it is spent: a
+// worker that beats every second costs one update for each half of a lease, not one each second, and the lease is never
+// shorter than half. Where nothing is to be written `row.changed` stays 0.
 void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
 {
     const Microseconds usual = job::moves::lease_of(store::types::settings_of(row.text(Column::job_type)));
@@ -42,9 +52,14 @@ void beat(Row &row, const Heartbeat &heartbeat, TimestampTz now)
         row.set_time(Column::heartbeat_at, now);
 }
 
+// What a heartbeat may write: whether that goes straight to the table is asked of exactly these columns, so that a
+// trigger of the user's on others does not slow it down.
 constexpr store::ColumnSet written = store::bit(Column::lease_expires_at) | store::bit(Column::progress) |
                                      store::bit(Column::heartbeat_at) | store::bit(Column::updated_at);
 
+// Writes the heartbeat, and sets `row` to the job as it is then. Returns why not: PT409, PT404 or PT413, as
+// finish_job() does. Its WAL counts as one that need not be flushed, unless code of the user's may have written beside
+// it.
 std::optional<call::Refusal> prolong_lease(Jobs &jobs, const Heartbeat &heartbeat, Row &row)
 {
     store::unflushed::Bracket bracket;
@@ -57,7 +72,7 @@ std::optional<call::Refusal> prolong_lease(Jobs &jobs, const Heartbeat &heartbea
                 return false;
             }
             beat(after, heartbeat, settings::now());
-            // A row that somebody else made too large is no reason to lose the lease.
+            // Only progress is refused for the size: a row that another statement made too large keeps its lease.
             if (heartbeat.progress)
                 refusal = call::too_large(after);
             return after.changed != 0 && !refusal;
@@ -69,7 +84,7 @@ std::optional<call::Refusal> prolong_lease(Jobs &jobs, const Heartbeat &heartbea
     return refusal;
 }
 
-// Nothing but the id, if there is one.
+// A job_state with the id alone, or with nothing: the element says which job is meant, and no more is known of it.
 pg::RowBuilder lost_state(pg::Nullable id)
 {
     pg::RowBuilder state(call::job_state_type);
@@ -77,7 +92,9 @@ pg::RowBuilder lost_state(pg::Nullable id)
     return state;
 }
 
-// A lease that is lost comes back as a row without lease_id: one lost job must not let the others' leases run out.
+// A lease that is lost is a row without lease_id, not an error: one lost job must not let the others' leases run out.
+// What the job is now is shown where it was found in `jobs` (prolong_lease() has set the row); of a job that is
+// archived, unknown or not the caller's to see it is the id alone.
 pg::RowBuilder answer_lost(const Heartbeat &heartbeat, const call::Refusal &refusal, const Row &row)
 {
     if (refusal.sqlstate == sqlstate::conflict && refusal.detail != nullptr && row.has(Column::status)) {
@@ -93,7 +110,8 @@ struct HeartbeatMany {
     using Element = Heartbeat;
     static constexpr const auto &fields = element_fields;
 
-    // A progress that is too large is dropped: that the lease holds matters more.
+    // Progress that is too large is dropped, with a NOTICE, and the lease is prolonged without it: another worker would
+    // do the job once more if the lease ran out. The single job_heartbeat() raises PT413 instead.
     pg::RowBuilder answer_element(Jobs &jobs, Heartbeat &heartbeat)
     {
         Row row = {};

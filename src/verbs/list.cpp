@@ -1,6 +1,19 @@
-// job_get, job_list, and what the views jobs_active, jobs_running and jobs_failed stand on. Whatever they show comes
-// from `jobs` by a statement of the caller's, so that row security and privileges hold; the derived tables only say
-// which ids to ask for.
+// job_get, job_list, and the functions under the views jobs_active, jobs_running and jobs_failed. Every row that they
+// show comes from `jobs` by a statement of the caller's, so that row security and privileges hold. The derived tables
+// only say which ids to ask for.
+//
+// They take no lock on a row and run beside all writers, because the ids and the rows are read under one snapshot. What
+// may come between, and what the code does about it:
+//   - ALTER TABLE with a rewrite commits while we wait for its lock: FreshLook.
+//   - The derived tables are not built, or were built after our snapshot: derived_are_readable() is false, and `jobs`
+//     alone is read, more slowly.
+//   - An orphan or a wrong key: its id finds no job, or a job of another status. Each statement asks for the status
+//     again, so the job does not show.
+//   - DROP or ALTER by code of the user's in one of our statements: Postgres refuses it (55006), since Select and
+//     Walker hold their tables open.
+// `jobs` is opened before a derived table, which is the lock order of the writers.
+//
+// They run on a standby as well: nothing here writes or takes an id.
 #include "verbs/list.hpp"
 
 #include "call/privileges.hpp"
@@ -15,6 +28,7 @@ namespace verbs {
 
 namespace {
 
+// The columns of ours by name, in the order of the type `job`: the user may have added columns, or reordered them.
 const char *column_list()
 {
     StringInfoData list;
@@ -24,9 +38,12 @@ const char *column_list()
     return list.data;
 }
 
-// Locks a table before it is looked at. An ALTER that rewrites a table leaves it empty for whoever looks with an older
-// snapshot, and the statement in which we are took its snapshot before: so who had to wait for the lock looks with a
-// newer one. What the caller may not read is not locked.
+// Locks a table before it is looked at, and takes a newer snapshot if it had to wait. An ALTER TABLE that rewrites a
+// table leaves it empty under every older snapshot (the rewrite is not MVCC-safe, says the manual), and the statement
+// in which we run took its snapshot before it came to wait here. At REPEATABLE READ there is no newer one.
+//
+// A caller who may read no column is refused (42501) before the lock: else anybody could queue up behind an ALTER and
+// keep others waiting.
 class FreshLook {
 public:
     explicit FreshLook(store::ApiTable which)
@@ -35,7 +52,7 @@ public:
         const std::optional<store::TableId> table = store::find_table(which);
         if (!table || ConditionalLockRelationOid(table->in_catalogs(), AccessShareLock))
             return;
-        (void)store::lock_api_table(which, AccessShareLock);
+        (void)store::lock_api_table(which, AccessShareLock); // by name again: another table may have it by now
         PushActiveSnapshot(GetTransactionSnapshot());
         has_waited_ = true;
     }
@@ -51,7 +68,10 @@ private:
     bool has_waited_ = false;
 };
 
-// A statement that grows by conditions and their parameters, over a table that stays open as it was looked at.
+// A SELECT that grows by conditions and their parameters, run as the caller. The table stays open meanwhile, so that it
+// keeps the columns that open_table() has compared (42804). No value goes into the text, which is the name of a saved
+// plan (pg/plan.hpp): a combination of conditions is planned once in a session. Every operator is qualified, because
+// the statement runs under the caller's search_path.
 class Select {
 public:
     explicit Select(store::ApiTable table) : look_(table), table_(store::open_table(table, AccessShareLock))
@@ -60,7 +80,7 @@ public:
         appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name_of_table(table));
     }
 
-    // `condition` has one %d for the parameter's number.
+    // Adds a condition, which has one %d for the number of its parameter; a null value adds none.
     void where(const char *condition, Oid type, pg::Nullable value)
     {
         if (!value)
@@ -79,7 +99,9 @@ public:
         appendStringInfo(&text_, " limit $%d offset $%d", count_ - 1, count_);
     }
 
-    // Calls `each(HeapTuple)` for every row; false ends it. Returns how many rows there were.
+    // Calls `each(HeapTuple)` for every row until it returns false. Returns how many rows there were. Read only: the
+    // statement runs under the active snapshot, the one under which the ids were read, and takes none of its own
+    // (SPI_execute_plan).
     template <class Each>
     std::uint64_t run(Each each)
     {
@@ -107,7 +129,8 @@ private:
     int count_ = 0;
 };
 
-// Ids, as an array for a statement.
+// Ids, as an array for a statement. A chunk of them at a time: one statement for each id would cost its start a
+// thousand times, one for all would hold a million rows in memory (SPI keeps what it gives until the end).
 class Ids {
 public:
     static constexpr int chunk = 1000;
@@ -127,11 +150,14 @@ private:
 constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
 constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
 
-// A derived table that is read from one end to the other.
+// Which derived table is read from one end to the other, and which part of it.
 enum class Walk { waiting_and_running, running, failed };
 
+// Reads the ids of a derived table in the order of its index: of the failed ones the newest first. Under the snapshot
+// that is active when it is made.
 class Walker {
 public:
+    // `before`: the failed jobs created before that time; null: all. For the other walks it has no meaning.
     Walker(Walk walk, pg::Nullable before)
         : table_(walk == Walk::failed ? store::PrivateTable::failed : store::PrivateTable::queue, AccessShareLock),
           slot_(table_.table()), job_column_(walk == Walk::failed ? 2 : 4),
@@ -167,7 +193,7 @@ private:
     bool advance()
     {
         pg::InMemory long_lived(memory_); // an index scan keeps what it allocates on the way
-        // A scan that is asked again after its end begins anew.
+        // index_getnext_slot() that is called again after it said "no more" starts the scan anew.
         ended_ = ended_ || !index_getnext_slot(scan_, direction_, slot_);
         return !ended_;
     }
@@ -189,7 +215,9 @@ Datum text_array(std::span<const char *const> texts)
     return PointerGetDatum(construct_array(list, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-// All jobs that a derived table names; while it is not built, all of those states.
+// All jobs of these states, by chunks of the ids that a derived table names; by a scan of `jobs` while the derived
+// tables cannot be read. The status is asked for in either case: a view shows nothing else, whatever the derived table
+// says.
 Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<const char *const> states)
 {
     PreventCommandIfParallelMode(function);
@@ -248,7 +276,9 @@ constexpr call::Field<Filter> list_fields[] = {
     {"before", TIMESTAMPTZOID, &Filter::before},
 };
 
-// The failed jobs stand by time of creation: chunk after chunk, until the page is full.
+// A page of the failed jobs, newest first. The derived table has them by time of creation and id, which is the order of
+// the answer: so chunk after chunk is read until the page is full, and a page at the beginning costs no more where a
+// million jobs have failed. Skipped rows are counted here, after the filters and the policies of the caller.
 void list_failed(const Filter &filter, pg::RowSink &sink)
 {
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
@@ -298,7 +328,8 @@ void list_jobs(const Filter &filter, pg::RowSink &sink)
     select.run(sink);
 }
 
-// From a table that has the columns of a job; null if it is not there.
+// The newest row of that name in a table with the columns of a job, in the caller's memory context; null: there is
+// none.
 HeapTuple find_in(store::ApiTable table, const call::JobName &name)
 {
     HeapTuple found = nullptr;

@@ -1,4 +1,8 @@
-// The functions of the schema jobs_ext.
+// jobs_ext.rebuild_queue(), jobs_ext.uuid_v7().
+//
+// A rebuild has `jobs` under SHARE ROW EXCLUSIVE: it waits for every transaction that has written there, and writers
+// wait for it, while readers go on with `jobs` alone (store/rebuild.hpp). ROLLBACK leaves the derived tables as they
+// were.
 #include "call/privileges.hpp"
 #include "pg/function.hpp"
 #include "pg/uuid.hpp"

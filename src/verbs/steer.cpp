@@ -1,4 +1,13 @@
 // job_cancel, job_retry, job_pause, job_resume: what an operator or producer does to a job, by id or job_id.
+//
+// They meet the worker that runs or ends the job, a claim that takes it and upkeep. store::change() decides from the
+// newest version of the row, waits for a transaction that holds it, and decides again where that one changed the job. A
+// claim skips the row while one of these verbs has it locked. So job_pause() of a job that a claim takes in the same
+// moment either pauses it, or finds it running and is refused.
+//
+// A cancel, pause or resume that finds the job as it should be already changes nothing and succeeds, so it may be
+// repeated after a lost answer. A job_retry() that is repeated raises PT409, as every move does that is not possible
+// from the job's state. PT404 is for a job that is unknown or that the caller may not see.
 #include "call/answer.hpp"
 #include "call/job_name.hpp"
 #include "call/privileges.hpp"
@@ -16,7 +25,8 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// The id of the job; PT404 for a job_id that names none.
+// The id of the job. Raises PT404 for a job_id that names none, PT409 where that one is archived. It looks past row
+// security, and tells nothing by it: store::change() then locks the job as the caller, and refuses alike.
 pg_uuid_t resolve(Jobs &jobs, const JobName &name)
 {
     if (name.id)
@@ -27,7 +37,9 @@ pg_uuid_t resolve(Jobs &jobs, const JobName &name)
     return *job->id();
 }
 
-// `decide(const Row &before, Row &after) -> std::optional<Refusal>`; leaves `after` alone where nothing is to be done.
+// Changes one job: `decide(const Row &before, Row &after) -> std::optional<Refusal>` makes the move, or leaves `after`
+// alone where nothing is to be done. It may run more than once, each time from a newer version. Returns the row as it
+// is afterwards, or raises the refusal.
 template <class Decide>
 Row steer(Jobs &jobs, const JobName &name, Decide decide)
 {
@@ -75,12 +87,14 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Ste
         return std::nullopt;
     case Status::in_progress:
         if (!asked.force) {
+            // The worker hears of it by its next heartbeat. A second request keeps the first one's time and reason.
             if (!before.has(Column::cancel_requested_at))
                 job::moves::request_cancel(after, now, asked.reason);
             return std::nullopt;
         }
         job::moves::cancel(after, now, asked.reason);
-        // Nobody's call under the old lease may match any more.
+        // The worker goes on and does not know yet. Without a lease_id in the row none of its calls can match, whatever
+        // becomes of the job.
         after.clear(Column::lease_id);
         return std::nullopt;
     default:
@@ -89,7 +103,8 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Ste
     }
 }
 
-// The shape that pause and resume share: a move to one state, which is no error when the job is there already.
+// What pause and resume share: a move to one state, which is no error when the job is in it already. `hint`: what to do
+// where the move is not legal (logic/states.hpp), which is PT409.
 template <class Move>
 Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function, Status to, const char *hint,
               Move move)

@@ -1,4 +1,9 @@
-// job_type_set.
+// job_type_set: makes a type, or changes the settings of one. Null leaves a setting as it is.
+//
+// Two sessions may set one type at once: INSERT … ON CONFLICT DO UPDATE lets the second wait for the first, and then
+// writes over its values what it was given itself. The commit tells the others: a relcache invalidation empties what
+// each session knows of types (store/types.hpp), and all sleepers are woken, since what they want may mean something
+// else (shared/at_commit.hpp). Statement and trigger of the type run as the caller.
 #include "call/fields.hpp"
 #include "call/privileges.hpp"
 #include "logic/backoff.hpp"
@@ -54,7 +59,8 @@ constexpr const char *statement =
     " returning job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,"
     " timeout, keep_completed, keep_failed, paused";
 
-// ON CONFLICT needs it.
+// ON CONFLICT (job_type) needs a unique index on that column, else the planner raises 42P10, which would tell the
+// caller nothing. Raises 42804.
 void require_key(Relation types)
 {
     const AttrNumber key[] = {store::number_of(types, "job_type")};
@@ -85,8 +91,11 @@ JOBS_FUNCTION(job_type_set)
         ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
                         errmsg("a trigger or rule on job_types kept type \"%s\" from being written",
                                pg::text_excerpt(given.job_type.value))));
-    store::lanes::prepare_lane_of(TextDatumGetCString(given.job_type.value)); // of a type that was there without one
-    MemoryContextSwitchTo(caller);
+    // The trigger on job_types makes the lane of a new type. This is for a type that was there without one, as a
+    // restore leaves it: so that its first job finds the lane committed, and need not hold it locked until its own
+    // commit.
+    store::lanes::prepare_lane_of(TextDatumGetCString(given.job_type.value));
+    MemoryContextSwitchTo(caller); // SPI_connect() switched to memory that goes with SPI_finish()
     return pg::row_result(fcinfo, types_of_row, rows.whole(0));
 }
 

@@ -1,4 +1,17 @@
-// job_wait: until a job has ended.
+// job_wait: sleeps until a job has ended, and returns it.
+//
+// The session that waits meets the transaction that ends the job (a worker's verb, upkeep, a direct UPDATE) or deletes
+// it, and the worker that moves it to the archive.
+//   - No end is missed: the session arms its place under the job's id, then looks under a new snapshot. The other
+//     transaction makes the end visible, then looks at the places (shared/at_commit.hpp). One of them sees the other.
+//   - A job is in `jobs` or in the archive under any one snapshot, since one transaction moves it. find_job() looks in
+//     both under the snapshot that look_for_job() takes; where it waits for a table's lock it looks at that one with a
+//     newer snapshot (FreshLook).
+//   - A job that is deleted, or gone by TRUNCATE, wakes the session as well: there is no row to return.
+//   - A job that ended and was queued again by job_retry() before the session has looked is seen as queued: the session
+//     goes on waiting, for the next end.
+//   - A transaction that is rolled back wakes nobody, and the job has not ended.
+// At REPEATABLE READ every look would show the same, so the call does not wait (call/wait_loop.hpp).
 #include "call/wait_loop.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
@@ -12,12 +25,14 @@ namespace verbs {
 namespace {
 
 struct Found {
-    HeapTuple row; // null: there is no such job
+    HeapTuple row; // null: there is no such job, or the caller may not see it
     pg_uuid_t id;
     bool ended;
 };
 
-// Under row security, functions of the user's policies run: whatever they lock stays locked.
+// Whether the locks that a look takes must stay until the end of the transaction. Under row security a policy may call
+// a function of the user's that locks something on purpose. And a transaction that has an id has written, which holds
+// locks that others count on.
 bool runs_code_of_theirs()
 {
     for (const store::ApiTable which : {store::ApiTable::jobs, store::ApiTable::jobs_archive}) {
@@ -28,7 +43,7 @@ bool runs_code_of_theirs()
     return TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
-// A column of it that has to be there: a row put into the archive by hand may lack any.
+// A column that each job has. Raises 23502 where it is null: nothing keeps an owner from writing such a row by hand.
 Datum required_column(const pg::RowSink &sink, HeapTuple row, store::Column column)
 {
     const pg::Nullable value = sink.column(row, store::index_of(column));
@@ -39,12 +54,15 @@ Datum required_column(const pg::RowSink &sink, HeapTuple row, store::Column colu
     return value.value;
 }
 
-// With a snapshot of its own; keeps no lock if it can, since the caller may go to sleep.
+// Looks under a snapshot of its own, newer than the arming. Keeps no lock on a table, where it may let go: the session
+// may sleep for a minute afterwards, and an ALTER TABLE would wait for it, and everybody else for the ALTER. The
+// snapshot is popped for the same reason, but the statement's own stays (src/README.md).
 Found look_for_job(const call::JobName &name, pg::RowSink &sink)
 {
     CommandCounterIncrement();
     Found found = {};
     {
+        // Asked before the look: the answer opens nothing, and the scope must exist when the first lock is taken.
         pg::BriefLocks brief(!runs_code_of_theirs());
         PushActiveSnapshot(GetTransactionSnapshot());
         found.row = find_job(name);
@@ -87,10 +105,11 @@ JOBS_FUNCTION(job_wait)
         const Found found = look_for_job(name, sink);
         if (found.row == nullptr && !known)
             raise_no_such_job(name);
-        // One that was deleted while we waited has ended as well.
+        // The job was there and is not: a job that is deleted has ended as well, and there is no row to return.
         if (found.row == nullptr)
             return Datum{0};
-        // By its id from now on: only so can we be woken.
+        // A place is armed by id. A job that was named by job_id was looked at unarmed, so the session must look once
+        // more before it may sleep: the job may have ended in between.
         const bool armed = static_cast<bool>(name.id) || waiting.place() == nullptr;
         job = found.id;
         name = {UUIDPGetDatum(&job), {}};

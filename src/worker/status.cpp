@@ -1,4 +1,10 @@
-// What the view jobs_ext.maintenance stands on.
+// The function under the view jobs_ext.maintenance: a line for each database that the server knows of, as its worker,
+// the launcher and sessions have written it into shared memory.
+//
+// They go on writing meanwhile. The entries are copied under the lock, in one piece, and read afterwards: while the
+// lock is held nothing may raise an error or look at a catalog, and names and texts do both. The atomic fields, and
+// at_work, are written without the lock, so they may be newer than the rest of their entry; for people that does no
+// harm. A database may be dropped between the copy and the look at its name: its line is left out.
 #include <algorithm>
 
 #include "pg/function.hpp"
@@ -18,13 +24,16 @@ std::optional<TimestampTz> time_or_null(TimestampTz time)
     return time != 0 && !TIMESTAMP_NOT_FINITE(time) ? std::optional(time) : std::nullopt;
 }
 
-// Errors may quote data of their database.
+// Whether the caller may read what failed. The message of an error may quote data of its database, which a role of
+// another one must not see, unless it may read all statistics (as pg_stat_activity has it).
 bool may_read_errors(Oid database)
 {
     return database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 }
 
-// Another database may have another encoding, of which only the common part is certain.
+// The message as text of this database. It is in the encoding of its own, which may be another one; all of the
+// encodings that a database can have agree in ASCII, so every other byte becomes a question mark. Invalid text would
+// end the client's query, or crash code that counts its characters.
 const char *in_this_encoding(const Database &database)
 {
     char *message = pstrdup(database.failure.message);
@@ -35,7 +44,7 @@ const char *in_this_encoding(const Database &database)
     return message;
 }
 
-// What a line is made of: these, then the counters, and the two that sessions count.
+// The columns of the view, in its order: these, then the sums of the worker's counters, and two that sessions count.
 constexpr Oid first_types[] = {NAMEOID, INT4OID, TEXTOID,        TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
                                TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
 
@@ -56,6 +65,7 @@ void add_failure(pg::RowBuilder &line, const Database &database)
     line.add(shown ? text_or_null(in_this_encoding(database)) : nullptr);
 }
 
+// A line for one database, from the copy of its entry.
 void put_database(pg::RowSink &sink, const Database &database)
 {
     char *name = get_database_name(database.oid);
