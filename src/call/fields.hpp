@@ -89,10 +89,10 @@ private:
     template <std::size_t... kinds>
     [[gnu::always_inline]] void set_any(T &record, pg::Nullable value, std::index_sequence<kinds...>) const
     {
-        ((member.index() == kinds ? set(record, *std::get_if<kinds>(&member), value) : void()), ...);
+        ((member.index() == kinds ? assign(record, *std::get_if<kinds>(&member), value) : void()), ...);
     }
     template <class Kind>
-    [[gnu::always_inline]] void set(T &record, Kind T::*to, pg::Nullable value) const
+    [[gnu::always_inline]] void assign(T &record, Kind T::*to, pg::Nullable value) const
     {
         if constexpr (std::is_same_v<Kind, pg::Nullable>)
             record.*to = value;
@@ -109,7 +109,7 @@ private:
         else
             record.*to = value ? std::optional(DatumGetTimestampTz(value.value)) : std::nullopt;
     }
-    void set(T &record, Read read, pg::Nullable value) const
+    void assign(T &record, Read read, pg::Nullable value) const
     {
         if (value)
             read(record, pg::json_value_of(value.value), name.data());

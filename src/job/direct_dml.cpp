@@ -95,7 +95,7 @@ HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, cons
 // Whether the current role owns `jobs`, directly or as a member: it repairs and restores, so more is obeyed.
 bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs.in_catalogs(), GetUserId()); }
 
-Datum json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
+Datum empty_json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
 
 // Sets what a row needs and a client may leave out, by not naming the column or by a null.
 void fill_in(Row &row, TimestampTz now)
@@ -108,7 +108,7 @@ void fill_in(Row &row, TimestampTz now)
     fill(Column::priority, Int32GetDatum(0));
     fill(Column::retries, Int32GetDatum(0));
     fill(Column::attempt, Int32GetDatum(0));
-    fill(Column::metadata, json_object());
+    fill(Column::metadata, empty_json_object());
     fill(Column::created_at, TimestampTzGetDatum(now));
     fill(Column::updated_at, TimestampTzGetDatum(now));
     fill(Column::run_at, TimestampTzGetDatum(now));

@@ -57,7 +57,7 @@ public:
         });
     }
 
-    void run(store::Jobs &jobs)
+    void answer_all(store::Jobs &jobs)
     {
         read_elements();
         answer_elements(jobs);
@@ -132,7 +132,7 @@ private:
     void keep(Item &item, const pg::RowBuilder &answer)
     {
         pg::InMemory lasting(answers_);
-        item.row = sink_.form(answer);
+        item.row = sink_.form_row(answer);
     }
 
     Verb &verb_;

@@ -29,7 +29,7 @@
 //                                                               ended)
 //         by compare-and-swap, if that is earlier ──▶  ◀──      3. lowers `planned` to its own plan, likewise (publish)
 //      3. sets the worker's latch, if it lowered                4. does not sleep if `planned` is lower than
-//                                                                  its plan                                   (wait)
+//                                                                  its plan                                   (time_to_sleep)
 //                                                               5. sleeps until its plan, or its latch is set
 //
 // No lowered plan is lost, because neither side ever raises `planned` but the worker in 1, which hears what it takes:
@@ -290,7 +290,7 @@ public:
 
     // How long the worker sleeps, unless its latch is set. `listeners`: wait to be told. `until_log`: until a line is
     // to be written.
-    constexpr Span wait(const Now &now, const News &news, bool listeners, Span until_log) const
+    constexpr Span time_to_sleep(const Now &now, const News &news, bool listeners, Span until_log) const
     {
         const Span until_whole = span_until(now.moment, whole_at_);
         if (news.planned < planned_ || news.asked)

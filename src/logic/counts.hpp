@@ -84,7 +84,7 @@ constexpr bool goes_with_previous(std::size_t position)
 
 // Calls `each(column, number)` for the columns of the view, in its order.
 template <class Number, class Each>
-constexpr void each_column(const Sums<Number> &sums, Each each)
+constexpr void each_shown_count(const Sums<Number> &sums, Each each)
 {
     for (std::size_t i = 0; i < count_count; ++i) {
         if (count_traits[i].column == nullptr || goes_with_previous(i))
@@ -99,7 +99,7 @@ constexpr void each_column(const Sums<Number> &sums, Each each)
 constexpr std::size_t shown_counts()
 {
     std::size_t columns = 0;
-    each_column(Sums<int>{}, [&](const char *, int) { ++columns; });
+    each_shown_count(Sums<int>{}, [&](const char *, int) { ++columns; });
     return columns;
 }
 

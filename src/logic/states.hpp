@@ -12,11 +12,11 @@ namespace logic {
 enum class Status : std::uint8_t { pending, queued, in_progress, paused, completed, failed, cancelled };
 
 using StatusSet = std::uint32_t; // a bit for each Status
-constexpr StatusSet bit(Status status) { return StatusSet{1} << static_cast<unsigned>(status); }
+constexpr StatusSet bit_of_status(Status status) { return StatusSet{1} << static_cast<unsigned>(status); }
 template <class... Statuses>
 constexpr StatusSet set_of(Statuses... statuses)
 {
-    return (StatusSet{0} | ... | bit(statuses));
+    return (StatusSet{0} | ... | bit_of_status(statuses));
 }
 
 // Waiting: a job in the queue, claimable as soon as it is due; pending and queued differ only in what people see. Held:
@@ -62,7 +62,7 @@ constexpr StatusSet statuses_in(Phase phase)
     StatusSet result = 0;
     for (std::size_t i = 0; i < states.size(); ++i)
         if (states[i].phase == phase)
-            result |= bit(static_cast<Status>(i));
+            result |= bit_of_status(static_cast<Status>(i));
     return result;
 }
 inline constexpr StatusSet all_statuses = (StatusSet{1} << states.size()) - 1;
@@ -76,7 +76,7 @@ enum class Mover : std::uint8_t { anyone, job_retry };
 constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
 {
     const State &state = state_of_status(from);
-    return ((mover == Mover::job_retry ? state.next | state.after_retry : state.next) & bit(to)) != 0;
+    return ((mover == Mover::job_retry ? state.next | state.after_retry : state.next) & bit_of_status(to)) != 0;
 }
 
 // What a client may insert: a job begins in the queue or paused. The owner of `jobs` may insert any state (a restore, a

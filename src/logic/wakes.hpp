@@ -25,7 +25,7 @@ constexpr int max_wanted_lanes = 256;
 constexpr std::int32_t no_lane = -1;
 
 // Adds a lane to a list that has it once. False: the list is full.
-inline bool add_lane(std::array<std::int32_t, max_wanted_lanes> &lanes, int &count, std::int32_t lane)
+inline bool add_wanted_lane(std::array<std::int32_t, max_wanted_lanes> &lanes, int &count, std::int32_t lane)
 {
     const auto end = lanes.begin() + count;
     if (std::find(lanes.begin(), end, lane) != end)
@@ -45,7 +45,7 @@ struct Wish {
     int lane_count = 0;
     std::array<std::int32_t, max_wanted_lanes> lanes;
 
-    void add(std::int32_t lane) { vague = !add_lane(lanes, lane_count, lane) || vague; }
+    void add(std::int32_t lane) { vague = !add_wanted_lane(lanes, lane_count, lane) || vague; }
 };
 
 // The lanes that sleepers want and were not woken for, and how many there are.
@@ -55,7 +55,7 @@ struct Wanted {
     int lane_count = 0;
     std::array<std::int32_t, max_wanted_lanes> lanes;
 
-    void add(std::int32_t lane) { all_lanes = !add_lane(lanes, lane_count, lane) || all_lanes; }
+    void add(std::int32_t lane) { all_lanes = !add_wanted_lane(lanes, lane_count, lane) || all_lanes; }
 };
 
 enum class Purpose : std::uint8_t {
@@ -135,8 +135,8 @@ public:
         return owner_of(number).nodes[static_cast<std::size_t>(number % nodes_of_one)];
     }
 
-    void push_last(List &list, Number number) const { insert(list, list.last, number, none); }
-    void push_first(List &list, Number number) const { insert(list, none, number, list.first); }
+    void push_last(List &list, Number number) const { link(list, list.last, number, none); }
+    void push_first(List &list, Number number) const { link(list, none, number, list.first); }
 
     // Inserts by ticket, so that a sleeper that was woken in vain is the longest asleep again. Looks for the place from
     // both ends at once, since a new sleeper belongs to the end and one that comes back to the beginning.
@@ -146,14 +146,14 @@ public:
         Number before = list.last, after = list.first;
         while (before != none && owner_of(before).ticket > ticket) {
             if (owner_of(after).ticket > ticket)
-                return insert(list, node(after).previous, number, after);
+                return link(list, node(after).previous, number, after);
             before = node(before).previous;
             after = node(after).next;
         }
-        insert(list, before, number, before == none ? list.first : node(before).next);
+        link(list, before, number, before == none ? list.first : node(before).next);
     }
 
-    void remove(List &list, Number number) const
+    void unlink(List &list, Number number) const
     {
         const Node gone = node(number);
         (gone.previous == none ? list.first : node(gone.previous).next) = gone.next;
@@ -174,7 +174,7 @@ public:
     long looked_at() const { return looked_at_; }
 
 private:
-    void insert(List &list, Number before, Number number, Number after) const
+    void link(List &list, Number before, Number number, Number after) const
     {
         Node &inserted = node(number);
         inserted.previous = before;
@@ -207,9 +207,9 @@ public:
 
     // The sleeper leaves: it has a job, was cancelled, its time is over. If it was woken for a lane and took nothing of
     // that, another one is woken: the job is still there, and nobody else has been told of it.
-    void leave(Number who)
+    void leave_place(Number who)
     {
-        lists_.remove(room_.all, node_of(who, node_of_all));
+        lists_.unlink(room_.all, node_of(who, node_of_all));
         const std::int32_t lane = disarm(who);
         if (lane != no_lane)
             wake(lane, 1);
@@ -218,7 +218,7 @@ public:
     // From now on the sleeper is woken for what it wishes. If it was woken for a lane and has not looked yet, it keeps
     // that wake and stays listed as called, now as looking: so its own wake is not lost, and it is not woken for a
     // second job. A sleeper whose wish is the same stays in the lists where it is.
-    void arm(Number who, const Wish &wish)
+    void arm_place(Number who, const Wish &wish)
     {
         Sleeper &sleeper = lists_.sleeper(who);
         if (!wants_the_same(sleeper, wish)) {
@@ -234,7 +234,7 @@ public:
         relist(who);
     }
 
-    void arm(Number who, const JobId &job)
+    void arm_place(Number who, const JobId &job)
     {
         unlist(who);
         Sleeper &sleeper = lists_.sleeper(who);
@@ -262,7 +262,7 @@ public:
     // lane take each other's job. That one needs no signal: it is on its way, and asks whether it was woken before it
     // sleeps.
     template <class Took>
-    void took_jobs(Number who, Took took)
+    void place_took_jobs(Number who, Took took)
     {
         const std::int32_t lane = disarm(who);
         if (lane == no_lane || took(lane))
@@ -424,7 +424,7 @@ private:
 
     void unlist(Number who)
     {
-        each_membership(who, [&](List &list, Number node) { lists_.remove(list, node); });
+        each_membership(who, [&](List &list, Number node) { lists_.unlink(list, node); });
         lists_.sleeper(who).listed = Listed::nowhere;
     }
 

@@ -103,10 +103,10 @@ AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_
         return;
     SetUserIdAndSecContext(owner, context_ | confined);
     settings_ = NewGUCNestLevel();
-    set("search_path", path);
+    become("search_path", path);
     // With `off`, a policy would raise an error instead of filtering: a caller's setting must not fail the owner's
     // work.
-    set("row_security", "on");
+    become("row_security", "on");
 }
 
 AsOwner::~AsOwner()
@@ -119,7 +119,7 @@ AsOwner::~AsOwner()
     SetUserIdAndSecContext(role_, context_);
 }
 
-void AsOwner::set(const char *setting, const char *value)
+void AsOwner::become(const char *setting, const char *value)
 {
     (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }

@@ -28,7 +28,7 @@ public:
     AsOwner &operator=(const AsOwner &) = delete;
 
     // Sets a setting until the end of the scope; of the outer one, where scopes for one owner nest.
-    static void set(const char *setting, const char *value);
+    static void become(const char *setting, const char *value);
 
 private:
     static void explain(void *self);

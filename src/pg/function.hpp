@@ -67,10 +67,10 @@ public:
     void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
 
     // The tuple of a row, in the current memory context, for rows that are made in another order than they are put.
-    HeapTuple form(const RowBuilder &row) const { return row.form(info_->setDesc); }
+    HeapTuple form_row(const RowBuilder &row) const { return row.form(info_->setDesc); }
 
     // A column, counted from 0, of a row that was formed here.
-    Nullable column(HeapTuple row, int number) const
+    Nullable column_of(HeapTuple row, int number) const
     {
         bool null;
         const Datum value = heap_getattr(row, number + 1, info_->setDesc, &null);

@@ -83,7 +83,7 @@ class ElementContext {
 public:
     explicit ElementContext(const char *argument) : argument_(argument)
     {
-        callback_.callback = describe;
+        callback_.callback = add_context;
         callback_.arg = this;
         callback_.previous = error_context_stack;
         error_context_stack = &callback_;
@@ -95,7 +95,7 @@ public:
     int position = 0;
 
 private:
-    static void describe(void *self)
+    static void add_context(void *self)
     {
         auto context = static_cast<ElementContext *>(self);
         if (context->position == 0)

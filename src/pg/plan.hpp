@@ -48,7 +48,7 @@ class Rows {
 public:
     std::uint64_t count() const { return count_; }
     // Rows and columns count from 0.
-    Nullable get(std::uint64_t row, int column) const
+    Nullable at(std::uint64_t row, int column) const
     {
         bool null;
         const Datum value = SPI_getbinval(table_->vals[row], table_->tupdesc, column + 1, &null);

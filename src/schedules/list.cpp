@@ -87,7 +87,7 @@ JOBS_FUNCTION(scheduled_jobs)
         pg::RowMemory::Use use(memory_of_row);
         pg::Nullable found[found_columns];
         for (int column = 0; column < found_columns; ++column)
-            found[column] = rows.get(i, column);
+            found[column] = rows.at(i, column);
         sink.put(show_schedule(memory, found));
     }
     return Datum{0};

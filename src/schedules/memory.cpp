@@ -15,7 +15,7 @@ bool Schedules::find(Oid role_oid, Datum schedule_name)
 }
 
 // Another transaction wrote the row after our snapshot was taken.
-void Schedules::look_again()
+void Schedules::renew_look()
 {
     if (IsolationUsesXactSnapshot())
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -24,17 +24,17 @@ void Schedules::look_again()
     pg::renew_active_snapshot();
 }
 
-void Schedules::lock(Oid role_oid, Datum schedule_name)
+void Schedules::lock_schedule(Oid role_oid, Datum schedule_name)
 {
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         if (!find(role_oid, schedule_name)) {
-            start(role_oid, schedule_name);
+            begin_schedule_row(role_oid, schedule_name);
             static constexpr AttrNumber by_name[] = {role + 1, name + 1};
             // Whichever run inserted the row, the next turn of the loop finds it and locks it: our own too, so that one
             // path leads to the lock.
             if (!pg::TableWriter(table_).insert_unless_taken(out_, by_name))
-                look_again();
+                renew_look();
             else
                 pg::renew_active_snapshot();
             continue;
@@ -47,7 +47,7 @@ void Schedules::lock(Oid role_oid, Datum schedule_name)
                                                   LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
         if (result == TM_Ok)
             return;
-        look_again();
+        renew_look();
     }
 }
 
@@ -61,38 +61,38 @@ void Schedules::require_unchanged(Oid role_oid, Datum schedule_name)
                         errmsg("a trigger on jobs ran or removed the schedule that it was fired by")));
 }
 
-void Schedules::remove(Oid role_oid, Datum schedule_name)
+void Schedules::remove_schedule(Oid role_oid, Datum schedule_name)
 {
     while (find(role_oid, schedule_name)) {
         CHECK_FOR_INTERRUPTS();
         ItemPointerData tid = slot_->tts_tid;
         if (pg::TableWriter(table_).remove(&tid) == TM_Ok)
             return;
-        look_again();
+        renew_look();
     }
 }
 
 void Schedules::set_job(const pg_uuid_t *id, TimestampTz now)
 {
-    put(job, UUIDPGetDatum(id));
-    put(enqueued_at, TimestampTzGetDatum(now));
+    set_column(job, UUIDPGetDatum(id));
+    set_column(enqueued_at, TimestampTzGetDatum(now));
     write();
 }
 
 void Schedules::count_skipped()
 {
-    put(skipped_runs, Int64GetDatum(skipped() + 1));
+    set_column(skipped_runs, Int64GetDatum(skipped() + 1));
     write();
 }
 
-void Schedules::put(Place place, Datum value)
+void Schedules::set_column(Place place, Datum value)
 {
     slot_->tts_values[place] = value;
     slot_->tts_isnull[place] = false;
 }
 
 // A row that remembers nothing, in `out_`.
-void Schedules::start(Oid role_oid, Datum schedule_name)
+void Schedules::begin_schedule_row(Oid role_oid, Datum schedule_name)
 {
     pg::start_row(out_);
     const Datum values[] = {ObjectIdGetDatum(role_oid), schedule_name, 0, 0, Int64GetDatum(0)};

@@ -35,18 +35,18 @@ public:
     bool find(Oid role, Datum name);
     // Locks the row until the end of the transaction, and makes it if there is none. Waits for another run; if that
     // changed the row, renews the active snapshot, or raises 40001 outside READ COMMITTED.
-    void lock(Oid role, Datum name);
+    void lock_schedule(Oid role, Datum name);
     // Raises 27000 if the row that was locked is not the one that the active snapshot sees: to be called after user
     // code may have run, under a renewed snapshot.
     void require_unchanged(Oid role, Datum name);
     // Removes the row, if there is one. Waits for a run that holds it; raises 40001 as lock() does.
-    void remove(Oid role, Datum name);
+    void remove_schedule(Oid role, Datum name);
 
     // Of the row that was found or locked: the id and the time of the last job, null if there was none; and how many
     // runs were left out.
-    pg::Nullable last_job() const { return get(job); }
-    pg::Nullable last_run() const { return get(enqueued_at); }
-    std::int64_t skipped() const { return DatumGetInt64(get(skipped_runs).value); }
+    pg::Nullable last_job() const { return value_of(job); }
+    pg::Nullable last_run() const { return value_of(enqueued_at); }
+    std::int64_t skipped() const { return DatumGetInt64(value_of(skipped_runs).value); }
 
     // Write the row that is locked. Nobody else can have changed it, so anything but success is an internal error.
     void set_job(const pg_uuid_t *id, TimestampTz now);
@@ -55,10 +55,10 @@ public:
 private:
     enum Place { role, name, job, enqueued_at, skipped_runs, columns };
 
-    pg::Nullable get(Place place) const { return {slot_->tts_values[place], slot_->tts_isnull[place]}; }
-    void look_again();
-    void put(Place place, Datum value);
-    void start(Oid role_oid, Datum schedule_name);
+    pg::Nullable value_of(Place place) const { return {slot_->tts_values[place], slot_->tts_isnull[place]}; }
+    void renew_look();
+    void set_column(Place place, Datum value);
+    void begin_schedule_row(Oid role_oid, Datum schedule_name);
     void write();
 
     pg::OpenRelation table_;

@@ -139,7 +139,7 @@ JOBS_FUNCTION(job_unschedule)
     const Datum name = call::require_value(pg::argument(fcinfo, 0), "name");
     schedules::pg_cron::require_usable();
     const bool there = schedules::pg_cron::unschedule(cron_name(name), CStringGetTextDatum(cron_command_begin));
-    Schedules(RowExclusiveLock).remove(GetUserId(), name); // waits for a run that is going on
+    Schedules(RowExclusiveLock).remove_schedule(GetUserId(), name); // waits for a run that is going on
     return BoolGetDatum(there);
 }
 
@@ -155,7 +155,7 @@ pg::Nullable run_for(const Definition &definition)
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
     Schedules memory(RowExclusiveLock);
-    memory.lock(GetUserId(), schedule.name);
+    memory.lock_schedule(GetUserId(), schedule.name);
     jobs.renew_snapshot(); // lock() may have waited for a run whose job the snapshot before does not show
     if (!schedule.pile_up && still_waits(jobs, memory.last_job())) {
         memory.count_skipped();

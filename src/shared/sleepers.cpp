@@ -190,7 +190,7 @@ bool take_place(Purpose purpose, std::uint64_t worker)
         return false;
     const Lists lists(area->places);
     const Number node = area->free.first;
-    lists.remove(area->free, node);
+    lists.unlink(area->free, node);
     mine = owner(node);
     my_room = *room;
     my_level = GetCurrentTransactionNestLevel();
@@ -209,7 +209,7 @@ void free_place()
     using namespace logic::wakes;
     HeldLock lock(lock_of_places());
     const Lists lists(area->places);
-    lists.remove(sleepers_of_role(me().role), node_of(mine, node_of_role));
+    lists.unlink(sleepers_of_role(me().role), node_of(mine, node_of_role));
     lists.push_first(area->free, node_of(mine, node_of_all));
     pg_atomic_fetch_sub_u32(&counter(me().purpose), 1);
     --area->sleepers_in[my_room];
@@ -235,8 +235,8 @@ Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
 
 Place::~Place() { leave(); }
 
-void Place::arm(const Wish &wish) { MyRoom().arm(mine, wish); }
-void Place::arm(const pg_uuid_t &job) { MyRoom().arm(mine, bytes_of(job)); }
+void Place::arm(const Wish &wish) { MyRoom().arm_place(mine, wish); }
+void Place::arm(const pg_uuid_t &job) { MyRoom().arm_place(mine, bytes_of(job)); }
 
 void Place::sleep(long milliseconds, std::uint32_t wait_event)
 {
@@ -261,7 +261,7 @@ void Place::leave()
     has_place_ = false;
 }
 
-void Place::took_jobs(bool (*took)(std::int32_t lane)) { MyRoom().took_jobs(mine, took); }
+void Place::took_jobs(bool (*took)(std::int32_t lane)) { MyRoom().place_took_jobs(mine, took); }
 
 namespace sleepers {
 
@@ -319,7 +319,7 @@ void free_my_place(int level)
 {
     if (mine == none || my_level < level)
         return;
-    MyRoom().leave(mine);
+    MyRoom().leave_place(mine);
     free_place();
 }
 

@@ -15,7 +15,7 @@ namespace store {
 namespace {
 
 // A job that was deleted has ended for a session that waits for it: job_wait() would otherwise sleep for nothing.
-bool has_ended(const Row *row) { return row == nullptr || logic::has_ended(row->status()); }
+bool has_ended_or_gone(const Row *row) { return row == nullptr || logic::has_ended(row->status()); }
 
 // The job had this key in the queue and has it no longer. Lane 0 has no sleepers: nobody claims a running job. Noted
 // for the case of a rollback, after which the job can be claimed again.
@@ -59,7 +59,7 @@ void announce(const Transition &change)
     // Told also where the key stayed: the worker keeps the earliest time alone, so once more costs nothing.
     if (const std::optional<Key> &expiring = change.is[DerivedTable::expiring])
         shared::notes::note_due(time_in(*expiring));
-    if (!has_ended(change.before) && has_ended(change.after))
+    if (!has_ended_or_gone(change.before) && has_ended_or_gone(change.after))
         shared::notes::job_ended(change.before->id());
 }
 

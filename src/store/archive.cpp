@@ -52,7 +52,7 @@ void Writer::look()
     looked_at_ = changes_of_relations();
     target_.reset();
     target_oid_ = InvalidOid;
-    months_.look();
+    months_.look_at_months();
     has_one_owner_ = false;
     source_ = sources(table_);
     in_the_way_ = carries_anything(table_);
@@ -123,7 +123,7 @@ Writer::Target *Writer::target_for(TimestampTz finished_at)
         if (oid == target_oid_)
             return &*target_;
         open_target(oid);
-        months_.look();
+        months_.look_at_months();
     }
 }
 
@@ -145,7 +145,7 @@ void Writer::open_target(Oid oid)
     target_oid_ = oid;
 }
 
-pg::Nullable Writer::value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const
+pg::Nullable Writer::column_value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const
 {
     if (source > 0)
         return {found->tts_values[source - 1], found->tts_isnull[source - 1]};
@@ -170,7 +170,7 @@ void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now
     TupleTableSlot *slot = target.slot;
     pg::start_row(slot);
     for (int i = 0; i < target.table->rd_att->natts; ++i) {
-        const pg::Nullable column = value(found, target.source[i], TimestampTzGetDatum(now), attempts);
+        const pg::Nullable column = column_value(found, target.source[i], TimestampTzGetDatum(now), attempts);
         slot->tts_values[i] = column.value;
         slot->tts_isnull[i] = column.null;
     }
@@ -197,7 +197,7 @@ void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz
         if (count == FUNC_MAX_ARGS) // as many parameters as a plan of ours takes
             raise_altered("jobs_archive", psprintf("It has more than %d columns to write.", FUNC_MAX_ARGS));
         Form_pg_attribute column = pg::attribute(table_->rd_att, i + 1);
-        row[count] = {column->atttypid, value(found, source_[i], TimestampTzGetDatum(now), attempts)};
+        row[count] = {column->atttypid, column_value(found, source_[i], TimestampTzGetDatum(now), attempts)};
         const char *comma = count++ == 0 ? "" : ", ";
         appendStringInfo(&names, "%s%s", comma, quote_identifier(NameStr(column->attname)));
         appendStringInfo(&places, "%s$%d", comma, count);

@@ -39,7 +39,7 @@ public:
 
     // Reads the list of partitions anew. The lock on the parent does not keep it as it is: ATTACH takes SHARE UPDATE
     // EXCLUSIVE there, which lets writers go on.
-    void look();
+    void look_at_months();
 
     // Whether no partition but the default one takes a job that finished at this time.
     bool lacks(TimestampTz instant) const;
@@ -64,7 +64,7 @@ public:
 
 private:
     bool is_by_time() const;
-    int position_of(TimestampTz instant) const;
+    int position_of_month(TimestampTz instant) const;
     std::optional<TimestampTz> month_of_ours(int bound) const;
 
     pg::OpenRelation table_;
@@ -137,7 +137,7 @@ private:
     bool is_plain(Relation table, const AttrNumber *source) const;
     Target *target_for(TimestampTz finished_at);
     void open_target(Oid oid);
-    pg::Nullable value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const;
+    pg::Nullable column_value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const;
     void add_directly(Target &target, TupleTableSlot *found, TimestampTz now, pg::Nullable attempts);
     void add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, pg::Nullable attempts);
 

@@ -71,9 +71,9 @@ bool is_by_expression(Relation table)
 
 } // namespace
 
-Months::Months(LOCKMODE lock) : table_(open_table(ApiTable::jobs_archive, lock)) { look(); }
+Months::Months(LOCKMODE lock) : table_(open_table(ApiTable::jobs_archive, lock)) { look_at_months(); }
 
-void Months::look()
+void Months::look_at_months()
 {
     partitions_ = nullptr;
     bounds_ = nullptr;
@@ -93,7 +93,7 @@ bool Months::is_by_time() const
 
 // The position in the list of partitions; -1: none but the default one takes it. The search of
 // get_partition_for_tuple() in execPartition.c, for one column of a range.
-int Months::position_of(TimestampTz instant) const
+int Months::position_of_month(TimestampTz instant) const
 {
     PartitionKey key = RelationGetPartitionKey(table_);
     Datum value = TimestampTzGetDatum(instant);
@@ -107,14 +107,14 @@ bool Months::lacks(TimestampTz instant) const
 {
     if (partitions_ == nullptr || !is_by_time())
         return false; // the user partitions it otherwise, or not at all
-    return bounds_ == nullptr || position_of(instant) < 0;
+    return bounds_ == nullptr || position_of_month(instant) < 0;
 }
 
 Oid Months::partition_for(TimestampTz instant) const
 {
     if (bounds_ == nullptr)
         return InvalidOid;
-    const int position = position_of(instant);
+    const int position = position_of_month(instant);
     if (position >= 0)
         return partitions_->oids[position];
     return bounds_->default_index >= 0 ? partitions_->oids[bounds_->default_index] : InvalidOid;

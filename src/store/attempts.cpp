@@ -185,7 +185,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
         const pg::Rows rows = pg::query("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
                                         " and attempt operator(pg_catalog.=) $2",
                                         parameters, gives);
-        const pg::Nullable outcome = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
+        const pg::Nullable outcome = rows.count() > 0 ? rows.at(0, 0) : pg::Nullable();
         return outcome ? parse_outcome(TextDatumGetCString(outcome.value)) : std::nullopt;
     }
 
@@ -246,7 +246,7 @@ pg::Nullable as_json(const Row &job)
                                         {INT8OID, Int64GetDatum(last_in_json)},
                                         {INT8OID, Int64GetDatum(bytes_in_json)}};
     const pg::Rows rows = pg::query(select_json, parameters, gives);
-    const pg::Nullable all = rows.count() > 0 ? rows.get(0, 0) : pg::Nullable();
+    const pg::Nullable all = rows.count() > 0 ? rows.at(0, 0) : pg::Nullable();
     return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
 

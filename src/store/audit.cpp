@@ -27,7 +27,7 @@ public:
     BlockScan(const BlockScan &) = delete;
     BlockScan &operator=(const BlockScan &) = delete;
 
-    TupleTableSlot *next()
+    TupleTableSlot *next_in_blocks()
     {
         CHECK_FOR_INTERRUPTS();
         return table_scan_getnextslot(scan_, ForwardScanDirection, slot_) ? static_cast<TupleTableSlot *>(slot_)
@@ -73,7 +73,7 @@ BlockNumber Comparison::blocks(int part) const { return RelationGetNumberOfBlock
 void Comparison::walk(int part, BlockNumber first, BlockNumber count, FoundIt found, void *argument)
 {
     BlockScan scan(relation_of(part), first, count);
-    while (TupleTableSlot *slot = scan.next()) {
+    while (TupleTableSlot *slot = scan.next_in_blocks()) {
         pg::RowMemory::Use use(memory_);
         if (part == 0)
             look_at_job(slot, found, argument);
@@ -89,7 +89,7 @@ void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument
         return;
     const Keys keys = keys_to_compare(*row);
     for (const DerivedTable table : derived_tables)
-        if (keys[table] && !open(table).has(*keys[table]))
+        if (keys[table] && !open(table).contains(*keys[table]))
             found(argument, {Kind::missing, table, row->id(), *keys[table], {}});
 }
 
@@ -146,7 +146,7 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
     if (fault.kind == Kind::missing) {
         // The key that is right now may be another one than the one that was missing: the type had no lane, or the job
         // has moved since.
-        if (!right || table.has(*right))
+        if (!right || table.contains(*right))
             return Mended::gone;
         restore_key(jobs.derived(), row, fault.table);
         return Mended::yes;

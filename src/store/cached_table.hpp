@@ -31,9 +31,9 @@ struct CachedTable {
     void note_change_of(Oid oid)
     {
         if (!OidIsValid(oid) || oid == table || !valid)
-            empty();
+            forget_rows();
     }
-    void empty()
+    void forget_rows()
     {
         valid = false;
         ++changes;

@@ -81,11 +81,11 @@ void Derived::move(const Keys &was, const Keys &is, ItemPointer queue_row)
         else if (place_is_known)
             open(table).remove_at(queue_row);
         else if (from && to && !same_key(*from, *to))
-            open(table).move(*from, *to);
+            open(table).move_key(*from, *to);
         else if (from && !to)
             open(table).remove(*from);
         else if (to && !from)
-            open(table).put(*to);
+            open(table).ensure(*to);
     }
 }
 

@@ -46,7 +46,7 @@ Key KeyTable::key_in(TupleTableSlot *slot)
     return key;
 }
 
-bool KeyTable::has(const Key &key)
+bool KeyTable::contains(const Key &key)
 {
     return lookup_.find(std::span(key.value.data(), key.columns), equal_for(key), slot_);
 }
@@ -54,7 +54,7 @@ bool KeyTable::has(const Key &key)
 bool KeyTable::has_at(const Key &key, const ItemPointerData &place)
 {
     ItemPointerData tid = place;
-    return has(key) && ItemPointerEquals(&slot_->tts_tid, &tid);
+    return contains(key) && ItemPointerEquals(&slot_->tts_tid, &tid);
 }
 
 bool KeyTable::remove_if_at(const ItemPointerData &place, const Key &key)
@@ -70,7 +70,7 @@ bool KeyTable::find(const Key &key)
 {
     // Ends the scan of the last search, which holds its snapshot: another one may be active now.
     lookup_.end();
-    return has(key);
+    return contains(key);
 }
 
 void KeyTable::fill(const Key &key)
@@ -89,7 +89,7 @@ void KeyTable::insert(const Key &key)
     writer_.insert(slot_);
 }
 
-void KeyTable::put(const Key &key)
+void KeyTable::ensure(const Key &key)
 {
     if (!find(key))
         insert(key);
@@ -121,10 +121,10 @@ void KeyTable::move_at(ItemPointer tid, const Key &to)
     const TM_Result result = writer_.update(tid, slot_);
     require_current(result);
     if (result != TM_Ok)
-        put(to);
+        ensure(to);
 }
 
-void KeyTable::move(const Key &from, const Key &to)
+void KeyTable::move_key(const Key &from, const Key &to)
 {
     // A trigger of the user's has changed the job once more, in a statement of its own, and the key is there already.
     if (find(to)) {
@@ -132,7 +132,7 @@ void KeyTable::move(const Key &from, const Key &to)
         return;
     }
     if (!find(from)) {
-        put(to);
+        ensure(to);
         return;
     }
     ItemPointerData tid = slot_->tts_tid;

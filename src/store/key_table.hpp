@@ -57,11 +57,11 @@ public:
     // Writes a key that cannot be there, of a job that was just inserted. If it is there, 23505.
     void insert(const Key &key);
     // Writes the key unless it is there.
-    void put(const Key &key);
+    void ensure(const Key &key);
     // Removes the key, if it is there.
     void remove(const Key &key);
     // Replaces one by the other. Where `from` is missing, writes `to` all the same.
-    void move(const Key &from, const Key &to);
+    void move_key(const Key &from, const Key &to);
     // The same for a row whose place a scan under the active snapshot found.
     void remove_at(ItemPointer tid);
     void move_at(ItemPointer tid, const Key &to);
@@ -74,7 +74,7 @@ public:
 
     // Whether the index leads to a row with this key; to the one at this place. For many searches under one snapshot,
     // the one that was active at the first of them: the index scan is kept from one to the next.
-    bool has(const Key &key);
+    bool contains(const Key &key);
     bool has_at(const Key &key, const ItemPointerData &place);
     // Removes the row that the active snapshot shows at this place, if it has this key, without asking the index. The
     // key is compared because the place may have been vacuumed and used again. True: it was removed.

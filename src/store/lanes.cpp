@@ -87,7 +87,7 @@ std::int32_t make_lane_of(std::string_view type)
 {
     // Another transaction may have made it before we had the lock, and this process need not have heard of it yet: so
     // it reads again. The newest snapshot shows that lane also at REPEATABLE READ.
-    known_lanes.empty();
+    known_lanes.forget_rows();
     if (auto lane = find_lane_of(type))
         return *lane;
 

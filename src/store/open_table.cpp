@@ -19,8 +19,8 @@ constexpr int api_table_count = std::size(api_names);
 
 // The number of any table, here alone: those of the API first, then the private ones.
 using Number = int;
-constexpr Number number(ApiTable which) { return static_cast<Number>(which); }
-constexpr Number number(PrivateTable which) { return api_table_count + static_cast<Number>(which); }
+constexpr Number number_in_all(ApiTable which) { return static_cast<Number>(which); }
+constexpr Number number_in_all(PrivateTable which) { return api_table_count + static_cast<Number>(which); }
 constexpr bool is_private(Number table) { return table >= api_table_count; }
 
 Known tables_known[api_table_count + private_table_count];
@@ -148,7 +148,7 @@ Oid owner_of_table(Oid table)
 // Who has to own the table: the owner of `jobs`. Where there is no `jobs`, its own owner will do.
 Oid wanted_owner(Oid table)
 {
-    const Oid jobs = find_by_name(number(ApiTable::jobs));
+    const Oid jobs = find_by_name(number_in_all(ApiTable::jobs));
     const Oid owner = OidIsValid(jobs) ? owner_of_table(jobs) : InvalidOid;
     return OidIsValid(owner) ? owner : owner_of_table(table);
 }
@@ -172,7 +172,7 @@ void require_owner_of_jobs(Oid table)
                             quote_identifier(GetUserNameFromId(wanted, false)))));
 }
 
-const char *name_of_table(ApiTable which) { return name_of(number(which)); }
+const char *name_of_table(ApiTable which) { return name_of(number_in_all(which)); }
 
 namespace {
 
@@ -190,13 +190,13 @@ pg::OpenRelation open_fitting(Number which, LOCKMODE lock)
 
 pg::OpenRelation open_table(ApiTable which, LOCKMODE lock)
 {
-    pg::OpenRelation relation = open_fitting(number(which), lock);
+    pg::OpenRelation relation = open_fitting(number_in_all(which), lock);
     if (which != ApiTable::jobs)
         require_owner_of_jobs(RelationGetRelid(relation));
     return relation;
 }
 
-pg::OpenRelation open_private(PrivateTable which, LOCKMODE lock) { return open_fitting(number(which), lock); }
+pg::OpenRelation open_private(PrivateTable which, LOCKMODE lock) { return open_fitting(number_in_all(which), lock); }
 
 pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
 {
@@ -209,8 +209,8 @@ pg::OpenRelation open_key(Relation table, int columns, LOCKMODE lock)
 
 pg::OpenRelation open_if_usable(ApiTable which, LOCKMODE lock)
 {
-    pg::OpenRelation relation = open_by_name(number(which), lock);
-    const bool usable = relation && look_at(number(which), relation) == nullptr &&
+    pg::OpenRelation relation = open_by_name(number_in_all(which), lock);
+    const bool usable = relation && look_at(number_in_all(which), relation) == nullptr &&
                         owner_of_table(RelationGetRelid(relation)) == wanted_owner(RelationGetRelid(relation));
     return usable ? std::move(relation) : pg::OpenRelation();
 }
@@ -228,7 +228,7 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
         CHECK_FOR_INTERRUPTS();
         const std::optional<TableId> table = find_table(which);
         if (!table)
-            raise_missing(schema_of(number(which)), name_of_table(which));
+            raise_missing(schema_of(number_in_all(which)), name_of_table(which));
         pg::lock_table(table->in_catalogs(), lock);
         // Again under the lock: another session may have dropped or renamed the table while we waited for it.
         if (find_table(which) == table)
@@ -239,11 +239,11 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
 
 std::optional<TableId> find_table(ApiTable which)
 {
-    const Oid oid = find_by_name(number(which));
+    const Oid oid = find_by_name(number_in_all(which));
     return OidIsValid(oid) ? std::optional(TableId(oid)) : std::nullopt;
 }
 
-std::uint64_t version_of_table(ApiTable which) { return tables_known[number(which)].version; }
+std::uint64_t version_of_table(ApiTable which) { return tables_known[number_in_all(which)].version; }
 
 bool table_was_changed(Oid relation)
 {
@@ -252,7 +252,7 @@ bool table_was_changed(Oid relation)
     for (Number table = 0; table < static_cast<Number>(std::size(tables_known)); ++table)
         if (!OidIsValid(relation) || relation == tables_known[table].oid) {
             ++tables_known[table].version;
-            concerns = concerns || table == number(ApiTable::jobs) || is_private(table);
+            concerns = concerns || table == number_in_all(ApiTable::jobs) || is_private(table);
         }
     return concerns;
 }

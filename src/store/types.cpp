@@ -204,7 +204,7 @@ Type require_registered(std::string_view name)
     const Type *type = find_type(name);
     if (type == nullptr && settings::auto_register_types) {
         register_type(name);
-        known_types.empty(); // also where another session registered it, and we have not heard of that yet
+        known_types.forget_rows(); // also where another session registered it, and we have not heard of that yet
         type = find_type(name);
     }
     if (type == nullptr)
@@ -212,7 +212,7 @@ Type require_registered(std::string_view name)
     return *type;
 }
 
-void load() { load_types(); }
+void load_all_types() { load_types(); }
 
 void each_type(void (*each)(const Type &, void *), void *argument)
 {

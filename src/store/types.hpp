@@ -57,7 +57,7 @@ Type require_registered(std::string_view name);
 
 // Reads the table if it has changed. Maintenance calls it before the first job, so that an error of the table ends the
 // piece and is not taken for the job's.
-void load();
+void load_all_types();
 
 // Calls `each` with the settings of every registered type. Where that has the list read anew and a type came or went,
 // one may be missed or come twice.

@@ -110,7 +110,7 @@ const char *is_status_in(logic::StatusSet set)
     std::string_view names[logic::states.size()];
     std::size_t count = 0;
     for (std::size_t i = 0; i < logic::states.size(); ++i)
-        if ((set & logic::bit(static_cast<logic::Status>(i))) != 0)
+        if ((set & logic::bit_of_status(static_cast<logic::Status>(i))) != 0)
             names[count++] = logic::states[i].name;
     return is_text_in("(status)::text", std::span(names, count));
 }

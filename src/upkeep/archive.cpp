@@ -136,7 +136,7 @@ bool is_to_archive(const Row &job, TimestampTz now) { return is_due(Task::archiv
 // month, and several months meet the same error. All of it is this process's memory: a rollback does not undo it.
 class Trouble {
 public:
-    void note(const ErrorData *error)
+    void note_error(const ErrorData *error)
     {
         Kind &kind = kind_of(error);
         const bool was_over = pg::is_over(std::exchange(kind.noted_at, pg::moment()), SECS_PER_HOUR * 1000);
@@ -217,7 +217,7 @@ Made make_month(TimestampTz month, Counts &counts)
     ++counts[Count::left];
     if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
         return Made::busy;
-    making.note(error);
+    making.note_error(error);
     return Made::failed;
 }
 
@@ -310,7 +310,7 @@ void drop_one(List *months, Counts &counts)
         first = first != nullptr ? first : error;
     }
     if (first != nullptr)
-        dropping.note(first);
+        dropping.note_error(first);
     counts[Count::left] += list_length(months);
 }
 

@@ -17,7 +17,7 @@ public:
         TimestampTz &due = dues_[static_cast<std::size_t>(task)];
         due = std::min(due, instant);
     }
-    Dues get() const { return dues_; }
+    Dues dues() const { return dues_; }
 
 private:
     Dues dues_;
@@ -80,7 +80,7 @@ Dues next_due(TimestampTz now)
                 earliest.add(task, now + *in);
     }
     PopActiveSnapshot();
-    return earliest.get();
+    return earliest.dues();
 }
 
 } // namespace upkeep

@@ -112,7 +112,7 @@ public:
     {
     }
 
-    void run(std::span<Candidate> candidates)
+    void do_work(std::span<Candidate> candidates)
     {
         const auto fresh = candidates.first(sort(candidates));
         auto rest = fresh.first(std::min(fresh.size(), static_cast<std::size_t>(pace_.most_jobs)));
@@ -145,8 +145,9 @@ public:
     void put_aside(const pg_uuid_t *job, const ErrorData *error)
     {
         pg::StatementScope scope(function);
-        const bool is_room = set_aside_.find(job) != nullptr || set_aside_.count() + told_ < most_set_aside;
-        switch (is_room ? set_aside_.note(job, name_of_task(work_.task), error, now_) : SetAside::Noted::not_now) {
+        const bool is_room = set_aside_.find(job) != nullptr || set_aside_.size() + told_ < most_set_aside;
+        switch (is_room ? set_aside_.note_failure(job, name_of_task(work_.task), error, now_)
+                        : SetAside::Noted::not_now) {
         case SetAside::Noted::not_now:
             ++counts_[Count::left];
             note_contended(job);
@@ -355,7 +356,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
             (void)store::open_private(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_types, AccessShareLock);
-        store::types::load();
+        store::types::load_all_types();
         work.find(jobs, skip, now, pace, candidates);
     }
     counts.more = candidates.full() || candidates.has_left_out();
@@ -364,7 +365,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         counts.more = true;
         return counts;
     }
-    Piece(work, pace, now, skip.set_aside, counts).run(candidates.all());
+    Piece(work, pace, now, skip.set_aside, counts).do_work(candidates.all());
     review(work, pace, candidates, now, skip.set_aside, counts);
     return counts;
 }
@@ -406,7 +407,7 @@ bool set_unfinished_aside(const char *task, const pg_uuid_t *job, TimestampTz no
     ErrorData error = {};
     error.sqlerrcode = ERRCODE_QUERY_CANCELED;
     error.message = pstrdup("it did not end, not even when it was canceled: the worker had to be ended");
-    if (SetAside().note(job, task, &error, now, unfinished_rest_ms) == SetAside::Noted::not_now)
+    if (SetAside().note_failure(job, task, &error, now, unfinished_rest_ms) == SetAside::Noted::not_now)
         return false;
     ereport(WARNING,
             (errcode(error.sqlerrcode), errmsg("job %s was left as it is: %s", store::to_text(job), error.message)));

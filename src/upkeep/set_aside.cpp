@@ -86,15 +86,15 @@ bool SetAside::is_waiting(const pg_uuid_t *job, TimestampTz now) const
 
 // Until the end of the transaction, or until the subtransaction is rolled back. The second lock is the one that the
 // write needs, taken conditionally: a session that alters the table is not waited for either.
-bool SetAside::lock() const
+bool SetAside::lock_for_writing() const
 {
     return pg::lock_of_ours(table_, 0, pg::Wait::no) && ConditionalLockRelationOid(table_, RowExclusiveLock);
 }
 
-SetAside::Noted SetAside::note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
-                               std::int64_t rest_ms) const
+SetAside::Noted SetAside::note_failure(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
+                                       std::int64_t rest_ms) const
 {
-    if (!lock())
+    if (!lock_for_writing())
         return Noted::not_now;
     // Another process may have noted the job since the list was read, so look at the table. Its commit may also lie
     // between our snapshot and our lock: the insert below then finds the key taken, or the update an old version
@@ -133,7 +133,7 @@ bool SetAside::forget(const pg_uuid_t *job) const
 {
     if (find(job) == nullptr)
         return true;
-    if (!lock())
+    if (!lock_for_writing())
         return false;
     const pg::OpenRelation table = store::open_private(set_aside, RowExclusiveLock);
     pg::OpenRelation index = store::open_key(table, store::shape_of(set_aside).key_columns, RowExclusiveLock);

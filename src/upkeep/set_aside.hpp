@@ -51,8 +51,8 @@ public:
     // Sets the job aside, with the SQLSTATE and the message of the error. It is tried again after a second, twice as
     // long after each further failure, an hour at most, each shortened by up to a half at random (logic/backoff.hpp);
     // but not before `rest_ms` milliseconds.
-    Noted note(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
-               std::int64_t rest_ms = 0) const;
+    Noted note_failure(const pg_uuid_t *job, const char *task, const ErrorData *error, TimestampTz now,
+                       std::int64_t rest_ms = 0) const;
 
     // Removes the row of a job that passed, or needs nothing any more. True also if this list has no such job. False:
     // another process is writing, and the row stays.
@@ -60,10 +60,10 @@ public:
 
     // Null: the job was not set aside when the list was read.
     const Entry *find(const pg_uuid_t *job) const;
-    long count() const { return entries_ == nullptr ? 0 : hash_get_num_entries(entries_); }
+    long size() const { return entries_ == nullptr ? 0 : hash_get_num_entries(entries_); }
 
 private:
-    bool lock() const;
+    bool lock_for_writing() const;
 
     Oid table_;
     HTAB *entries_ = nullptr; // null: there is none

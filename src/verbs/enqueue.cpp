@@ -209,7 +209,7 @@ public:
     {
     }
 
-    void insert()
+    void insert_jobs()
     {
         insert_keyed();
         std::size_t next = 0;
@@ -217,7 +217,8 @@ public:
             if (next < keys_.list.size() && keys_.list[next].position == position)
                 sink_.put(keys_.list[next++].answer);
             else
-                insert(object_of(element, position), position, [&](const pg::RowBuilder &state) { sink_.put(state); });
+                insert_jobs(object_of(element, position), position,
+                            [&](const pg::RowBuilder &state) { sink_.put(state); });
         });
     }
 
@@ -236,9 +237,9 @@ private:
             return a->key != b->key ? a->key < b->key : a->position < b->position;
         });
         for (Keyed **keyed = order; keyed != end; ++keyed)
-            insert((*keyed)->object, (*keyed)->position, [&](const pg::RowBuilder &state) {
+            insert_jobs((*keyed)->object, (*keyed)->position, [&](const pg::RowBuilder &state) {
                 pg::InMemory lasting(answers_);
-                (*keyed)->answer = sink_.form(state);
+                (*keyed)->answer = sink_.form_row(state);
             });
     }
 
@@ -250,7 +251,7 @@ private:
     }
 
     template <class Answer>
-    void insert(JsonbContainer *object, int position, Answer answer)
+    void insert_jobs(JsonbContainer *object, int position, Answer answer)
     {
         CHECK_FOR_INTERRUPTS();
         context_.position = position;
@@ -286,7 +287,7 @@ JOBS_FUNCTION(job_enqueue_many)
     pg::StatementScope scope("job_enqueue_many()");
     Jobs jobs = Jobs::open(call::require_any_insert);
     job::require_may_insert(jobs);
-    Batch(jobs, given.jobs, sink).insert();
+    Batch(jobs, given.jobs, sink).insert_jobs();
     return Datum{0};
 }
 

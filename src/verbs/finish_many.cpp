@@ -112,7 +112,7 @@ JOBS_FUNCTION(job_finish_many)
     pg::RowSink sink(fcinfo, finish_many_type);
     pg::StatementScope scope("job_finish_many()");
     Jobs jobs = Jobs::open(call::require_update);
-    job::LeaseList<FinishMany>(verb, verb.outcomes, "outcomes", sink).run(jobs);
+    job::LeaseList<FinishMany>(verb, verb.outcomes, "outcomes", sink).answer_all(jobs);
     return Datum{0};
 }
 

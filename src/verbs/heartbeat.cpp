@@ -161,7 +161,7 @@ JOBS_FUNCTION(job_heartbeat_many)
     pg::RowSink sink(fcinfo, call::job_state_type);
     pg::StatementScope scope("job_heartbeat_many()");
     Jobs jobs = Jobs::open(call::require_update);
-    job::LeaseList<HeartbeatMany>(verb, verb.leases, "leases", sink).run(jobs);
+    job::LeaseList<HeartbeatMany>(verb, verb.leases, "leases", sink).answer_all(jobs);
     return Datum{0};
 }
 

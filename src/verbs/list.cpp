@@ -103,7 +103,7 @@ public:
     // statement runs under the active snapshot, the one under which the ids were read, and takes none of its own
     // (SPI_execute_plan).
     template <class Each>
-    std::uint64_t run(Each each)
+    std::uint64_t execute(Each each)
     {
         pg::SpiScope spi;
         const pg::Rows rows = pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
@@ -113,9 +113,9 @@ public:
         return rows.count();
     }
 
-    std::uint64_t run(pg::RowSink &sink)
+    std::uint64_t execute(pg::RowSink &sink)
     {
-        return run([&](HeapTuple row) {
+        return execute([&](HeapTuple row) {
             sink.put(row);
             return true;
         });
@@ -139,8 +139,8 @@ public:
     {
         list_ = accumArrayResult(list_, id, false, UUIDOID, CurrentMemoryContext); // copies it
     }
-    bool full() const { return list_ != nullptr && list_->nelems >= chunk; }
-    bool empty() const { return list_ == nullptr; }
+    bool is_full() const { return list_ != nullptr && list_->nelems >= chunk; }
+    bool is_empty() const { return list_ == nullptr; }
     Datum array() const { return makeArrayResult(list_, CurrentMemoryContext); }
 
 private:
@@ -181,7 +181,7 @@ public:
     Ids next(bool all)
     {
         Ids ids;
-        while ((all || !ids.full()) && advance()) {
+        while ((all || !ids.is_full()) && advance()) {
             CHECK_FOR_INTERRUPTS();
             bool null;
             ids.add(slot_getattr(slot_, job_column_, &null));
@@ -226,7 +226,7 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
     if (!store::derived_are_readable()) {
         Select select(store::ApiTable::jobs);
         select.where(of_status, TEXTARRAYOID, text_array(states));
-        select.run(sink);
+        select.execute(sink);
         return Datum{0};
     }
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
@@ -235,13 +235,13 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
     for (;;) {
         pg::RowMemory::Use use(memory);
         const Ids ids = walker.next(false);
-        if (ids.empty())
+        if (ids.is_empty())
             return Datum{0};
         Select select(store::ApiTable::jobs);
         select.where(among_ids, UUIDARRAYOID, ids.array());
         select.where(of_status, TEXTARRAYOID, text_array(states));
         select.newest_first();
-        select.run(sink);
+        select.execute(sink);
     }
 }
 
@@ -290,12 +290,12 @@ void list_failed(const Filter &filter, pg::RowSink &sink)
         CHECK_FOR_INTERRUPTS();
         pg::RowMemory::Use use(memory);
         const Ids ids = walker.next(false);
-        if (ids.empty())
+        if (ids.is_empty())
             return;
         Select select(store::ApiTable::jobs);
         select.where(among_ids, UUIDARRAYOID, ids.array());
         filter.apply(select);
-        select.run([&](HeapTuple row) {
+        select.execute([&](HeapTuple row) {
             if (to_skip > 0) {
                 --to_skip;
                 return true;
@@ -319,13 +319,13 @@ void list_jobs(const Filter &filter, pg::RowSink &sink)
     if (status == logic::Status::in_progress && store::derived_are_readable()) {
         Walker walker(Walk::running, {});
         const Ids ids = walker.next(true);
-        if (ids.empty())
+        if (ids.is_empty())
             return;
         select.where(among_ids, UUIDARRAYOID, ids.array());
     }
     filter.apply(select);
     select.page(filter.max_rows, filter.skip_rows);
-    select.run(sink);
+    select.execute(sink);
 }
 
 // The newest row of that name in a table with the columns of a job, in the caller's memory context; null: there is
@@ -339,7 +339,7 @@ HeapTuple find_in(store::ApiTable table, const call::JobName &name)
     select.where("job_id operator(pg_catalog.=) $%d", VARCHAROID, name.job_id);
     select.newest_first();
     select.page(1, 0);
-    select.run([&](HeapTuple row) {
+    select.execute([&](HeapTuple row) {
         pg::InMemory long_lived(caller);
         found = heap_copytuple(row);
         return true;

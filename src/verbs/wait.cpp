@@ -46,7 +46,7 @@ bool runs_code_of_theirs()
 // A column that each job has. Raises 23502 where it is null: nothing keeps an owner from writing such a row by hand.
 Datum required_column(const pg::RowSink &sink, HeapTuple row, store::Column column)
 {
-    const pg::Nullable value = sink.column(row, store::index_of(column));
+    const pg::Nullable value = sink.column_of(row, store::index_of(column));
     if (!value)
         ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                         errmsg("column \"%s\" of the job is null", store::columns[store::index_of(column)].name),

@@ -39,7 +39,7 @@ bool is_slice_over(const AuditPlace &pass) { return !pass.began.is_set() || pass
 // A slice is due when the time since the pass began is the share of the interval that `done` is of the whole. So a new
 // pass, for which `done` is 1 until it begins, comes one interval after the last one began. A pass that is late does
 // slice after slice until it has caught up, with the rests of rest_factor between.
-void Auditing::set_time()
+void Auditing::set_next_time()
 {
     const AuditPlace &place = database_.audit;
     const double interval = static_cast<double>(settings::audit_interval) * USECS_PER_SEC;
@@ -79,7 +79,7 @@ bool Auditing::is_news(const pg_uuid_t *job)
 
 // Mends a fault, after a second look with the job locked. `gone`: a session has changed the job in between, and nothing
 // is wrong any more. `busy`: a session holds the job, or mending failed; the slice is tried again.
-void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
+void Auditing::mend_fault(Comparison &comparison, const Fault &fault, Slice &slice)
 {
     const Mended mended = upkeep::try_to_mend(fault);
     if (mended == Mended::gone)
@@ -95,7 +95,7 @@ void Auditing::meet(Comparison &comparison, const Fault &fault, Slice &slice)
 // Walks from the beginning of the slice until that is long enough. Parts (`jobs`, then each derived table) may have
 // become shorter since the last slice, by VACUUM or TRUNCATE: a place behind the end of its part goes on with the next
 // part.
-void Auditing::walk(Comparison &comparison, Slice &slice)
+void Auditing::walk_slice(Comparison &comparison, Slice &slice)
 {
     BlockNumber blocks[part_count], all = 0, before = 0;
     for (int part = 0; part < part_count; ++part)
@@ -110,7 +110,7 @@ void Auditing::walk(Comparison &comparison, Slice &slice)
     leave_ended_parts();
     while (place.part < part_count && walked < most_blocks && !pg::is_over(began, slice_ms)) {
         comparison.walk(place.part, place.block, blocks_at_once,
-                        [&](const Fault &fault) { meet(comparison, fault, slice); });
+                        [&](const Fault &fault) { mend_fault(comparison, fault, slice); });
         place.block += blocks_at_once;
         walked += blocks_at_once;
         leave_ended_parts();
@@ -122,25 +122,25 @@ void Auditing::walk(Comparison &comparison, Slice &slice)
 
 // One slice, inside its chore's transaction, as the owner of `jobs`. Where the tables do not count as built there is
 // nothing to compare with, and the next writer builds them.
-void Auditing::look(Slice &slice)
+void Auditing::compare_slice(Slice &slice)
 {
     store::AsOwnerOfJobs owner;
     pg::StatementScope scope("jobs_ext.check()");
     Comparison comparison;
     slice.is_built = comparison.is_built();
     if (slice.is_built)
-        walk(comparison, slice);
+        walk_slice(comparison, slice);
 }
 
 // Puts on record where the pass is and how many faults it met. Under the lock, because the view reads these together.
-void Auditing::publish(const AuditPlace &place, int faults)
+void Auditing::publish_slice(const AuditPlace &place, int faults)
 {
     shared::databases::Lock lock;
     database_.audit = place;
     database_.tally[logic::Count::audit_faults] += faults;
     if (is_slice_over(place))
         database_.audited_at = GetCurrentTimestamp();
-    set_time();
+    set_next_time();
 }
 
 void Auditing::audit_slice()
@@ -148,19 +148,19 @@ void Auditing::audit_slice()
     const AuditPlace start = begin_slice();
     const pg::Moment began = pg::moment();
     Slice slice = {start};
-    if (!chore_.run([&] { look(slice); })) {
+    if (!chore_.run([&] { compare_slice(slice); })) {
         slice_failed(start);
         return;
     }
     // Once more from its beginning: faults that are mended by then are not met again.
     if (!slice.is_built || (slice.left > 0 && ++tries_ < most_tries)) {
-        publish(start, slice.mended);
-        chore_.rest(again_ms);
+        publish_slice(start, slice.mended);
+        chore_.rest_for(again_ms);
         return;
     }
     tries_ = 0;
-    publish(slice.end, slice.mended + slice.left);
-    chore_.rest(rest_factor * pg::milliseconds_since(began));
+    publish_slice(slice.end, slice.mended + slice.left);
+    chore_.rest_for(rest_factor * pg::milliseconds_since(began));
 }
 
 // A slice failed and was undone. The chore rests as after any failure. A slice that fails each time is left out,
@@ -171,7 +171,7 @@ void Auditing::slice_failed(AuditPlace start)
         tries_ = 0;
         start.block += most_blocks;
     }
-    publish(start, 0);
+    publish_slice(start, 0);
 }
 
 } // namespace worker

@@ -22,7 +22,7 @@ public:
     // a pass. Nothing is raised: a slice that fails is tried again, and left out after five times.
     void audit_slice();
     // Tells the agenda when the next slice is to be: where the pass would be if it took just jobs_ext.audit_interval.
-    void set_time();
+    void set_next_time();
 
 private:
     // What a slice came to, and where the next one begins.
@@ -34,12 +34,12 @@ private:
     };
 
     shared::AuditPlace begin_slice();
-    void look(Slice &slice);
-    void walk(store::audit::Comparison &comparison, Slice &slice);
-    void meet(store::audit::Comparison &comparison, const store::audit::Fault &fault, Slice &slice);
+    void compare_slice(Slice &slice);
+    void walk_slice(store::audit::Comparison &comparison, Slice &slice);
+    void mend_fault(store::audit::Comparison &comparison, const store::audit::Fault &fault, Slice &slice);
     void slice_failed(shared::AuditPlace start);
     bool is_news(const pg_uuid_t *job);
-    void publish(const shared::AuditPlace &place, int faults);
+    void publish_slice(const shared::AuditPlace &place, int faults);
 
     shared::Database &database_;
     Chore chore_;

@@ -25,7 +25,7 @@ static_assert(std::size(texts) == logic::agenda::chore_count);
 // What an error means for the chore. 55P03 is somebody else's lock: no failure, however long it is held. Out of memory
 // or files, an I/O error and an internal error may be this process's own: a new process may do better. All else lies in
 // the database, and a new process would meet it as well.
-Outcome outcome_of(const ErrorData *error)
+Outcome outcome_of_error(const ErrorData *error)
 {
     if (error == nullptr)
         return Outcome::done;
@@ -46,7 +46,7 @@ bool Chore::may_begin()
 {
     if (turn().is_resting(pg::moment().microseconds))
         return false;
-    report_.doing(doing());
+    report_.show_doing(doing());
     // Twice: the cancel after longest_piece comes first, and leaves the piece as long again to be undone.
     shared::databases::piece_begins(2 * settings::longest_piece);
     return true;
@@ -57,7 +57,7 @@ bool Chore::has_passed(ErrorData *error)
     pg::forget_session();
     shared::databases::piece_ends();
     pgstat_report_stat(false);
-    const Outcome outcome = outcome_of(error);
+    const Outcome outcome = outcome_of_error(error);
     if (outcome >= Outcome::failed)
         report_.failed(doing(), error);
     // A new process has fresh memory and caches. The launcher starts it later after each failure.

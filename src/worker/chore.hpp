@@ -31,7 +31,10 @@ public:
         return may_begin() && has_passed(pg::in_transaction(longest_ms(), work));
     }
 
-    void rest(long milliseconds) { turn().rest(milliseconds * logic::agenda::millisecond, pg::moment().microseconds); }
+    void rest_for(long milliseconds)
+    {
+        turn().rest(milliseconds * logic::agenda::millisecond, pg::moment().microseconds);
+    }
     logic::agenda::Turn &turn() { return agenda_.turn(kind_); }
     // What the chore does, in a constant text for views and log.
     const char *doing() const;

@@ -366,7 +366,7 @@ void take_over()
         const int waiting = start_workers();
         MemoryContextReset(memory);
         const long until_start = waiting > 0 ? look_for_free_process_ms : until_next_start();
-        if (sleep(std::min(until_start, until_next_overstay()), "JobsLauncher"))
+        if (sleep_on_latch(std::min(until_start, until_next_overstay()), "JobsLauncher"))
             read_at = pg::long_ago; // jobs_ext.exclude_databases may name others now
     }
 }

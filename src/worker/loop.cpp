@@ -16,7 +16,7 @@ void handle_signals(int exit_code)
     BackgroundWorkerUnblockSignals();
 }
 
-bool sleep(long milliseconds, const char *wait_event)
+bool sleep_on_latch(long milliseconds, const char *wait_event)
 {
     static std::uint32_t event = 0;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,

@@ -15,6 +15,6 @@ void handle_signals(int exit_code);
 // is asked to end or the postmaster has died. After SIGHUP it reads the configuration again and returns true: what
 // depends on settings is to be looked at again. `wait_event` is what pg_stat_activity shows (from PostgreSQL 17 on); a
 // process gives the same one each time.
-bool sleep(long milliseconds, const char *wait_event);
+bool sleep_on_latch(long milliseconds, const char *wait_event);
 
 } // namespace worker

@@ -42,11 +42,11 @@ void Report::say(BackendState state, const char *what)
     strlcpy(database_.doing, what, sizeof(database_.doing));
 }
 
-void Report::doing(const char *what) { say(STATE_RUNNING, what); }
+void Report::show_doing(const char *what) { say(STATE_RUNNING, what); }
 
 void Report::idle() { say(STATE_IDLE, "asleep until something is due"); }
 
-void Report::count(const Counts &counts)
+void Report::add_counts(const Counts &counts)
 {
     unlogged_ += counts;
     Lock lock;
@@ -75,7 +75,7 @@ void Report::round_ended()
     database_.served_at = pg::moment();
 }
 
-bool Report::is_news(const char *message)
+bool Report::is_new_error(const char *message)
 {
     if (std::strcmp(message, failure_logged_) == 0 && !pg::is_over(failure_logged_at_, repeat_failure_every_ms))
         return false;
@@ -115,7 +115,7 @@ void Report::failed(const char *while_doing, const ErrorData *error)
     char message[sizeof(database_.failure.message)];
     clip(message, error->detail == nullptr ? error->message : psprintf("%s: %s", error->message, error->detail));
     note_failure(error->sqlerrcode, message);
-    if (is_news(message))
+    if (is_new_error(message))
         ereport(WARNING, (errcode(error->sqlerrcode),
                           errmsg("jobs_ext: %s failed: %s", while_doing, pg::message_excerpt(error->message)),
                           error->detail != nullptr ? errdetail_internal("%s", pg::message_excerpt(error->detail)) : 0,

@@ -15,12 +15,12 @@ public:
     explicit Report(shared::Database &database) : database_(database) {}
 
     // What the worker is doing from now on. `what` is compared by address and kept: a constant.
-    void doing(const char *what);
+    void show_doing(const char *what);
     // The worker sleeps until something is due.
     void idle();
 
     // Add to the counters of the view; those of count() are also logged, by log().
-    void count(const upkeep::Counts &counts);
+    void add_counts(const upkeep::Counts &counts);
     void count_woken(int sleepers);
     void count_notified();
     void round_ended();
@@ -45,7 +45,7 @@ public:
 private:
     void say(BackendState state, const char *what);
     void note_failure(int sqlstate, const char *message);
-    bool is_news(const char *message);
+    bool is_new_error(const char *message);
 
     shared::Database &database_;
     const char *said_ = nullptr; // by doing() or idle(), last

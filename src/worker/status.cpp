@@ -86,7 +86,7 @@ void put_database(pg::RowSink &sink, const Database &database)
         return static_cast<std::int64_t>(pg_atomic_read_u64(const_cast<pg_atomic_uint64 *>(&number)));
     };
     line.add(time_or_null(runs ? read(database.planned) : 0));
-    logic::each_column(database.tally, [&](const char *, std::int64_t sum) { line.add(sum); });
+    logic::each_shown_count(database.tally, [&](const char *, std::int64_t sum) { line.add(sum); });
     line.add(read(database.waits_refused)).add(read(database.waits_polled));
     sink.put(line);
 }

@@ -67,7 +67,7 @@ struct TaskMemory {
 };
 
 static_assert(task_count == upkeep::all_tasks.size());
-std::size_t number_of(ChoreKind task) { return position_of(task) - position_of(ChoreKind::reap); }
+std::size_t task_number_of(ChoreKind task) { return position_of(task) - position_of(ChoreKind::reap); }
 
 // Both clocks at once. jobs_ext.now moves the first one only.
 Now read_clocks() { return {settings::now(), pg::moment().microseconds, settings::clock_stands()}; }
@@ -89,15 +89,15 @@ private:
     void round();
     void do_chore(const Action &action);
     void look_for_presence();
-    void wake(const Action &action);
+    void wake_for_due(const Action &action);
     void tell_listeners();
-    void set_unfinished_aside(TimestampTz now);
-    void do_piece(ChoreKind kind, TimestampTz now);
+    void set_aside_unfinished_job(TimestampTz now);
+    void do_task(ChoreKind kind, TimestampTz now);
     void note_progress(ChoreKind kind, bool done, const Counts &counts);
     void look_ahead();
     void say_what_for();
     long until_next();
-    [[noreturn]] void leave(Leaving why);
+    [[noreturn]] void leave_process(Leaving why);
     Chore chore(ChoreKind kind) { return {agenda_, report_, kind}; }
     TimestampTz take_plan();
 
@@ -132,12 +132,12 @@ void Worker::look_for_presence()
         pg_atomic_write_u32(&database_.serving, 0);
     switch (presence) {
     case Presence::absent:
-        leave(Leaving::no_extension);
+        leave_process(Leaving::no_extension);
     case Presence::other_version:
-        report_.doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
+        report_.show_doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
         break;
     case Presence::no_tables:
-        report_.doing("waiting for jobs_ext.install()");
+        report_.show_doing("waiting for jobs_ext.install()");
         break;
     case Presence::ready:
         break;
@@ -150,7 +150,7 @@ void Worker::look_for_presence()
 // Where this fails, sleepers have to look by themselves. The flag is cleared first and sleepers are woken after it, so
 // each of them sees the flag when it goes to sleep again. Waiting for a locked table is no failure, because the chore
 // comes again within a second.
-void Worker::wake(const Action &action)
+void Worker::wake_for_due(const Action &action)
 {
     Woken woken;
     std::uint64_t types = types_seen_;
@@ -192,7 +192,7 @@ void Worker::tell_listeners()
 
 // Sets the job aside at which an earlier worker did not end, before any task: this worker would not end there either.
 // While that cannot be done, because somebody has locked the table for example, the tasks rest.
-void Worker::set_unfinished_aside(TimestampTz now)
+void Worker::set_aside_unfinished_job(TimestampTz now)
 {
     const shared::AtWork unfinished = shared::databases::unfinished();
     if (unfinished.task[0] == '\0')
@@ -212,7 +212,7 @@ void Worker::set_unfinished_aside(TimestampTz now)
 void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
 {
     using Look = logic::Stall::Look;
-    TaskMemory &task = tasks_[number_of(kind)];
+    TaskMemory &task = tasks_[task_number_of(kind)];
     if (done)
         task.due = counts[Count::due];
     // For months, `due` and `left` count partitions that are kept or lacking. None of them waits for anything.
@@ -226,14 +226,14 @@ void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
 
 // Does one piece of a task. What sessions have told meanwhile is heard after it, and not only in the next round, so
 // that sleepers are woken between two pieces of a long round.
-void Worker::do_piece(ChoreKind kind, TimestampTz now)
+void Worker::do_task(ChoreKind kind, TimestampTz now)
 {
     static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     Counts counts;
     const pg::Moment began = pg::moment();
     const double used = processor_ms();
     const bool done = chore(kind).run([&] {
-        const auto task = number_of(kind);
+        const auto task = task_number_of(kind);
         counts = upkeep::run_piece(upkeep::all_tasks[task], tasks_[task].pace, now, upkeep::Months::may_change);
     });
     note_progress(kind, done, counts);
@@ -245,7 +245,7 @@ void Worker::do_piece(ChoreKind kind, TimestampTz now)
         if (kind == ChoreKind::months && counts[Count::left] > 0)
             rest = settings::stalled_after / 10;
         agenda_.piece_done(kind, counts.more, rest * millisecond, pg::moment().microseconds);
-        report_.count(counts);
+        report_.add_counts(counts);
         int sqlstate;
         const char *message;
         if (upkeep::take_trouble_with_months(sqlstate, message))
@@ -271,17 +271,17 @@ void Worker::do_chore(const Action &action)
     case ChoreKind::presence:
         return look_for_presence();
     case ChoreKind::waking:
-        return wake(action);
+        return wake_for_due(action);
     case ChoreKind::notifying:
         return tell_listeners();
     case ChoreKind::unfinished:
-        return set_unfinished_aside(action.now);
+        return set_aside_unfinished_job(action.now);
     case ChoreKind::ahead:
         return look_ahead();
     case ChoreKind::audit:
         return audit_.audit_slice();
     default:
-        return do_piece(action.kind, action.now);
+        return do_task(action.kind, action.now);
     }
 }
 
@@ -291,7 +291,7 @@ void Worker::say_what_for()
 {
     const Outcome trouble = agenda_.trouble(pg::moment().microseconds);
     if (trouble != Outcome::done)
-        report_.doing(trouble == Outcome::locked ? "waiting for a lock on the tables" : "resting after an error");
+        report_.show_doing(trouble == Outcome::locked ? "waiting for a lock on the tables" : "resting after an error");
     else if (agenda_.is_present())
         report_.idle();
 }
@@ -304,11 +304,12 @@ long Worker::until_next()
     const News news = {static_cast<TimestampTz>(pg_atomic_read_u64(&database_.planned)),
                        pg_atomic_read_u32(&database_.look_again) != 0};
     const bool listeners = settings::notify && pg_atomic_read_u32(&database_.to_notify) != 0;
-    return pg::milliseconds_until(0, agenda_.wait(read_clocks(), news, listeners, report_.until_log() * millisecond));
+    return pg::milliseconds_until(
+        0, agenda_.time_to_sleep(read_clocks(), news, listeners, report_.until_log() * millisecond));
 }
 
 // Ends the process on purpose. will_leave() says why, so that leave_entry() does not take it for a failure.
-void Worker::leave(Leaving why)
+void Worker::leave_process(Leaving why)
 {
     report_.log();
     shared::databases::will_leave(why);
@@ -325,7 +326,7 @@ void Worker::round()
     const TimestampTz server_now = GetCurrentTimestamp();
     const News news = {take_plan(), pg_atomic_exchange_u32(&database_.look_again, 0) != 0};
     agenda_.begin_round(read_clocks(), server_now, news, settings::maintenance_interval * millisecond);
-    audit_.set_time();
+    audit_.set_next_time();
     if (news.asked)
         // COMMIT PREPARED may have ended jobs, of which it tells nobody.
         shared::sleepers::wake_all_waiters(MyDatabaseId);
@@ -349,13 +350,13 @@ void Worker::run()
         round();
         MemoryContextReset(memory);
         if (shared::launcher::others_wait() && pg::is_over(began_, turn_ms))
-            leave(Leaving::in_turn);
+            leave_process(Leaving::in_turn);
         const long wait = until_next();
         if (wait > 0)
             say_what_for();
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
-        if (sleep(wait, "JobsWorker"))
+        if (sleep_on_latch(wait, "JobsWorker"))
             agenda_.settings_changed(); // a whole round: archive_after and its like decide what is due
     }
 }

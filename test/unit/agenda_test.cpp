@@ -75,7 +75,7 @@ public:
     Now now() const { return {clock, moment, stands}; }
     Span wait(bool listeners = false, Span until_log = never) const
     {
-        return agenda.wait(now(), {planned, false}, listeners, until_log);
+        return agenda.time_to_sleep(now(), {planned, false}, listeners, until_log);
     }
     void pass(Span span)
     {
@@ -122,7 +122,7 @@ TEST(Agenda, looks_at_everything_when_it_is_asked)
     Bench bench;
     bench.round();
     EXPECT_EQ(bench.agenda.told_until(), epoch);
-    EXPECT_EQ(bench.agenda.wait(bench.now(), {never, true}, false, never), 0);
+    EXPECT_EQ(bench.agenda.time_to_sleep(bench.now(), {never, true}, false, never), 0);
     bench.begin(true);
     EXPECT_TRUE(bench.agenda.is_whole());
     EXPECT_EQ(bench.agenda.told_until(), at_once);
@@ -622,7 +622,7 @@ private:
             worker_at_ = WorkerAt::waits;
             return;
         case WorkerAt::waits: {
-            const Span wait = agenda_.wait(now(), {planned_, asked_}, false, never);
+            const Span wait = agenda_.time_to_sleep(now(), {planned_, asked_}, false, never);
             ASSERT_LE(wait, interval_);
             wakes_at_ = moment_ + wait;
             worker_at_ = WorkerAt::asleep;

@@ -14,7 +14,7 @@ using logic::Count;
 std::vector<std::string> columns_of_the_list()
 {
     std::vector<std::string> columns;
-    logic::each_column(logic::Sums<int>{}, [&](const char *column, int) { columns.push_back(column); });
+    logic::each_shown_count(logic::Sums<int>{}, [&](const char *column, int) { columns.push_back(column); });
     return columns;
 }
 
@@ -48,7 +48,7 @@ TEST(Counts, AreShownAsOneSumWhereTheyShareAColumn)
     sums[Count::timeouts] = 3;
     sums[Count::retried] = 7;
     int reaped = 0, retried = 0;
-    logic::each_column(sums, [&](std::string_view column, int number) {
+    logic::each_shown_count(sums, [&](std::string_view column, int number) {
         reaped = column == "reaped" ? number : reaped;
         retried = column == "retried" ? number : retried;
     });

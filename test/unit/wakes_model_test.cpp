@@ -153,11 +153,11 @@ private:
         Plain &one = plain_.at(who);
         if (one.purpose == Purpose::end) {
             one.job = job_number(random_.below(3));
-            server_.room().arm(who, one.job);
+            server_.room().arm_place(who, one.job);
         } else {
             if (!one.armed || random_.one_in(3))
                 one.wish = random_.wish();
-            server_.room().arm(who, one.wish);
+            server_.room().arm_place(who, one.wish);
         }
         one.armed = true;
         one.woken = false;
@@ -175,13 +175,13 @@ private:
                 const std::set<std::int32_t> lanes{lane(), lane()};
                 const auto took = [&](std::int32_t asked) { return lanes.contains(asked); };
                 plain_.took_jobs(who, took);
-                server_.room().took_jobs(who, took);
+                server_.room().place_took_jobs(who, took);
             }
             break;
         case 1:
             present_[static_cast<std::size_t>(who)] = false;
             plain_.leave(who);
-            server_.room().leave(who);
+            server_.room().leave_place(who);
             break;
         case 2:
         case 3:
@@ -353,7 +353,7 @@ private:
 
     void leave(Number who)
     {
-        server_.room().leave(who);
+        server_.room().leave_place(who);
         session_[index(who)].at = At::away;
     }
 
@@ -365,7 +365,7 @@ private:
             session.at = At::falls_asleep;
             return;
         }
-        server_.room().took_jobs(who, [&](std::int32_t lane) { return lane == taken; });
+        server_.room().place_took_jobs(who, [&](std::int32_t lane) { return lane == taken; });
         leave(who);
         if (anything_may_happen && random_.one_in(4)) { // rolled back
             there_.insert(taken);
@@ -395,7 +395,7 @@ private:
             session.at = At::arms;
             return;
         case At::arms:
-            server_.room().arm(who, session.wish);
+            server_.room().arm_place(who, session.wish);
             session.at = At::looks;
             return;
         case At::looks:

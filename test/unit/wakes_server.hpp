@@ -42,7 +42,7 @@ public:
     void sleep(Number who, const Wish &wish, int room_number = 0)
     {
         enter(who, room_number);
-        room(room_number).arm(who, wish);
+        room(room_number).arm_place(who, wish);
         room(room_number).falls_asleep(who);
     }
 

@@ -59,7 +59,7 @@ TEST(Wakes, who_comes_back_without_a_job_is_the_longest_asleep_again)
         server.sleep(who, wish_for({1}));
     server.room().wake(1, 2);
     for (const Number who : {1, 0}) {
-        server.room().arm(who, wish_for({1}));
+        server.room().arm_place(who, wish_for({1}));
         server.room().falls_asleep(who);
     }
     EXPECT_EQ(server.room().wake(1, 1), 1);
@@ -102,11 +102,11 @@ Cost cost_of_one(int rooms, int in_room, int lanes)
             most.wake = std::max(most.wake, room.looked_at());
         }
     for (Number who = rooms - 1; who < rooms * in_room; who += rooms)
-        server.room(rooms - 1).leave(who);
+        server.room(rooms - 1).leave_place(who);
     for (Number who = rooms - 1; who < rooms * in_room; who += rooms) {
         server.enter(who, rooms - 1);
         auto room = server.room(rooms - 1);
-        room.arm(who, wish_for({lane_of(who), 100}));
+        room.arm_place(who, wish_for({lane_of(who), 100}));
         most.arm = std::max(most.arm, room.looked_at());
     }
     return most;
