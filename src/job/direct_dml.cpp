@@ -345,14 +345,14 @@ HeapTuple before_insert(const Tables &tables, TriggerData *trigger)
 {
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Row row = read_tuple(tables, trigger->tg_trigtuple, descriptor);
+    if (row.has(Column::id))
+        // A verb's statement named every column, so nothing is missing; what a trigger before ours changed stands.
+        if (store::statement::take_intent(tables.jobs, Operation::insert, row.id(), nullptr) != nullptr)
+            return trigger->tg_trigtuple;
     if (is_replica()) {
         make_lane(row);
         return trigger->tg_trigtuple;
     }
-    if (row.has(Column::id))
-        // A verb's statement named every column, so nothing is missing; what a trigger before ours changed stands.
-        if (store::statement::take_intent(tables.jobs, Operation::insert, row.id()) != nullptr)
-            return trigger->tg_trigtuple;
     const TimestampTz now = settings::now();
     row.changed = 0;
     fill_in(row, now);
@@ -383,11 +383,12 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
     update.before = read_tuple(tables, trigger->tg_trigtuple, descriptor);
     update.owner = by_owner(tables);
     if (store::null_in(update.before)) {
-        if (!update.owner)
+        if (!update.owner && !is_replica())
             store::require_complete(update.before);
         return trigger->tg_newtuple; // only the owner may mend what a dropped constraint let in
     }
-    if (const Row *meant = store::statement::take_intent(tables.jobs, Operation::update, update.before.id())) {
+    if (const Row *meant = store::statement::take_intent(tables.jobs, Operation::update, update.before.id(),
+                                                         &trigger->tg_trigtuple->t_self)) {
         // A verb's statement. What it named is in the tuple already, and a trigger before ours may have changed that:
         // it stands. What it did not name (columns_to_name() in statement.cpp) is filled in from the intent.
         Row unnamed = *meant;
@@ -397,6 +398,8 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
         });
         return with(tables, trigger->tg_newtuple, descriptor, unnamed);
     }
+    if (is_replica())
+        return trigger->tg_newtuple;
     update.asked = read_tuple(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
     update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
@@ -409,6 +412,12 @@ HeapTuple before_update(const Tables &tables, TriggerData *trigger)
             ? std::min(store::most_retries, store::types::settings_of(update.asked.text(Column::job_type)).max_retries)
             : store::most_retries;
     return with(tables, trigger->tg_newtuple, descriptor, keep_what_is_ours(update));
+}
+
+bool goes_on(const Row &before, const Row &after)
+{
+    return before.status() == Status::in_progress && after.status() == Status::in_progress &&
+           before.number(Column::attempt) == after.number(Column::attempt);
 }
 
 // The attempt that a client's UPDATE has ended, or nothing. Told by what was written, not by what our BEFORE trigger
@@ -471,7 +480,7 @@ JOBS_FUNCTION(jobs_before_row)
     });
     if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
         return PointerGetDatum(before_insert(tables, trigger));
-    return PointerGetDatum(is_replica() ? trigger->tg_newtuple : before_update(tables, trigger));
+    return PointerGetDatum(before_update(tables, trigger));
 }
 
 JOBS_FUNCTION(jobs_after_row)
@@ -490,15 +499,17 @@ JOBS_FUNCTION(jobs_after_row)
     const bool known = !store::null_in(first); // a job without a value that every job has stands in no derived table
     if (inserted) {
         store::require_complete(first);
-        store::statement::report(tables.jobs, Operation::insert, first);
+        store::statement::report(tables.jobs, Operation::insert, first, nullptr);
         keep_in_step(tables, trigger->tg_relation, nullptr, &first);
     } else if (updated) {
         const Row after = read_tuple(tables, trigger->tg_newtuple, descriptor);
         store::require_complete(after);
+        const Row *meant =
+            store::statement::report(tables.jobs, Operation::update, after, &trigger->tg_trigtuple->t_self);
         std::optional<store::EndedAttempt> ended;
-        if (const Row *meant = store::statement::report(tables.jobs, Operation::update, after))
+        if (meant != nullptr && !(known && goes_on(first, after))) // a trigger after ours may have kept the job running
             ended = meant->ended;
-        else if (known && !is_replica()) // rows of job_attempts come from there as well
+        else if (meant == nullptr && known && !is_replica()) // rows of job_attempts come from there as well
             ended = attempt_ended_by(first, after);
         keep_in_step(tables, trigger->tg_relation, known ? &first : nullptr, &after, ended);
     } else if (known) {

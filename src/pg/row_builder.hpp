@@ -13,7 +13,8 @@ public:
     // and is taken as it is.
     explicit RowBuilder(RowType types) : types_(types)
     {
-        Assert(types.size() <= most);
+        if (types.size() > most)
+            elog(ERROR, "a row of %zu columns is too wide", types.size());
         std::memset(nulls_, true, types.size());
     }
 

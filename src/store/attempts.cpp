@@ -165,11 +165,10 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
-// False for most jobs, which succeed at the first attempt: their deletion does not open the table.
+// A job that succeeded at once has none. Any other may have some, whatever its `attempt` says: its owner may have set it back.
 bool may_have_attempts(const Row &job)
 {
-    const int attempt = job.number(Column::attempt);
-    return attempt > 1 || (attempt == 1 && job.status() != logic::Status::completed);
+    return job.number(Column::attempt) != 1 || job.status() != logic::Status::completed;
 }
 
 } // namespace

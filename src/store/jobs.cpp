@@ -180,7 +180,23 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
     if (direct(current(), Operation::update, after.changed))
         return update_directly(before, after, queue_row);
     go_by_statement();
-    return statement::update_by_statement(tables_, after);
+    const Written written = statement::update_by_statement(tables_, after);
+    if (written == Written::yes)
+        read_again(after);
+    return written;
+}
+
+// A trigger of the user's may have updated the row once more, which the verb's caller is to know of. Under a snapshot of
+// its own, because scans of the caller's still read by the active one.
+void Jobs::read_again(Row &row)
+{
+    by_id_.end();
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    if (const std::optional<Row> now = find(row.id()))
+        row = copy(*now);
+    by_id_.end();
+    PopActiveSnapshot();
 }
 
 Written Jobs::remove(const Row &before)

@@ -94,6 +94,7 @@ private:
     explicit Jobs(const Tables &known, pg::OpenRelation table);
 
     void go_by_statement();
+    void read_again(Row &row);
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;

@@ -252,7 +252,9 @@ bool table_was_changed(Oid relation)
     for (Number table = 0; table < static_cast<Number>(std::size(tables_known)); ++table)
         if (!OidIsValid(relation) || relation == tables_known[table].oid) {
             ++tables_known[table].version;
-            concerns = concerns || table == number_in_all(ApiTable::jobs) || is_private(table);
+            // Types get their lanes whatever is said of `jobs`.
+            concerns = concerns || table == number_in_all(ApiTable::jobs) ||
+                       (is_private(table) && table != number_in_all(PrivateTable::lanes));
         }
     return concerns;
 }

@@ -13,7 +13,8 @@ struct Intent {
     int nest_level; // of the (sub)transaction that set it
     TableId table;
     Operation operation;
-    const Row *row;       // on the verb's stack: not to be read once the statement has raised
+    const Row *row;           // on the verb's stack: not to be read once the statement has raised
+    ItemPointerData replaced; // the version whose replacement our BEFORE trigger took for the verb's
     int taken_at;         // in a (sub)transaction of this level our BEFORE trigger has put the row in the place of the
                           // statement's; 0: it has not
     MemoryContext memory; // where the copy of what was written goes: the executor's is gone when the verb reads it
@@ -115,19 +116,22 @@ struct Arguments {
 
 } // namespace
 
-const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id)
+const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id, const ItemPointerData *replaced)
 {
     Intent *intent = find_intent(table, operation, id, false);
     if (intent == nullptr)
         return nullptr;
     intent->taken_at = GetCurrentTransactionNestLevel();
+    if (replaced != nullptr)
+        intent->replaced = *replaced;
     return intent->row;
 }
 
-const Row *report(TableId table, Operation operation, const Row &written)
+const Row *report(TableId table, Operation operation, const Row &written, const ItemPointerData *replaced)
 {
     Intent *intent = find_intent(table, operation, written.id(), true);
-    if (intent == nullptr)
+    if (intent == nullptr ||
+        (replaced != nullptr && !ItemPointerEquals(&intent->replaced, const_cast<ItemPointer>(replaced))))
         return nullptr;
     MemoryContext before = MemoryContextSwitchTo(intent->memory);
     intent->written = copy(written);

@@ -33,11 +33,13 @@
 namespace store::statement {
 
 // For the BEFORE trigger: the row that a verb wants written in the place of this one; null where no verb does. Found
-// once: a second UPDATE of the row inside the statement is not the verb's.
-const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id);
+// once: a second UPDATE of the row inside the statement is not the verb's. `replaced`: where the version is that the
+// UPDATE replaces; null for an INSERT.
+const Row *take_intent(TableId table, Operation operation, const pg_uuid_t *id, const ItemPointerData *replaced);
 // For the AFTER trigger: notes what was written, copied into the verb's memory. Returns the row that the verb meant;
-// null where the statement is a client's own.
-const Row *report(TableId table, Operation operation, const Row &written);
+// null where the statement is a client's own, also where it replaces another version of the same row, as an UPDATE in a
+// trigger of the user's does: that one's attempt, and what it wrote, are not the verb's.
+const Row *report(TableId table, Operation operation, const Row &written, const ItemPointerData *replaced);
 
 // Locks the row until the end of the transaction (or of the savepoint that is rolled back), and waits for a transaction
 // that has it. Returns false where it is gone, or where policies do not let the caller see or update it. Raises 40001
