@@ -47,6 +47,14 @@ void check_parent(store::Jobs &jobs, const Row &row)
                         errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
 }
 
+void check_expiry(const Row &row, TimestampTz now)
+{
+    const auto expires_at = row.time(Column::expires_at);
+    if (expires_at && *expires_at <= std::max(now, *row.time(Column::run_at)))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
+}
+
 pg::Nullable to_uuid(pg::Nullable claim)
 {
     if (!claim)
@@ -160,11 +168,7 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     row.set(Column::expires_at, wanted.expires_at);
     moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
 
-    const TimestampTz starts_at = *row.time(Column::run_at);
-    if (wanted.expires_at && DatumGetTimestampTz(wanted.expires_at.value) <= std::max(now, starts_at))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("expires_at is before the job could start: %s",
-                               timestamptz_to_str(DatumGetTimestampTz(wanted.expires_at.value)))));
+    check_expiry(row, now);
     check_parent(jobs, row);
     call::check_row_size(row);
     return row;

@@ -176,15 +176,14 @@ shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
     }
 }
 
-// When the next job for this wish will be due, later than now; DT_NOEND: none waits. The worker is told of it, since
-// where nobody sleeps it does not watch what becomes due.
-TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish)
+// When the next job for this wish will be due that is due later than `looked_at`; DT_NOEND: none waits. The worker is
+// told of it, since where nobody sleeps it does not watch what becomes due.
+TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish, TimestampTz looked_at)
 {
-    const TimestampTz now = settings::now();
     store::KeyTable &queue = jobs.derived().queue();
     TimestampTz first = DT_NOEND;
     auto look = [&](std::int32_t lane) {
-        first = std::min(first, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, now));
+        first = std::min(first, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, looked_at));
     };
     std::for_each(wish.lanes.begin(), wish.lanes.begin() + wish.lane_count, look);
     if (wish.any || wish.vague)
@@ -210,9 +209,10 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
         wish = arm_place(*place, request);
         jobs.renew_snapshot(); // after the arming, so that it shows what was committed before
     }
+    const TimestampTz looked_at = settings::now(); // before the look: what becomes due during it is the worker's
     const int taken = claim_jobs(jobs, request, sink);
     if (place != nullptr && taken == 0)
-        shared::databases::tell_due(next_due_for(jobs, wish));
+        shared::databases::tell_due(next_due_for(jobs, wish, looked_at));
     if (place != nullptr && taken > 0)
         place->took_jobs(shared::notes::took); // hands on the wake if it came for a lane of which nothing was taken
     // A session that sleeps must hold no lock on a table, or an ALTER TABLE would wait for it, and everybody else for

@@ -119,17 +119,21 @@ JOBS_FUNCTION(job_finish_many)
 namespace {
 
 // The leases of all jobs that run under this name now, in the order of the jobs' ids. Lane 0 of the queue has the
-// running jobs, so nothing else is read. A claim under this name that commits after the statement's snapshot is not
+// running jobs, so nothing else is read. A claim under this name that commits after the active snapshot was taken is not
 // among them: its job stays in progress until its lease ends.
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
     const std::string_view name = pg::text_view(worker);
+    MemoryContext lasting = CurrentMemoryContext;
+    pg::RowMemory memory; // all running jobs are looked at, be they few of this worker's
     store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, DT_NOEND);
     for (; running.head() != nullptr; running.advance()) {
+        pg::RowMemory::Use use(memory);
         const std::optional<Row> job = jobs.find(&running.head()->job);
         if (!job || !job->has(Column::worker) || job->text(Column::worker) != name)
             continue;
+        pg::InMemory kept(lasting);
         auto lease = static_cast<job::Lease *>(palloc(sizeof(job::Lease)));
         *lease = {running.head()->job, *DatumGetUUIDP((*job)[Column::lease_id])};
         held = lappend(held, lease);
@@ -159,6 +163,7 @@ JOBS_FUNCTION(job_release_worker)
     // Shared memory knows no ROLLBACK: where this transaction is rolled back those waits have ended all the same, with
     // no row, and a worker that is alive asks again.
     shared::sleepers::dismiss_sleepers(shared::dismissals::hash_of_worker(pg::text_view(worker)));
+    jobs.renew_snapshot(); // shows what such a session had claimed until then
     int released = 0;
     ListCell *cell;
     foreach (cell, held_by(jobs, worker)) {

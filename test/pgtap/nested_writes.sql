@@ -1,5 +1,6 @@
--- Triggers of the user's that write to the job that a verb is just writing: again after it, in a block that fails, by a verb, or not at
--- all. The verb's write is the verb's, the trigger's is the trigger's, and each attempt is on record as it ended.
+-- Triggers of the user's that write to the job that a verb is just writing: again after it, in a block that fails, by a
+-- verb, or not at all. The verb's write is the verb's, the trigger's is the trigger's, and each attempt is on record as
+-- it ended.
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/jobs.sql
@@ -19,7 +20,10 @@ begin
 end $$;
 
 -- In a block that fails.
-\set tries 'begin update jobs set metadata = ''{"x": 1}'' where id = new.id; raise exception ''no''; exception when raise_exception then null; end;'
+select $$
+  begin update jobs set metadata = '{"x": 1}' where id = new.id; raise exception 'no';
+  exception when raise_exception then null; end;
+$$ as tries \gset
 select tests.run('z-fails') \g /dev/null
 select tests.on_update('z_user', :'tries') \g /dev/null
 select lives_ok(format('select job_fail(%L, %L, ''oops'')', tests.id('z-fails'), tests.lease('z-fails')),
@@ -36,7 +40,9 @@ select tests.in_step('the queue is right');
 drop trigger a_user on jobs;
 
 -- Once more.
-\set again 'update jobs set priority = 5 where id = new.id;'
+select $$
+  update jobs set priority = 5 where id = new.id;
+$$ as again \gset
 select tests.run('a-again') \g /dev/null
 select tests.on_update('a_user', :'again') \g /dev/null
 select is(f.status, 'pending', 'an update that stays, before ours')
@@ -56,7 +62,11 @@ select tests.in_step('the queue is right');
 drop trigger z_user on jobs;
 
 -- One that ends what was just claimed.
-\set ends 'if new.status = ''in_progress'' then update jobs set status = ''failed'', error_message = ''refused'' where id = new.id; end if;'
+select $$
+  
+  if new.status = 'in_progress' then update jobs set status = 'failed', error_message = 'refused' where id = new.id;
+  end if;
+$$ as ends \gset
 select tests.on_update('z_user', :'ends') \g /dev/null
 select job_enqueue('beta', job_id => 'z-refused') \g /dev/null
 select is(c.status, 'failed', 'what a trigger ended at once, after ours: the claim says so')
@@ -72,7 +82,10 @@ select tests.in_step('the queue is right');
 drop trigger a_user on jobs;
 
 -- One that takes what was just given back, and fails.
-\set takes 'update jobs set status = ''in_progress'', worker = ''sql'' where id = new.id; update jobs set status = ''failed'', error_message = ''second'' where id = new.id;'
+select $$
+  update jobs set status = 'in_progress', worker = 'sql' where id = new.id;
+  update jobs set status = 'failed', error_message = 'second' where id = new.id;
+$$ as takes \gset
 select tests.run('a-taken') \g /dev/null
 select tests.on_update('a_user', :'takes') \g /dev/null
 select is(f.status, 'failed', 'what a trigger takes and fails, before ours: the release says so')
@@ -88,7 +101,9 @@ select tests.in_step('the queue is right');
 drop trigger z_user on jobs;
 
 -- A verb inside of a verb.
-\set cancels 'if old.status = ''in_progress'' and new.status = ''pending'' then perform job_cancel(new.id); end if;'
+select $$
+  if old.status = 'in_progress' and new.status = 'pending' then perform job_cancel(new.id); end if;
+$$ as cancels \gset
 select tests.run('a-cancelled') \g /dev/null
 select tests.on_update('a_user', :'cancels') \g /dev/null
 select is(f.status, 'cancelled', 'a cancel in a trigger, before ours')

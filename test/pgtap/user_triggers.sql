@@ -263,8 +263,8 @@ from tests.job('noted') j;
 select tests.in_step('the queue is right');
 drop trigger z_user on jobs;
 
--- One that updates the same row, before ours, in a block that fails: what that statement did is undone, also what our triggers
--- took it for. The verb's own write is still the verb's.
+-- One that updates the same row, before ours, in a block that fails: what that statement did is undone, also what our
+-- triggers took it for. The verb's own write is still the verb's.
 create function tests.fails_inside() returns trigger language plpgsql as $$
 begin
   if pg_trigger_depth() = 1 then
