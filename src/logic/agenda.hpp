@@ -25,11 +25,10 @@
 //      a session that commits                     planned       the worker
 //      ──────────────────────                     ───────       ──────────
 //      1. makes its job visible                                 1. takes `planned` and leaves `never` there   (hear)
-//      2. lowers `planned` to the job's due time,               2. does what is due                           (next,
-//                                                               ended)
+//      2. lowers `planned` to the job's due time,               2. does what is due                           (next)
 //         by compare-and-swap, if that is earlier ──▶  ◀──      3. lowers `planned` to its own plan, likewise (publish)
 //      3. sets the worker's latch, if it lowered                4. does not sleep if `planned` is lower than
-//                                                                  its plan                                   (time_to_sleep)
+//                                                                  its plan                          (time_to_sleep)
 //                                                               5. sleeps until its plan, or its latch is set
 //
 // No lowered plan is lost, because neither side ever raises `planned` but the worker in 1, which hears what it takes:

@@ -165,7 +165,8 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
-// A job that succeeded at once has none. Any other may have some, whatever its `attempt` says: its owner may have set it back.
+// A job that succeeded at once has none, so its deletion does not open the table. Any other may have some, whatever its
+// `attempt` says, because the owner of the table may have set it back.
 bool may_have_attempts(const Row &job)
 {
     return job.number(Column::attempt) != 1 || job.status() != logic::Status::completed;

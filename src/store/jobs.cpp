@@ -186,8 +186,8 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
     return written;
 }
 
-// A trigger of the user's may have updated the row once more, which the verb's caller is to know of. Under a snapshot of
-// its own, because scans of the caller's still read by the active one.
+// Reads the row again that a statement has written, because a trigger of the user's may have updated it once more.
+// Under a snapshot of its own, because scans of the verb's still read by the active one.
 void Jobs::read_again(Row &row)
 {
     by_id_.end();

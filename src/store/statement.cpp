@@ -75,9 +75,9 @@ void take_back(int &level_of, int level, bool aborted)
         level_of = aborted ? 0 : level - 1;
 }
 
-// The level is still that of the subtransaction that ends. Where it aborts, intents that it or one inside of it set belong
-// to verbs that have raised. Those of outer levels belong to verbs that are still in their statements: but what a
-// statement inside did with them is undone, because a trigger of the user's may have updated the same row in a block
+// The level is still that of the subtransaction that ends. Where it aborts, intents that it or one inside of it set
+// belong to verbs that have raised. Those of outer levels belong to verbs that are still in their statements: but what
+// a statement inside did with them is undone, because a trigger of the user's may have updated the same row in a block
 // with an exception handler, and our triggers took that for the verb's own write.
 void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void *)
 {

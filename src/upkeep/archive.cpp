@@ -200,8 +200,8 @@ bool is_month_missing(TimestampTz instant) { return store::archive::Months(Acces
 enum class Made { yes, no, failed, busy };
 
 // In a subtransaction, because what stands on the archive may raise anything. Raises what may be the server's fault.
-// Busy is any 55P03, also that of make_archive_month()'s lock_timeout: a session that reads the archive for long, as pg_dump
-// does, must not keep the jobs of other months from it.
+// Busy is any 55P03, also that of make_archive_month()'s lock_timeout: a session that reads the archive for long, as
+// pg_dump does, must not keep the jobs of other months from it.
 Made make_month(TimestampTz month, Counts &counts)
 {
     bool made = false;

@@ -119,8 +119,8 @@ JOBS_FUNCTION(job_finish_many)
 namespace {
 
 // The leases of all jobs that run under this name now, in the order of the jobs' ids. Lane 0 of the queue has the
-// running jobs, so nothing else is read. A claim under this name that commits after the active snapshot was taken is not
-// among them: its job stays in progress until its lease ends.
+// running jobs, so nothing else is read. A claim under this name that commits after the active snapshot was taken is
+// not among them: its job stays in progress until its lease ends.
 List *held_by(Jobs &jobs, Datum worker)
 {
     List *held = NIL;
