@@ -352,7 +352,14 @@ HeapTuple find_in(store::ApiTable table, const call::JobName &name)
 HeapTuple find_job(const call::JobName &name)
 {
     HeapTuple found = find_in(store::ApiTable::jobs, name);
-    return found != nullptr ? found : find_in(store::ApiTable::jobs_archive, name);
+    if (found != nullptr)
+        return found;
+    // Not under an older snapshot than the first look, which takes a newer one where it had to wait: a job that went to
+    // the archive in between would be in neither.
+    PushActiveSnapshot(GetTransactionSnapshot());
+    found = find_in(store::ApiTable::jobs_archive, name);
+    PopActiveSnapshot();
+    return found;
 }
 
 JOBS_FUNCTION(job_get)
