@@ -5,8 +5,8 @@
 //   - No end is missed: the session arms its place under the job's id, then looks under a new snapshot. The other
 //     transaction makes the end visible, then looks at the places (shared/at_commit.hpp). One of them sees the other.
 //   - A job is in `jobs` or in the archive under any one snapshot, since one transaction moves it. find_job() looks in
-//     `jobs` first, with a newer snapshot where it had to wait for the table (FreshLook), and then in the archive with one
-//     that is not older: what left `jobs` before the first look is there.
+//     `jobs` first, with a newer snapshot where it had to wait for the table (FreshLook), and then in the archive with
+//     one that is not older: what left `jobs` before the first look is there.
 //   - A job that is deleted, or gone by TRUNCATE, wakes the session as well: there is no row to return.
 //   - A job that ended and was queued again by job_retry() before the session has looked is seen as queued: the session
 //     goes on waiting, for the next end.
