@@ -217,7 +217,10 @@ bool Jobs::insert(Row &row, bool keyed)
 {
     if (!direct(current(), Operation::insert, all_columns)) {
         go_by_statement();
-        return statement::insert_by_statement(tables_, row, keyed) == statement::Inserted::yes;
+        if (statement::insert_by_statement(tables_, row, keyed) != statement::Inserted::yes)
+            return false;
+        read_again(row);
+        return true;
     }
 
     pg::start_row(out_);

@@ -196,7 +196,7 @@ bool is_month_missing(TimestampTz instant) { return store::archive::Months(Acces
 //   yes     it is there now
 //   no      create_month() declined: the default partition, or one of the user's, already holds a part of the month
 //   failed  an error, which is noted; the default partition takes the jobs
-//   busy    a table is locked and this process waits for none: the month can be made in a moment, so jobs wait for it
+//   busy    somebody has a table locked: the month can be made once the lock is gone, so jobs wait for it
 enum class Made { yes, no, failed, busy };
 
 // In a subtransaction, because what stands on the archive may raise anything. Raises what may be the server's fault.

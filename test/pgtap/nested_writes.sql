@@ -4,7 +4,7 @@
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/jobs.sql
-select plan(37);
+select plan(41);
 
 create function tests.attempts(job_id text) returns text language sql as $$
   select string_agg(row(a.attempt, a.worker, a.started_at is not null, a.outcome, a.error_message)::text, ' '
@@ -58,6 +58,24 @@ from job_fail(tests.id('z-again'), tests.lease('z-again'), 'oops') f;
 select is(tests.attempts('z-again'), '(1,w1,t,failed,oops)', 'the attempt has its worker and its beginning');
 select job_enqueue('beta', job_id => 'z-claimed') \g /dev/null
 select is(c.priority, 5, 'a claim gives what is there') from job_claim('{beta}') c;
+select tests.in_step('the queue is right');
+drop trigger z_user on jobs;
+
+-- The same of a new job.
+create function tests.delays() returns trigger language plpgsql as $$
+begin
+  update public.jobs set run_at = '2030-01-02 12:00+00' where id = new.id;
+  return null;
+end $$;
+create trigger a_user after insert on jobs for each row execute function tests.delays();
+select is(e.run_at, '2030-01-02 12:00+00', 'an update of a new job, before ours: the answer has it')
+from job_enqueue('beta', job_id => 'a-new') e;
+drop trigger a_user on jobs;
+create trigger z_user after insert on jobs for each row execute function tests.delays();
+select is(e.run_at, '2030-01-02 12:00+00', 'an update of a new job, after ours: the answer has it')
+from job_enqueue('beta', job_id => 'z-new') e;
+select is(e.run_at, '2030-01-02 12:00+00', 'and that of many')
+from job_enqueue_many('[{"job_type": "beta", "job_id": "new-many"}]') e;
 select tests.in_step('the queue is right');
 drop trigger z_user on jobs;
 
