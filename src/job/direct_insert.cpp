@@ -1,0 +1,154 @@
+#include "job/direct_insert.hpp"
+
+#include "call/arguments.hpp"
+#include "job/new_job.hpp"
+#include "job/triggers.hpp"
+#include "pg/sqlstate.hpp"
+#include "pg/uuid.hpp"
+#include "settings.hpp"
+#include "store/lanes.hpp"
+#include "store/statement.hpp"
+
+namespace job {
+
+namespace {
+
+using logic::Status;
+using store::Column;
+using store::Operation;
+using store::Row;
+using store::Tables;
+
+Datum empty_json_object() { return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")); }
+
+// Sets what a row needs and a client may leave out, by not naming the column or by a null.
+void fill_in(Row &row, TimestampTz now)
+{
+    auto fill = [&](Column column, Datum value) {
+        if (!row.has(column))
+            row.set(column, value);
+    };
+    fill(Column::id, UUIDPGetDatum(pg::time_ordered_uuid(now)));
+    fill(Column::priority, Int32GetDatum(0));
+    fill(Column::retries, Int32GetDatum(0));
+    fill(Column::attempt, Int32GetDatum(0));
+    fill(Column::metadata, empty_json_object());
+    fill(Column::created_at, TimestampTzGetDatum(now));
+    fill(Column::updated_at, TimestampTzGetDatum(now));
+    fill(Column::run_at, TimestampTzGetDatum(now));
+    if (row.has(Column::job_type) && !row.has(Column::job_id)) {
+        row.set(Column::job_id, PointerGetDatum(make_job_id(row.text(Column::job_type), row.id())));
+        // Postgres applies varchar(100) to what a statement says, not to what a trigger fills in.
+        call::check_length(row.get(Column::job_id), 100, "job_id");
+    }
+}
+
+// Stamps a new job of a client. What the server owns is overwritten, not obeyed and not refused. Raises 22023, PT409 or
+// PT413 for what a new job can't be.
+void stamp_new(const Tables &tables, Row &row, TimestampTz now)
+{
+    const Status status = call::status_argument(row.text(Column::status));
+    if (!logic::insertable(status))
+        ereport(ERROR,
+                (errcode(sqlstate::conflict), errmsg("a new job cannot be %s", logic::name_of_status(status).data()),
+                 errdetail_internal("{\"reason\": \"illegal_transition\", \"status\": \"%s\"}",
+                                    logic::name_of_status(status).data()),
+                 errhint("Insert it as pending, queued or paused.")));
+    if (row.has(Column::job_type)) {
+        const store::Type type = store::types::require_registered(row.text(Column::job_type));
+        // Under row security the type's max_retries is the ceiling, as for job_enqueue(). Lowered, not refused: the
+        // column has a default of its own, so a client that asks for more cannot be told from one that asks for
+        // nothing.
+        if (!row.has(Column::max_retries) ||
+            (under_row_security(tables) && row.number(Column::max_retries) > type.max_retries))
+            row.set_number(Column::max_retries, type.max_retries);
+        if (!row.has(Column::retry_delay_ms))
+            row.set_number(Column::retry_delay_ms, type.retry_delay_ms);
+        if (!row.has(Column::job_category) && type.has_category)
+            row.set(Column::job_category, CStringGetTextDatum(type.category));
+    }
+    store::each_column(store::columns_that_start_empty, [&](Column column) { row.clear(column); });
+    call::check_range(row.get(Column::max_retries), 0, store::most_retries, "max_retries");
+    row.set_number(Column::retries, 0);
+    row.set_number(Column::attempt, 0);
+    row.set_time(Column::created_at, now);
+    row.set_time(Column::updated_at, now);
+    check_client_values(row);
+}
+
+// Whether a dump is being restored, as jobs_ext.restoring() in SQL has it: the script of pg_dump sets row_security off,
+// unless it was made with --enable-row-security; then the setting says so.
+bool is_restore() { return settings::restoring || !row_security; }
+
+// What the owner inserts is kept as given, but for a status or a type that nobody knows: raises 22023. A restore may
+// bring jobs of types that are not registered any more.
+void check_of_owner(const Row &row)
+{
+    if (row.has(Column::status))
+        call::status_argument(row.text(Column::status));
+    if (row.has(Column::job_type) && !is_restore())
+        store::types::require_registered(row.text(Column::job_type));
+}
+
+// Makes the lane of the job's type where there is none, before the row is written, whatever the job's state.
+//
+// The race: session A has made the lane and not committed yet; session B inserts a job of that type with the job_id K.
+// If B wrote its row first, it would then wait for A's lane, while A, which inserts K next, waits for B's row: a
+// deadlock. Here B waits for the lane with nothing written. An UPDATE of job_type has its row already, and is left to
+// the deadlock detector (store/lanes.hpp).
+void make_lane(const Row &row)
+{
+    if (row.has(Column::job_type))
+        store::lanes::of(row.text(Column::job_type));
+}
+
+} // namespace
+
+void check_client_values(const Row &row)
+{
+    call::check_size(row.get(Column::input_payload), "input_payload");
+    call::check_size(row.get(Column::metadata), "metadata");
+    call::check_size(row.get(Column::result), "result");
+    call::check_size(row.get(Column::progress), "progress");
+    call::check_finite(row.get(Column::run_at), "run_at");
+    call::check_finite(row.get(Column::expires_at), "expires_at");
+    call::check_length(row.get(Column::job_id), 100, "job_id");
+    call::check_row_size(row);
+}
+
+void refuse_null(Column column)
+{
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                    errmsg("null value in column \"%s\" of relation \"jobs\" violates not-null constraint",
+                           store::definition_of(column).name)));
+}
+
+HeapTuple stamp_insert(const Tables &tables, TriggerData *trigger)
+{
+    TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+    Row row = triggers::read_tuple(tables, trigger->tg_trigtuple, descriptor);
+    if (row.has(Column::id))
+        // A verb's statement named every column, so nothing is missing; what a trigger before ours changed stands.
+        if (store::statement::take_intent(tables.jobs, Operation::insert, row.id(), nullptr) != nullptr)
+            return trigger->tg_trigtuple;
+    if (triggers::is_replica()) {
+        make_lane(row);
+        return trigger->tg_trigtuple;
+    }
+    const TimestampTz now = settings::now();
+    row.changed = 0;
+    fill_in(row, now);
+    if (!triggers::by_owner(tables)) {
+        // Refused here, since a trigger of the user's after ours could fill them, past what is checked here.
+        for (Column column : {Column::status, Column::job_type})
+            if (!row.has(column))
+                refuse_null(column);
+        stamp_new(tables, row, now);
+    } else {
+        check_of_owner(row);
+    }
+    make_lane(row);
+    return triggers::with(tables, trigger->tg_trigtuple, descriptor, row);
+}
+
+} // namespace job
