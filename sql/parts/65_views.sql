@@ -31,7 +31,8 @@ begin
       'From start to end, of those that ended; null for the others';
     comment on column public.jobs_queue_status.oldest_job is 'When the oldest of them was created';
     comment on column public.jobs_queue_status.due_count is
-      'How many could be claimed now: due, and of a type that is not paused';
+      'How many could be claimed now: due, and of a type that is not paused (a pause of the whole queue is told by '
+      'jobs_ext.maintenance)';
     comment on column public.jobs_queue_status.next_run_at is 'When the first of them is or was due';
     perform jobs_ext.hand_over('public.jobs_queue_status'::regclass);
   end if;

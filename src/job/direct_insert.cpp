@@ -7,6 +7,7 @@
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "store/lanes.hpp"
+#include "store/pauses.hpp"
 #include "store/statement.hpp"
 
 namespace job {
@@ -90,6 +91,13 @@ void check_of_owner(const Row &row)
         store::types::require_registered(row.text(Column::job_type));
 }
 
+// Where the data of a dump alone is restored, CREATE EXTENSION could not pause the queue: its first job does.
+void pause_restored(TimestampTz now)
+{
+    if (is_restore() && settings::pause_after_restore)
+        store::pauses::add_pause(now, CStringGetTextDatum("restored: jobs_ext.pause_after_restore is on"));
+}
+
 // Makes the lane of the job's type where there is none, before the row is written, whatever the job's state.
 //
 // The race: session A has made the lane and not committed yet; session B inserts a job of that type with the job_id K.
@@ -146,6 +154,7 @@ HeapTuple stamp_insert(const Tables &tables, TriggerData *trigger)
         stamp_new(tables, row, now);
     } else {
         check_of_owner(row);
+        pause_restored(now);
     }
     make_lane(row);
     return triggers::with(tables, trigger->tg_trigtuple, descriptor, row);

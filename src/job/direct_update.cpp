@@ -110,6 +110,15 @@ void ask_to_cancel(Row &after, Status status, TimestampTz now)
         moves::request_cancel(after, now, after.get(Column::error_message));
 }
 
+// Emptying finished_at is how a client without any other privilege has a job that ended tried again. Raises PT409 for a
+// completed one.
+void ask_to_retry(const Row &before, Row &after, TimestampTz now)
+{
+    if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry))
+        call::raise(illegal_transition(before, Status::queued, "Only a failed or cancelled job can be tried again."));
+    moves::retry(after, now, {});
+}
+
 struct Update {
     Row before, asked;
     bool names_status; // in its SET list
@@ -137,11 +146,14 @@ Row keep_what_is_ours(const Update &update)
             before, to, to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
+    const bool asks_retry = before.has(Column::finished_at) && !after.has(Column::finished_at);
     // The owner may mend these columns, but in a move they are the move's.
-    if (to != from || !update.owner)
+    if (to != from || asks_retry || !update.owner)
         keep_server_owned(before, after);
     if (to != from)
         move_job(before, update.asked, after, from, to, update.now);
+    else if (asks_retry)
+        ask_to_retry(before, after, update.now);
     else if (asks_cancel)
         ask_to_cancel(after, from, update.now);
     if (!equal(before, after, Column::job_type))
