@@ -124,7 +124,8 @@ create type public.job_type_settings as (
   timeout interval,
   keep_completed interval,
   keep_failed interval,
-  paused boolean
+  paused boolean,
+  keep_attempts text
 );
 comment on type public.job_type_settings is
 'The settings of a job type: the columns of public.job_types, where each is explained.';

@@ -90,7 +90,8 @@ create function public.job_type_set(
   timeout interval default null,
   keep_completed interval default null,
   keep_failed interval default null,
-  paused boolean default null
+  paused boolean default null,
+  keep_attempts text default null
 ) returns public.job_type_settings
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
@@ -101,7 +102,8 @@ Null leaves what is set; update public.job_types set a column to null to take it
 'linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: '
 'how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how '
 'long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of '
-'maintenance, not archived. paused: none of its jobs is claimed.
+'maintenance, not archived. paused: none of its jobs is claimed. keep_attempts: failed, or all, which has an attempt that '
+'succeeds leave a row in public.job_attempts too.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 

@@ -223,14 +223,15 @@ std::optional<store::EndedAttempt> attempt_ended_by(const Row &before, const Row
 {
     using Outcome = store::AttemptOutcome;
     const Status to = after.status();
-    if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
+    if (before.status() != Status::in_progress || to == Status::in_progress)
         return std::nullopt;
+    const TimestampTz at = after.time(Column::updated_at).value_or(settings::now());
+    if (to == Status::completed)
+        return store::EndedAttempt{Outcome::completed, at, {}, {}};
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
-    return store::EndedAttempt{outcome,
-                               after.time(Column::updated_at).value_or(settings::now()),
-                               outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
-                               {}};
+    return store::EndedAttempt{
+        outcome, at, outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {}};
 }
 
 } // namespace job

@@ -72,6 +72,7 @@ public:
         type.timeout = optional_span(column(slot, "timeout"));
         type.keep_completed = optional_span(column(slot, "keep_completed"));
         type.keep_failed = optional_span(column(slot, "keep_failed"));
+        type.keeps_all_attempts = pg::text_view(required(slot, "keep_attempts")) == "all";
         type.paused = DatumGetBool(required(slot, "paused"));
         return type;
     }
