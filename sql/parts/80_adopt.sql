@@ -1,7 +1,7 @@
 -- jobs_ext.adopt(): a table "jobs" of the seed's shape, with its rows, becomes the one of jobs_ext. Never a part of
 -- CREATE EXTENSION, which runs as superuser: this opens the table, so what its owner put on it (constraints,
--- expressions of indexes) runs, as that owner. Each step looks at the catalogs for what is missing and says what it did, so that it
--- can be repeated; the lock that comes first keeps everybody away until the commit.
+-- expressions of indexes) runs, as that owner. Each step looks at the catalogs for what is missing and says what it
+-- did, so that it can be repeated; the lock that comes first keeps everybody away until the commit.
 
 -- The steps that change something, and the advice, answer in rows of this.
 create type jobs_ext.adoption as (step text, detail text, statement text);
