@@ -78,7 +78,7 @@ begin
   end if;
   raise exception 'column "%" of table "jobs" has the type %, not %', misfit.name, misfit.actual, misfit.type
     using errcode = '42804',
-          hint = format('alter table public.jobs alter column %I type %s using …', misfit.name, misfit.type);
+          hint = format('alter table public.jobs alter column %I type %s using ...', misfit.name, misfit.type);
 end $$;
 comment on function jobs_ext.require_adoptable() is
 'Raises 42809 or 42710 when public.jobs is no ordinary table of the user''s, 55000 when it lacks what no default can '
@@ -553,7 +553,7 @@ begin
     return next (
       'type', format('ended jobs stay in jobs for 100 years, since a delete takes rows of %s along, or changes them',
                      followers),
-      'update public.job_types set keep_completed = null, keep_failed = null where …')::jobs_ext.adoption;
+      'update public.job_types set keep_completed = null, keep_failed = null where ...')::jobs_ext.adoption;
   end if;
 end $$;
 comment on function jobs_ext.adopt_keeping() is
@@ -590,7 +590,7 @@ begin
                    null)::jobs_ext.adoption;
     elsif r.actual[1:cardinality(r.columns)] <> r.columns then
       return next ('advice', format('view "%s" is of your own making and stays; ours of that name is not made', r.name),
-        format('alter view public.%I rename to …; select jobs_ext.install()', r.name))::jobs_ext.adoption;
+        format('alter view public.%I rename to ...; select jobs_ext.install()', r.name))::jobs_ext.adoption;
     end if;
     return query select g.* from jobs_ext.adopt_grants(r.view) g where r.actual = r.columns;
   end loop;

@@ -159,7 +159,8 @@ reset role;
 delete from jobs where job_type = 'merge-menus';
 SQL
 		my $fired = $path eq 'on' ? 2 : 0;
-		is($result, "completed\n$fired\nin_progress\npending|1\nfailed\nt\nt\nt", "$name: jobs live, statement path $path");
+		is($result, "completed\n$fired\nin_progress\npending|1\nfailed\nt\nt\nt",
+			"$name: jobs live, statement path $path");
 	}
 	in_step($node, $database, "$name: derived tables in step");
 	return;
