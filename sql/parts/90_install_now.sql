@@ -47,7 +47,16 @@ end $$;
 
 do $$
 begin
-  if not jobs_ext.restoring() then
+  if jobs_ext.restoring() then
+    return;
+  elsif jobs_ext.awaits_adoption() then
+    -- Not here: what stands on that table is its owner's, and this runs as superuser.
+    set local client_min_messages = notice; -- CREATE EXTENSION keeps notices back
+    raise notice 'table "jobs" is there already: select jobs_ext.adopt(''public.jobs'')'
+      using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call refused.',
+            hint = 'Its owner makes it the queue of jobs_ext by that statement. If it is something else, rename it, '
+                   'and: select jobs_ext.install()';
+  else
     perform jobs_ext.install();
   elsif current_setting('jobs_ext.pause_after_restore')::boolean then
     insert into jobs_ext.pauses (since, role, reason)

@@ -118,7 +118,7 @@ const char *is_status_in(logic::StatusSet set)
 // The states in which started_at is set.
 constexpr logic::StatusSet started = logic::set_of(logic::Status::in_progress, logic::Status::completed);
 
-// The checks of sql/parts/61_jobs.sql. A direct write goes past them: job/moves.hpp says for each why no verb breaks
+// The checks of sql/parts/20_types.sql. A direct write goes past them: job/moves.hpp says for each why no verb breaks
 // it.
 constexpr Check checks_of_ours[] = {
     {"check_status", [] { return is_status_in(logic::all_statuses); }},
