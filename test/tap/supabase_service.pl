@@ -64,7 +64,7 @@ for my $acl (qw(legacy modern))
 	worker_serves($node, $database, "$acl: there is a worker");
 	# What the seed's service does as service_role and no installation grants yet.
 	$node->safe_psql($database, q{select jobs_ext.grant_role('service_role', 'operator')});
-	run_tests($database, $_) for qw(stand_in job_service seed);
+	run_tests($database, $_) for qw(stand_in job_service seed worker);
 	in_step($node, $database, "$acl: in step");
 }
 
