@@ -15,16 +15,26 @@ import { serve } from './postgrest/server.mjs';
 // The library of the examples: the one that the project installs.
 const pg = createRequire(new URL('../../examples/package.json', import.meta.url))('pg');
 
-// Keeps what is in the schema, until PostgreSQL notifies that it has changed.
-async function watchedSchema(connection) {
-  const client = new pg.Client({ ...connection, application_name: 'stand-in: schema' });
-  let reading;
+// What is in the schema, read once, until PostgreSQL notifies that it has changed. A session that is lost is made anew.
+function watchedSchema(connection) {
+  let client = null, reading = null;
   const forget = () => { reading = null; };
-  client.on('notification', forget);
-  client.on('error', forget);
-  await client.connect();
-  await client.query('listen pgrst');
-  return { forget, get: () => (reading ??= Schema.read(client)), end: () => client.end() };
+  function lose() {
+    client?.end().catch(() => {});
+    client = null;
+    forget();
+  }
+  async function read() {
+    if (!client) {
+      client = new pg.Client({ ...connection, application_name: 'stand-in: schema' });
+      client.on('notification', forget);
+      client.on('error', lose);
+      await client.connect();
+      await client.query('listen pgrst');
+    }
+    return Schema.read(client);
+  }
+  return { forget, lose, get: () => (reading ??= read().catch((error) => { lose(); throw error; })) };
 }
 
 // Options: pool, the number of sessions; port, 0 for any; secret, of the tokens; connection, as pg has it. Returns
@@ -33,7 +43,8 @@ export async function start({ pool: max = 10, port = 0, secret = 'the secret of 
   const login = { user: 'authenticator', application_name: 'stand-in', ...connection };
   const pool = new pg.Pool({ ...login, max });
   pool.on('error', () => {}); // of an idle session: the next request meets it
-  const schema = await watchedSchema(login);
+  const schema = watchedSchema(login);
+  await schema.get();
   const server = serve({ secret, pool, schema: schema.get });
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   const token = (claims) => sign({ iss: 'stand-in', exp: Math.floor(Date.now() / 1000) + 3600, ...claims }, secret);
@@ -44,7 +55,8 @@ export async function start({ pool: max = 10, port = 0, secret = 'the secret of 
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      await Promise.all([pool.end(), schema.end()]);
+      schema.lose();
+      await pool.end();
     },
   };
 }

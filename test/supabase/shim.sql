@@ -4,8 +4,8 @@
 --   psql -v acl=legacy|modern -f test/supabase/shim.sql        as a superuser, once in each database
 --
 -- acl: the default privileges. In a project made before 2026-05-30 (legacy) what postgres creates in public is granted
--- to the roles of the API; in later ones (modern, the default) only what supabase_admin creates is. The server is best one
--- of `initdb -U supabase_admin`: then postgres is, as on the platform, no superuser.
+-- to the roles of the API; in later ones (modern, the default) only what supabase_admin creates is. The server is best
+-- one of `initdb -U supabase_admin`: then postgres is, as on the platform, no superuser.
 \set ON_ERROR_STOP on
 \if :{?acl} \else \set acl modern \endif
 select :'acl' = 'legacy' as legacy, :'acl' in ('legacy', 'modern') as known \gset

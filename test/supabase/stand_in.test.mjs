@@ -1,6 +1,8 @@
 // The stand-in itself: that it turns each form of request that supabase-js makes into the SQL that PostgREST runs, and
 // refuses what it does not know.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { OTHER, OWN, open } from './project.mjs';
 import { sign } from './postgrest/jwt.mjs';
@@ -260,4 +262,24 @@ test('NOTIFY pgrst has the schema read again', async () => {
   do answer = await project.service.rpc('made_later'); while (answer.error?.code === 'PGRST202');
   assert.equal(answer.data, 1);
   await project.ddl('drop function public.made_later()');
+});
+
+test('a session that is lost is replaced', async () => {
+  await project.sql(`select pg_terminate_backend(pid, 10000) from pg_stat_activity
+    where application_name like 'stand-in%' and datname = current_database()`);
+  project.reload();
+  let answer;
+  do answer = await project.service.rpc('seen'); while (answer.error);
+  assert.equal(answer.data.role, 'service_role');
+});
+
+test('by itself it says where it listens and with which keys, and ends when told', async () => {
+  const child = spawn(process.execPath, [new URL('postgrest.mjs', import.meta.url).pathname],
+    { stdio: ['ignore', 'pipe', 'inherit'], timeout: 30_000 });
+  const { url, serviceKey } = JSON.parse(await once(child.stdout, 'data'));
+  const answer = await fetch(`${url}/rest/v1/restaurants?select=name&slug=eq.alba`,
+    { headers: { apikey: serviceKey } });
+  assert.deepEqual(await answer.json(), [{ name: 'Alba' }]);
+  child.kill('SIGTERM');
+  assert.deepEqual(await once(child, 'exit'), [0, null]);
 });

@@ -144,10 +144,12 @@ function rangeOf(plan, { page_total, total_result_set }) {
 }
 
 async function answerTo(request, { pool, schema }) {
-  const plan = planOf(await schema(), request);
-  const result = await run(pool, await schema(), plan, plan.statement, checkSingle(plan)).catch((error) => {
-    throw error instanceof HttpError ? error : fromPostgres(error, plan.role === 'anon');
-  });
+  const asHttp = (error) => {
+    throw error instanceof HttpError ? error : fromPostgres(error, request.role === 'anon');
+  };
+  const known = await schema().catch(asHttp);
+  const plan = planOf(known, request);
+  const result = await run(pool, known, plan, plan.statement, checkSingle(plan)).catch(asHttp);
   const range = rangeOf(plan, result);
   const status = range.partial && plan.status === 200 ? 206 : plan.status;
   return { status, body: status === 204 ? '' : result.body, headers: { 'content-range': range.text,
