@@ -35,7 +35,8 @@ begin atomic
        public.job_pause, public.job_resume, public.job_type_set}'),
 
     ('operator', 'function', 'execute',
-     '{public.job_pause_all, public.job_resume_all, public.job_maintain, public.job_schedule, public.job_unschedule, jobs_ext.rebuild_queue, jobs_ext.check}')
+     '{public.job_pause_all, public.job_resume_all, public.job_maintain, public.job_schedule, public.job_unschedule,
+       jobs_ext.rebuild_queue, jobs_ext.check}')
   ) as g (kind, sort, privilege, objects),
   unnest(g.objects::text[]) as o (object)
   where g.kind = any (case $1

@@ -1,6 +1,6 @@
--- Written by the C++ code alone; granted to nobody and never dumped, but for jobs_ext.pauses. Those that are derived
--- from public.jobs jobs_ext.rebuild_queue() makes anew. All stay members of the extension and belong to the superuser who runs
--- this script.
+-- Written by the C++ code alone; granted to nobody and never dumped, but for jobs_ext.pauses. The first four are
+-- derived from public.jobs: jobs_ext.rebuild_queue() makes them anew. All stay members of the extension and belong to
+-- the superuser who runs this script.
 
 -- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve
 -- nothing: fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end

@@ -32,8 +32,8 @@ language c volatile parallel restricted rows 10 as 'MODULE_PATHNAME';
 comment on function jobs_ext.maintenance_status() is
 'What the worker of each database is doing and has done since the server started. The view jobs_ext.maintenance.';
 
--- With its owner's rights, as jobs_set_aside: jobs_ext.pauses is granted to nobody else. A queue that is paused is shown
--- though no worker is known of, as where the library is not preloaded.
+-- With its owner's rights, as jobs_set_aside: jobs_ext.pauses is granted to nobody else. A queue that is paused is
+-- shown though no worker is known of, as where the library is not preloaded.
 create view jobs_ext.maintenance as
 select *
 from jobs_ext.maintenance_status() m
@@ -78,7 +78,7 @@ comment on column jobs_ext.maintenance.waits_refused is
 comment on column jobs_ext.maintenance.waits_polled is
 'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';
 comment on column jobs_ext.maintenance.paused_since is
-'Since when job_pause_all() holds the whole queue of this database: claims are empty; null: it goes on. Of other databases '
-'it is not known';
+'Since when job_pause_all() holds the whole queue of this database: claims are empty; null: it goes on. Of other '
+'databases it is not known';
 comment on column jobs_ext.maintenance.paused_by is 'Who paused it';
 comment on column jobs_ext.maintenance.pause_reason is 'Why, if that was said';

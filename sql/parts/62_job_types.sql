@@ -55,8 +55,8 @@ begin
     'deleted by the next round of maintenance';
   comment on column public.job_types.paused is 'While true, no job of this type is claimed';
   comment on column public.job_types.keep_attempts is
-    'Which attempts leave a row in job_attempts: failed (all that did not succeed), or all. A success then writes one row '
-    'and one index entry more';
+    'Which attempts leave a row in job_attempts: failed (all that did not succeed), or all. A success then writes one '
+    'row and one index entry more';
 
   -- Into a table made for the data of a dump, the dump brings them.
   if not jobs_ext.restoring() then

@@ -18,7 +18,8 @@ begin
     error_message text,
     error_details jsonb,
     primary key (job, attempt),
-    constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled', 'completed'))
+    constraint check_outcome check (
+      outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled', 'completed'))
   );
 
   comment on table public.job_attempts is

@@ -26,7 +26,8 @@ begin
     union all
     -- jobs_ext.pauses: the owner's pg_dump reads it, the owner's restore fills it.
     select 'table', case when c.relkind = 'v' then 'select'
-                         when c.oid = 'jobs_ext.pauses'::regclass then 'select, insert' end, c.oid::regclass::text, c.relowner,
+                         when c.oid = 'jobs_ext.pauses'::regclass then 'select, insert' end,
+           c.oid::regclass::text, c.relowner,
            coalesce(c.relacl, acldefault('r', c.relowner))
     from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
@@ -48,7 +49,10 @@ end $$;
 do $$
 begin
   if jobs_ext.restoring() then
-    return;
+    if current_setting('jobs_ext.pause_after_restore')::boolean then
+      insert into jobs_ext.pauses (since, role, reason)
+      values (clock_timestamp(), jobs_ext.owner(), 'restored: jobs_ext.pause_after_restore is on');
+    end if;
   elsif jobs_ext.awaits_adoption() then
     -- Not here: what stands on that table is its owner's, and this runs as superuser.
     set local client_min_messages = notice; -- CREATE EXTENSION keeps notices back
@@ -58,8 +62,5 @@ begin
                    'and: select jobs_ext.install()';
   else
     perform jobs_ext.install();
-  elsif current_setting('jobs_ext.pause_after_restore')::boolean then
-    insert into jobs_ext.pauses (since, role, reason)
-    values (clock_timestamp(), jobs_ext.owner(), 'restored: jobs_ext.pause_after_restore is on');
   end if;
 end $$;

@@ -17,8 +17,8 @@ constexpr int last_in_json = 90;
 constexpr int bytes_in_json = 1024 * 1024; // of either
 
 // In the order of AttemptOutcome.
-constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled",
-                                              "completed"};
+constexpr std::string_view outcome_names[] = {"failed",   "lease_expired", "timed_out",
+                                              "released", "cancelled",     "completed"};
 
 std::optional<Outcome> parse_outcome(std::string_view text)
 {
@@ -167,9 +167,9 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
-// Whether the job may have any. One that succeeded at once has none, unless its type kept successes at that time: so the
-// index is asked, where the table is as we made it. Any other may have some, whatever its `attempt` says, because the
-// owner of the table may have set it back.
+// Whether the job may have any. One that succeeded at once has none, unless its type kept successes at that time: so
+// the index is asked, where the table is as we made it. Any other may have some, whatever its `attempt` says, because
+// the owner of the table may have set it back.
 bool may_have_attempts(const Row &job)
 {
     if (job.number(Column::attempt) != 1 || job.status() != logic::Status::completed)

@@ -18,7 +18,8 @@ namespace store::attempts {
 
 using Outcome = AttemptOutcome;
 
-// How this attempt of the job ended. Nothing: it runs, it succeeded unrecorded, or the owner of the table wrote another word.
+// How this attempt of the job ended. Nothing: it runs, it succeeded unrecorded, or the owner of the table wrote another
+// word.
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 
 // The job's attempts in order, as jsonb: an array of objects; null when there is none. However many there were and

@@ -39,7 +39,7 @@ struct Type {
     std::optional<Microseconds> keep_completed; // in `jobs`, before it is archived; zero: deleted instead
     std::optional<Microseconds> keep_failed;
     bool keeps_all_attempts; // in job_attempts; else those that did not succeed
-    bool paused; // nobody claims its jobs now: it is paused, or the whole queue is (pauses.hpp)
+    bool paused;             // nobody claims its jobs now: it is paused, or the whole queue is (pauses.hpp)
 
     std::string_view key() const { return name; }
 };

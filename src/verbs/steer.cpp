@@ -143,8 +143,8 @@ JOBS_FUNCTION(job_retry)
     Jobs jobs = Jobs::open(call::require_retry);
     const TimestampTz now = settings::now();
     // A tenant shares the workers with others: a time in the past would put its job before all of theirs.
-    const auto run_at = asked.run_at && job::under_row_security(jobs.tables()) ? std::max(now, *asked.run_at)
-                                                                              : asked.run_at;
+    const auto run_at =
+        asked.run_at && job::under_row_security(jobs.tables()) ? std::max(now, *asked.run_at) : asked.run_at;
     Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)

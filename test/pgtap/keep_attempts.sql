@@ -46,7 +46,8 @@ select job_fail(id, lease_id, 'no') from job_claim('{audited}', worker => 'v') \
 select id, lease_id from job_claim('{audited}', worker => 'w') \gset
 select job_complete(:'id', :'lease_id') \g /dev/null
 select is((job_complete(:'id', :'lease_id')).status, 'completed', 'a reply that got lost');
-select is(pg_temp.attempts('twice'), '1 failed v no in its time, 2 completed w in its time', 'both attempts, once each');
+select is(pg_temp.attempts('twice'),
+          '1 failed v no in its time, 2 completed w in its time', 'both attempts, once each');
 
 -- They leave with their job, whatever the type says by then.
 select job_type_set('audited', keep_attempts => 'failed', keep_completed => '0') \g /dev/null

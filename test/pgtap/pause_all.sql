@@ -15,7 +15,8 @@ select is(job_pause_all('the menus are wrong'), true, 'paused');
 select is(job_pause_all('another reason'), false, 'it is paused already');
 select is((select concat_ws('; ', paused_since is not null, paused_by, pause_reason)
            from jobs_ext.maintenance where database = current_database()),
-          concat_ws('; ', true, current_user, 'the menus are wrong'), 'the maintenance view says since when, who and why; the first reason stays');
+          concat_ws('; ', true, current_user, 'the menus are wrong'),
+          'the maintenance view says since when, who and why; the first reason stays');
 
 -- What is held back.
 select is_empty('select from job_claim()', 'claims are empty');

@@ -371,10 +371,12 @@ from job where job_id = '1 archived';
 
 -- And has its failed and cancelled ones tried again, by the grant on another column.
 select is((job_retry(job_id => '1 failed')).status, 'queued', 'a failed job of one''s own');
-select cmp_ok((job_retry(job_id => '1 paused', run_at => '2020-01-01')).run_at, '>=', now(), 'a time in the past is now');
+select cmp_ok((job_retry(job_id => '1 paused', run_at => '2020-01-01')).run_at, '>=', now(),
+              'a time in the past is now');
 select lives_ok($$ update jobs set finished_at = null where job_id = '1 other' $$, 'one by an UPDATE');
 select results_eq(
-  $$ select job_id::text, status::text, retries, cancelled_at, finished_at, lease_id is null, run_at between now() and clock_timestamp()
+  $$ select job_id::text, status::text, retries, cancelled_at, finished_at, lease_id is null,
+            run_at between now() and clock_timestamp()
      from jobs where job_id in ('1 failed', '1 other', '1 paused') order by 1 $$,
   $$ select k, 'queued', 0, null::timestamptz, null::timestamptz, true, true
      from unnest('{1 failed,1 other,1 paused}'::text[]) k $$,
@@ -384,7 +386,8 @@ select isnt((select finished_at from jobs where job_id = '1 queued'), now(), '�
 select lives_ok($$ update jobs set finished_at = null where job_id = '1 in_progress' $$, 'a running job has none');
 select is((select status from jobs where job_id = '1 in_progress'), 'in_progress', '… and goes on');
 select lives_ok($$ update jobs set finished_at = null where job_id like '2 %' $$, 'those of others are not there');
-select matches(pg_temp.try_as_member(1, $$select job_retry(job_id => '2 failed')$$), '^PT404 ', '… for the call either');
+select matches(pg_temp.try_as_member(1, $$select job_retry(job_id => '2 failed')$$), '^PT404 ',
+               '… for the call either');
 select matches(pg_temp.try_as_member(1, $$select job_retry(job_id => '1 in_progress')$$), '^PT409 ', 'one that runs');
 reset role;
 select is((select status from jobs where job_id = '2 failed'), 'failed', 'another organisation''s stays as it is');

@@ -312,7 +312,8 @@ $node->safe_psql('postgres', 'alter database set_still set jobs_ext.pause_after_
 dump_and_restore('paused_source', 'set_still', 'boss', 'c');
 is(run_as('boss', 'set_still', 'select job_id from job_claim()'), '', 'under pause_after_restore it does not');
 like(paused_by('set_still'), qr/pause_after_restore/, '… and the view says why');
-is(run_as('boss', 'set_still', 'select job_resume_all(); select job_id from job_claim()'), "t\none", '… until it is resumed');
+is(run_as('boss', 'set_still', 'select job_resume_all(); select job_id from job_claim()'),
+	"t\none", '… until it is resumed');
 
 run_as('boss', 'paused_source', q{select job_pause_all('night')});
 new_database('still_paused', 'boss');
