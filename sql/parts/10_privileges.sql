@@ -21,7 +21,8 @@ begin atomic
     ('watcher', 'function', 'execute', '{jobs_ext.maintenance_status}'),
 
     ('producer', 'table', 'insert', '{public.jobs}'),
-    ('producer', 'table', 'update (cancel_requested_at, finished_at)', '{public.jobs}'),
+    ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
+    ('producer', 'table', 'update (finished_at)', '{public.jobs}'),
     ('producer', 'function', 'execute',
      '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, public.job_retry, jobs_ext.uuid_v7,
        jobs_ext.run_schedule}'),
