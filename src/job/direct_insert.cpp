@@ -110,18 +110,34 @@ void make_lane(const Row &row)
         store::lanes::of(row.text(Column::job_type));
 }
 
+// Whether the value is stored as it was, so that nobody gave it anew. Toasted ones are compared by their pointers.
+bool is_kept(const Row *before, const Row &row, Column column)
+{
+    if (before == nullptr || before->has(column) != row.has(column))
+        return false;
+    const Oid type = store::definition_of(column).type;
+    const bool by_value = type == INT4OID || type == TIMESTAMPTZOID;
+    return !row.has(column) || datumIsEqual((*before)[column], row[column], by_value, type == UUIDOID ? UUID_LEN : -1);
+}
+
 } // namespace
 
-void check_client_values(const Row &row)
+void check_client_values(const Row &row, const Row *before)
 {
-    call::check_size(row.get(Column::input_payload), "input_payload");
-    call::check_size(row.get(Column::metadata), "metadata");
-    call::check_size(row.get(Column::result), "result");
-    call::check_size(row.get(Column::progress), "progress");
-    call::check_finite(row.get(Column::run_at), "run_at");
-    call::check_finite(row.get(Column::expires_at), "expires_at");
-    call::check_length(row.get(Column::job_id), 100, "job_id");
-    call::check_row_size(row);
+    auto check = [&](Column column, auto check_value) {
+        const bool is_new = !is_kept(before, row, column);
+        if (is_new)
+            check_value(row.get(column), store::definition_of(column).name);
+        return is_new;
+    };
+    bool size_changed = !is_kept(before, row, Column::error_message);
+    for (Column column : {Column::input_payload, Column::metadata, Column::result, Column::progress})
+        size_changed = check(column, call::check_size) || size_changed;
+    for (Column column : {Column::run_at, Column::expires_at})
+        check(column, call::check_finite);
+    check(Column::job_id, [](pg::Nullable value, const char *name) { call::check_length(value, 100, name); });
+    if (size_changed)
+        call::check_row_size(row);
 }
 
 void refuse_null(Column column)

@@ -162,7 +162,7 @@ Row keep_what_is_ours(const Update &update)
         call::check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
     if (!equal(before, after, Column::worker))
         call::check_length(after.get(Column::worker), call::longest_worker, "worker");
-    check_client_values(after);
+    check_client_values(after, &before);
     return after;
 }
 
