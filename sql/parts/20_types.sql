@@ -17,9 +17,10 @@ as $$
      'Group of job types, for reports; default: that of the type'),
     -- status::text, since a varchar in a list comes back from a dump in other words.
     ('status', 'varchar(50)', $c$not null default 'pending' constraint check_status check (
-      status::text in ('pending', 'queued', 'in_progress', 'paused', 'completed', 'failed', 'cancelled'))$c$,
+      status::text in ('pending', 'queued', 'in_progress', 'paused', 'blocked', 'completed', 'failed', 'cancelled'))$c$,
      'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
-      '(held back), completed (success), failed (permanently), cancelled (stopped by a user, or expired)'),
+      '(held back), blocked (until its children have ended), completed (success), failed (permanently), cancelled '
+      '(stopped by a user, or expired)'),
     ('input_payload', 'jsonb', '',
      'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
     ('result', 'jsonb', '',

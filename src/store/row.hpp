@@ -18,7 +18,7 @@ pg::RowType row_type();
 inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
 // The end of an attempt that did not succeed, as job_attempts is to have it (store/attempts.cpp).
-enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled };
+enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled, blocked };
 struct EndedAttempt {
     AttemptOutcome outcome;
     TimestampTz at;
