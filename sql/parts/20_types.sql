@@ -17,7 +17,8 @@ as $$
      'Group of job types, for reports; default: that of the type'),
     ('status', 'varchar(50)', 'not null default ''pending''',
      'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
-      '(held back), completed (success), failed (permanently), cancelled (stopped by a user, or expired)'),
+      '(held back), blocked (until its children have ended), completed (success), failed (permanently), cancelled '
+      '(stopped by a user, or expired)'),
     ('input_payload', 'jsonb', '',
      'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
     ('result', 'jsonb', '',
@@ -88,7 +89,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
 as $$
   values
     ('check_status', $c$((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, $c$
-                     || $c$'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))$c$),
+                     || $c$'paused'::text, 'blocked'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))$c$),
     ('check_priority', $c$((priority >= '-10'::integer) AND (priority <= 10))$c$),
     ('check_retries', '((retries >= 0) AND (retries <= max_retries))'),
     ('check_retry_delay_ms', '(retry_delay_ms >= 0)'),

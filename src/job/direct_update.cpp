@@ -104,7 +104,7 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
 // when its worker hears of it.
 void ask_to_cancel(Row &after, Status status, TimestampTz now)
 {
-    if (logic::waiting(status) || status == Status::paused)
+    if (logic::waiting(status) || logic::held(status))
         moves::cancel(after, now, {});
     else if (status == Status::in_progress)
         moves::request_cancel(after, now, after.get(Column::error_message));
@@ -142,8 +142,11 @@ Row keep_what_is_ours(const Update &update)
     if (to == Status::in_progress && from == Status::in_progress && update.names_status)
         call::raise(illegal_transition(before, to, "Another worker has the job; claim with job_claim()."));
     if (to != from && !logic::legal(from, to))
-        call::raise(illegal_transition(
-            before, to, to == Status::queued ? "job_retry() brings a failed or cancelled job back." : nullptr));
+        call::raise(illegal_transition(before, to,
+                                       from == Status::blocked ? hint_of_blocked
+                                       : to == Status::blocked ? "job_await_children() leads there, no UPDATE."
+                                       : to == Status::queued  ? "job_retry() brings a failed or cancelled job back."
+                                                               : nullptr));
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
     const bool asks_retry = before.has(Column::finished_at) && !after.has(Column::finished_at);

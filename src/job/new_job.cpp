@@ -32,7 +32,8 @@ void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::T
 
 // Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
 // organisation: nobody is to learn of another tenant's job. There is no foreign key, so a parent that is deleted or
-// archived a moment later leaves its id in the row; nothing depends on it.
+// archived before its row is locked (store::hold_parent) or after the commit leaves its id in the row; nothing depends
+// on it.
 void check_parent(store::Jobs &jobs, const Row &row)
 {
     if (!row.has(Column::parent_job_id))

@@ -15,6 +15,9 @@ call::Refusal no_such_job(const char *which);
 call::Refusal lost_lease(const store::Row &job);
 // PT409: no move leads from the job's state to this one. `hint` may be null.
 call::Refusal illegal_transition(const store::Row &job, logic::Status to, const char *hint);
+// Of a job that waits for its children.
+inline constexpr const char *hint_of_blocked =
+    "It waits for its children, and is queued when all of them have ended; job_cancel() ends it.";
 // PT409: the job ended and was moved to the archive.
 call::Refusal archived(const char *which);
 // PT409: another job has this job_id.

@@ -13,7 +13,7 @@ select jobs_ext.grant_role('tests_moves_worker', 'worker');
 create function pg_temp.clock(instant timestamptz) returns void language sql security definer
 as $$ select set_config('jobs_ext.now', instant::text, true) $$;
 
--- All moves, by a worker and by the owner. "blocked" is no state.
+-- All moves, by a worker and by the owner.
 create temp table move as
 select f.state as "from", t.state as "to",
        case when f.state = t.state then f.state <> 'in_progress'
@@ -22,9 +22,9 @@ select f.state as "from", t.state as "to",
                                         ('queued', 'cancelled'), ('queued', 'failed'), ('in_progress', 'completed'),
                                         ('in_progress', 'failed'), ('in_progress', 'pending'),
                                         ('in_progress', 'cancelled'), ('paused', 'queued'),
-                                        ('paused', 'cancelled')) end as legal
-from unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) f (state),
-     unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) t (state);
+                                        ('paused', 'cancelled'), ('blocked', 'cancelled')) end as legal
+from unnest('{pending,queued,in_progress,paused,blocked,completed,failed,cancelled}'::text[]) f (state),
+     unnest('{pending,queued,in_progress,paused,blocked,completed,failed,cancelled}'::text[]) t (state);
 create temp table job as
 select m."from", tests.job_in(m."from") as id, false as used from (select distinct "from" from move) m;
 grant select on move, job to tests_moves_worker;
@@ -48,8 +48,8 @@ reset role;
 update jobs j set status = m."to" from moved m where m.id = j.id and m.who = 'the owner';
 select is(j.status::text, m."to", j.job_id) from moved m join jobs j using (id) order by j.job_id;
 select tests.in_step('the queue follows all legal moves');
-select tests.refuses(format('update jobs set status = %L where id = %L', 'blocked', id),
-                     '22023', 'unknown status "blocked"', 'no state: from ' || "from")
+select tests.refuses(format('update jobs set status = %L where id = %L', 'stuck', id),
+                     '22023', 'unknown status "stuck"', 'no state: from ' || "from")
 from job;
 
 -- Waiting to running is a claim: a new attempt and a new lease, whatever else is asked for.

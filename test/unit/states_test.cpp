@@ -9,19 +9,21 @@ namespace {
 using logic::Mover;
 using logic::Status;
 
-constexpr Status all[] = {Status::pending,   Status::queued, Status::in_progress, Status::paused,
-                          Status::completed, Status::failed, Status::cancelled};
+constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progress, Status::paused,
+                          Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
-// The table as the documentation has it: a row from, a column to, in the order of `all`.
+// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, r job_retry alone,
+// c the wait for the children alone.
 constexpr const char *legal_moves[] = {
-    //           p q i s c f x
-    /* pending     */ "..++.++",
-    /* queued      */ "..++.++",
-    /* in_progress */ "+...+++",
-    /* paused      */ ".+....+",
-    /* completed   */ ".......",
-    /* failed      */ ".r.....",
-    /* cancelled   */ ".r.....",
+    //           p q i s b c f x
+    /* pending     */ "..++..++",
+    /* queued      */ "..++..++",
+    /* in_progress */ "+c..c+++",
+    /* paused      */ ".+.....+",
+    /* blocked     */ ".c.....+",
+    /* completed   */ "........",
+    /* failed      */ ".r......",
+    /* cancelled   */ ".r......",
 };
 
 TEST(States, LegalMovesAreThoseOfTheTable)
@@ -31,8 +33,10 @@ TEST(States, LegalMovesAreThoseOfTheTable)
             const char entry = legal_moves[from][to];
             EXPECT_EQ(logic::legal(all[from], all[to]), entry == '+')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]);
-            EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry != '.')
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry == '+' || entry == 'r')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::children), entry == 'c')
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by its children";
         }
 }
 
@@ -53,6 +57,9 @@ TEST(States, AClientInsertsWhatWaitsOrIsHeldBack)
     EXPECT_TRUE(logic::waiting(Status::pending));
     EXPECT_TRUE(logic::waiting(Status::queued));
     EXPECT_FALSE(logic::waiting(Status::in_progress));
+    EXPECT_TRUE(logic::held(Status::blocked));
+    EXPECT_FALSE(logic::waiting(Status::blocked));
+    EXPECT_FALSE(logic::has_ended(Status::blocked));
 }
 
 TEST(States, WhatHasEndedStaysUnlessTriedAgain)

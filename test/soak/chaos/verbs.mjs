@@ -151,6 +151,20 @@ export class Verbs {
       [this.#finished((await this.session.query('select * from job_release($1, $2)', [id, lease]))[0])]);
   }
 
+  // With one more child, so that it mostly has something to wait for. The job may have left `jobs` meanwhile, and be no
+  // parent any more.
+  await_children() {
+    return this.#withLease(async (id, lease) => {
+      const [row] = await this.session.query(
+        `select c.id, s.status from job_enqueue($3, parent_job_id => $1) c, job_await_children($1, $2) s`,
+        [id, lease, this.random.of(TYPES)]).catch((error) => {
+        error.isOfTime = error.code === '22023';
+        throw error;
+      });
+      return [this.#enqueued(row.id)];
+    });
+  }
+
   heartbeat() {
     return this.#withLease(async (id, lease) => {
       await this.session.query(`select * from job_heartbeat($1, $2, '{"at": 1}', '5 s')`, [id, lease]);
@@ -276,8 +290,8 @@ export class Verbs {
 // In transactions nothing that waits, and nothing that all others would wait for.
 export const VERBS_IN_TRANSACTIONS = [
   [20, 'enqueue'], [3, 'enqueue_many'], [3, 'insert'],
-  [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [4, 'heartbeat'], [6, 'next'],
-  [4, 'finish_many'], [2, 'update_to_completed'],
+  [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [2, 'await_children'],
+  [4, 'heartbeat'], [6, 'next'], [4, 'finish_many'], [2, 'update_to_completed'],
   [2, 'cancel'], [1, 'retry'], [1, 'pause'], [2, 'resume'], [1, 'get'], [1, 'list'], [1, 'view'],
 ];
 
