@@ -9,8 +9,10 @@ as $$
     ('id', 'uuid', 'default jobs_ext.uuid_v7() primary key',
      'Unique id, sorted by time (UUID version 7)'),
     ('job_id', 'varchar(100)', 'not null unique',
-     'Human-readable unique job identifier, chosen by the client to make enqueueing idempotent (e.g., '
+     'Human-readable unique job identifier that addresses the job, chosen by the client (e.g., '
       '"extract-ubereats-pizza-palace-20251209") or made by the server'),
+    ('job_key', 'text', '',
+     'Idempotency key of the client''s, unique within its organisation: enqueueing with it again gives this job'),
     ('job_type', 'varchar(50)', 'not null',
      'Type of job, one of job_types'),
     ('job_category', 'varchar(50)', '',
@@ -110,7 +112,7 @@ create type public.job_state as (
 comment on type public.job_state is
 'What a caller needs to know of a job after a call: the columns of public.jobs of the same names, without payload and '
 'result. "created" is null but for job_enqueue and job_enqueue_many: true for a new job, false for the one that had '
-'this job_id already.';
+'this job_key or job_id already.';
 
 create type public.job_type_settings as (
   job_type varchar(50),

@@ -36,6 +36,8 @@ begin
     (select string_agg(format('%I %s %s', c.name, c.type, c.modifiers), ', ' order by c.n)
      from jobs_ext.columns_of_jobs() with ordinality as c(name, type, modifiers, comment, n)));
 
+  -- The key of an enqueue that may be repeated; without one a job is not in it, and pays nothing.
+  create unique index idx_jobs_job_key on public.jobs (organisation_id, job_key) where job_key is not null;
   -- Ascending, though it is read backwards: new rows then go to the right end of each run, which fills its pages.
   create index idx_jobs_created_at on public.jobs (created_at);
   create index idx_jobs_organisation_id on public.jobs (organisation_id, created_at);

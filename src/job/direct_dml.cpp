@@ -129,6 +129,7 @@ void check_client_values(const Row &row)
     call::check_finite(row.get(Column::run_at), "run_at");
     call::check_finite(row.get(Column::expires_at), "expires_at");
     call::check_length(row.get(Column::job_id), 100, "job_id");
+    call::check_length(row.get(Column::job_key), longest_job_key, "job_key");
     call::check_row_size(row);
 }
 
