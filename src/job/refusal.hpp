@@ -20,8 +20,8 @@ inline constexpr const char *hint_of_blocked =
     "It waits for its children, and is queued when all of them have ended; job_cancel() ends it.";
 // PT409: the job ended and was moved to the archive.
 call::Refusal archived(const char *which);
-// PT409: another job has this job_id.
-call::Refusal key_taken(const char *job_id);
+// PT409: another job has this job_id or job_key.
+call::Refusal key_taken(store::Column key, const char *value);
 
 // Why a job is not in `jobs`, by id or by job_id. Looks in the archive: PT409 where the job is there and the caller may
 // read the archive, 42804 where the archive was altered so that it cannot be used, else PT404. The look is a statement

@@ -32,7 +32,7 @@ pg_uuid_t resolve(Jobs &jobs, const JobName &name)
 {
     if (name.id)
         return *DatumGetUUIDP(name.id.value);
-    const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(name.job_id.value));
+    const std::optional<Row> job = jobs.find_by_job_id(DatumGetTextPP(name.job_id.value));
     if (!job)
         call::raise(job::missing_key(DatumGetTextPP(name.job_id.value)));
     return *job->id();

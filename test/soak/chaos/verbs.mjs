@@ -64,7 +64,8 @@ export class Verbs {
   #newJob() {
     const { random } = this;
     const job = { job_type: random.of(TYPES), priority: random.weighted([[6, 0], [2, 5], [1, -10], [1, 10]]) };
-    if (random.chance(0.5)) job.job_id = `${this.name}-${++this.keys}`;
+    if (random.chance(0.4)) job.job_key = `${this.name}-${++this.keys}`;
+    if (random.chance(0.2)) job.job_id = `${this.name}-${++this.keys}`;
     if (random.chance(0.2)) job.run_at = new Date(Date.now() + random.between(-1000, 4000)).toISOString();
     if (random.chance(0.1)) job.expires_at = new Date(Date.now() + random.between(5000, 9000)).toISOString();
     if (random.chance(0.3)) job.max_retries = random.between(0, 5);
@@ -74,11 +75,12 @@ export class Verbs {
 
   async enqueue() {
     const job = this.unanswered ?? this.#newJob();
-    if (job.job_id) this.unanswered = job;
+    if (job.job_id ?? job.job_key) this.unanswered = job;
     try {
       const [state] = await this.session.query(
-        `select * from job_enqueue($1, coalesce($2, '{}')::jsonb, $3, $4, $5, 50, $6, expires_at => $7)`,
-        [job.job_type, job.input_payload, job.priority, job.run_at, job.max_retries, job.job_id, job.expires_at]);
+        `select * from job_enqueue($1, coalesce($2, '{}')::jsonb, $3, $4, $5, 50, $6, $7, expires_at => $8)`,
+        [job.job_type, job.input_payload, job.priority, job.run_at, job.max_retries, job.job_id, job.job_key,
+          job.expires_at]);
       this.unanswered = null;
       return [this.#enqueued(state.id)];
     } catch (error) {
