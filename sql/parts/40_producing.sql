@@ -32,9 +32,10 @@ job_type: a type of public.job_types. input_payload: an object that the worker g
 'come from the type by default.
 job_id: an idempotency key of 1 to 100 characters, for as long as the job is in public.jobs: the same one again, for '
 'the same type and organisation, gives back the job that is there, with created = false. Default: made by the server.
-organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub. '
-'parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: '
-'a job not started by then ends as cancelled. options: must be empty.
+organisation_id: default the claim org_id, or app_metadata.org_id, of the JWT, else the nil UUID. created_by: default '
+'the claim sub; a claim that is no uuid counts as none. parent_job_id: public.jobs.id of the job that this one is part '
+'of. metadata: an object of the caller''s. expires_at: a job not started by then ends as cancelled. options: must be '
+'empty.
 
 Returns the job''s state. Raises 22023 for a bad argument or an unknown type, PT409 when job_id belongs to a job of '
 'another type or organisation, PT413 when payload, metadata or the whole row is too large, 42501 when not allowed.';

@@ -70,3 +70,18 @@ create function jobs_ext.job_types_changed() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.job_types_changed() is
 'Trigger on public.job_types: tells every session that it has to read the types again.';
+
+-- The policies call these two, once a statement. They read the claims as the functions of the API do
+-- (src/job/claims.hpp).
+create function jobs_ext.claimed_organisation() returns uuid
+language c stable parallel safe as 'MODULE_PATHNAME';
+comment on function jobs_ext.claimed_organisation() is
+'The organisation that the JWT of the request names: its claim org_id, or else app_metadata.org_id, whichever is a '
+'uuid first; null where neither is, or where the claims are no JSON. Raises nothing. For policies: '
+'organisation_id = (select jobs_ext.claimed_organisation()).';
+
+create function jobs_ext.claimed_user() returns uuid
+language c stable parallel safe as 'MODULE_PATHNAME';
+comment on function jobs_ext.claimed_user() is
+'The user whom the JWT of the request names: its claim sub; null where that is no uuid, or where the claims are no '
+'JSON. Raises nothing. What auth.uid() says, which raises instead.';

@@ -49,21 +49,7 @@ begin
     execute format('comment on column public.jobs.%I is %L', listed.name, listed.comment);
   end loop;
 
-  if to_regrole('authenticated') is not null then
-    alter table public.jobs enable row level security;
-    create policy "Enable read access for org members" on public.jobs for select to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    create policy "Enable insert for org members" on public.jobs for insert to authenticated
-      with check (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    create policy "Enable update for org members" on public.jobs for update to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid))
-      with check (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-  end if;
-
+  perform jobs_ext.put_policies('public.jobs'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.jobs'::regclass);
 end $$;
 comment on function jobs_ext.install_jobs() is 'Makes public.jobs where it is missing. Part of jobs_ext.install().';

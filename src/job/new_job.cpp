@@ -1,8 +1,7 @@
 #include "job/new_job.hpp"
 
-#include <cctype>
-
 #include "call/privileges.hpp"
+#include "job/claims.hpp"
 #include "job/moves.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -55,28 +54,6 @@ void check_expiry(const Row &row, TimestampTz now)
                         errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
 }
 
-pg::Nullable to_uuid(pg::Nullable claim)
-{
-    if (!claim)
-        return {};
-    return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
-}
-
-// The `sub` of the request, where it is a uuid; other identity providers name users otherwise, and an enqueue must not
-// fail for that. Compared by characters, since uuid_in() would raise. It would take other forms of a uuid too.
-pg::Nullable user_of_request()
-{
-    constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    const pg::Nullable claim = jwt_claim("sub");
-    if (!claim)
-        return {};
-    const std::string_view name = TextDatumGetCString(claim.value);
-    bool fits = name.size() == form.size();
-    for (std::size_t i = 0; fits && i < form.size(); ++i)
-        fits = form[i] == '-' ? name[i] == '-' : std::isxdigit(static_cast<unsigned char>(name[i])) != 0;
-    return fits ? to_uuid(claim) : pg::Nullable{};
-}
-
 } // namespace
 
 bool under_row_security(const store::Tables &tables)
@@ -91,22 +68,6 @@ bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
     return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
-}
-
-pg::Nullable jwt_claim(const char *name)
-{
-    const char *single = GetConfigOption(psprintf("request.jwt.claim.%s", name), true, false);
-    if (single != nullptr && *single != '\0')
-        return CStringGetTextDatum(single);
-    const char *all = GetConfigOption("request.jwt.claims", true, false);
-    if (all == nullptr || *all == '\0')
-        return {};
-    Jsonb *claims = DatumGetJsonbP(pg::parse_json(all));
-    if (!JB_ROOT_IS_OBJECT(claims))
-        return {};
-    const std::optional<JsonbValue> found = pg::find_member(&claims->root, name);
-    const pg::Nullable value = found ? pg::sql_value(*found, TEXTOID, name) : pg::Nullable{};
-    return value && VARSIZE_ANY_EXHDR(DatumGetTextPP(value.value)) > 0 ? value : pg::Nullable{};
 }
 
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
@@ -161,7 +122,7 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     row.set_time(Column::created_at, now);
     row.set_time(Column::updated_at, now);
     row.set(Column::organisation_id,
-            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(jwt_claim("org_id")), nil));
+            or_else(wanted.organisation_id ? wanted.organisation_id : organisation_of_request(), nil));
     row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
     row.set(Column::restaurant_id, wanted.restaurant_id);
     row.set(Column::parent_job_id, wanted.parent_job_id);
