@@ -363,6 +363,33 @@ begin
 end $$;
 comment on function jobs_ext.bind_status_index(boolean) is 'Makes or drops idx_jobs_status. Part of jobs_ext.bind().';
 
+-- Whoever deletes an organisation need not know of jobs: the trigger notes it for the archive.
+create function jobs_ext.watch_organisations(organisations regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  watched record;
+begin
+  for watched in
+    select t.tgrelid::regclass as relation, t.tgname as name
+    from pg_trigger t
+    where t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure and t.tgparentid = 0
+      and (organisations is null or t.tgrelid <> organisations)
+  loop
+    execute format('drop trigger %I on %s', watched.name, watched.relation);
+  end loop;
+  if organisations is not null and not exists (
+    select from pg_trigger t
+    where t.tgrelid = organisations and t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure
+  ) then
+    execute format('create trigger jobs_ext_organisation_deleted after delete on %s for each row '
+                   'execute function jobs_ext.organisation_deleted()', organisations);
+  end if;
+end $$;
+comment on function jobs_ext.watch_organisations(regclass) is
+'Puts the trigger that notes which organisations are deleted on this table and on no other; null: on none. Part of '
+'jobs_ext.bind() and unbind().';
+
 create function jobs_ext.bind(
   organisations regclass default null,
   restaurants regclass default null,
@@ -378,6 +405,7 @@ begin
   perform jobs_ext.require_owner_of_jobs();
   if organisations is not null then
     perform jobs_ext.bind_column('organisation_id'::name, organisations, 'organisations'::text);
+    perform jobs_ext.watch_organisations(organisations);
     execute format('select exists (select from %s o where o.id = %L)', organisations,
                    '00000000-0000-0000-0000-000000000000') into nil_is_there;
     if not nil_is_there then
@@ -427,6 +455,7 @@ begin
   perform jobs_ext.require_owner_of_jobs();
   perform jobs_ext.drop_bound('constraint'::text, null::name);
   perform jobs_ext.drop_bound('index'::text, null::name);
+  perform jobs_ext.watch_organisations(null::regclass);
   perform jobs_ext.put_all_policies(jobs_ext.members_by_claim());
 end $$;
 comment on function jobs_ext.unbind() is

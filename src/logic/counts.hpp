@@ -23,6 +23,7 @@ enum class Count : std::uint8_t {
     archived,
     deleted,
     months_dropped,
+    erased,
     set_aside,
     audit_faults,
     woken,
@@ -30,7 +31,7 @@ enum class Count : std::uint8_t {
     left,
     due,
 };
-inline constexpr std::size_t count_count = 16;
+inline constexpr std::size_t count_count = 17;
 
 struct CountTraits {
     const char *column;    // of the view; null: not shown. Two with the same one are shown as their sum
@@ -50,6 +51,7 @@ inline constexpr std::array<CountTraits, count_count> count_traits = {{
     {"archived", "archived", "jobs archived", true},
     {"deleted", "deleted", "jobs deleted", true}, // ended, of a type that keeps nothing
     {"months_dropped", "partitions_dropped", "months of the archive dropped", true},
+    {nullptr, "erased", "rows erased of organisations", true},
     {"set_aside", "set_aside", "jobs set aside", true}, // made upkeep fail, now or once more
     {"audit_faults", nullptr, nullptr, false},
     {"woken", nullptr, nullptr, false},    // sleepers, for jobs that became due

@@ -9,7 +9,7 @@ namespace store {
 
 // The derived tables come first, so that DerivedTable (derived.hpp) can count them from 0; of them the whole row is the
 // key.
-enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes };
+enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, erasures, state, lanes };
 
 struct PrivateTableShape {
     const char *name;
@@ -44,6 +44,7 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"schedules",
      2,
      {{{"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}}}},
+    {"erasures", 1, {{{"organisation", UUIDOID}, {"asked_at", TIMESTAMPTZOID}}}},
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
 };

@@ -13,6 +13,8 @@ create function pg_temp.bound() returns text language sql as $$
         union all
         select indexdef from pg_indexes where schemaname = 'public' and tablename = 'jobs'
         union all
+        select pg_get_triggerdef(t.oid) from pg_trigger t where not t.tgisinternal
+        union all
         select format('%s %s %s %s %s %s', tablename, policyname, cmd, roles, qual, with_check)
         from pg_policies
         where schemaname in ('public', 'jobs_ext') and tablename <> 'profiles') l
@@ -378,10 +380,11 @@ select matches(tests.asks('', c, current_user),
 from unnest('{select jobs_ext.bind(),select jobs_ext.unbind()}'::text[]) c;
 grant usage on schema jobs_ext to tests_boss;
 grant execute on all functions in schema jobs_ext to tests_boss;
-grant references, select on organisations, users, restaurants to tests_boss;
+grant references, select, trigger on organisations, users, restaurants to tests_boss;
 select is(tests.asks('', $$ select jobs_ext.bind('organisations', 'restaurants', 'users') $$, 'tests_boss'), '',
           'the owner may');
 select is(pg_temp.organisations_seen(1), '1', 'and it counts');
+alter table organisations owner to tests_boss;
 select is(tests.asks('', $$ select jobs_ext.unbind() $$, 'tests_boss'), '', 'and take it back');
 
 -- A policy of somebody's that lets more be seen is told, and left.

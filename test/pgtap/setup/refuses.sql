@@ -18,6 +18,7 @@ begin atomic
     union all select 'ended ' || e::text from jobs_ext.ended e
     union all select 'set aside ' || s::text from jobs_ext.set_aside s
     union all select 'lane ' || l::text from jobs_ext.lanes l
+    union all select 'erasure ' || e::text from jobs_ext.erasures e
     union all select 'schedule ' || s::text from jobs_ext.schedules s
   ) as t (line);
 end;
