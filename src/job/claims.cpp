@@ -107,9 +107,9 @@ void ExplainRefusal::explain(void *self)
         errdetail_internal("The job is for organisation %s. The claims of the request name organisation %s, user %s.",
                            store::to_text(DatumGetUUIDP(static_cast<ExplainRefusal *>(self)->organisation_)),
                            named(organisation_of_request()), named(user_of_request()));
-        errhint(
-            "Have a JWT hook set the claim org_id or app_metadata.org_id to the user's organisation, or the policies "
-            "ask for memberships: select jobs_ext.bind(...). Where they do, the user is no member.");
+        errhint("Name an organisation of the user's. Or have a JWT hook set the claim org_id or app_metadata.org_id, "
+                "or the policies ask for memberships: select jobs_ext.bind(...). Where they do, the user is no member "
+                "of it.");
     }
     MemoryContextSwitchTo(before);
 }

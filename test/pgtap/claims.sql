@@ -109,8 +109,9 @@ from (values
 select is(tests.asks(claims, call),
           '42501 | new row violates row-level security policy for table "jobs" | The job is for organisation '
             || asked || '. The claims of the request name organisation ' || named || ', user ' || person
-            || '. | Have a JWT hook set the claim org_id or app_metadata.org_id to the user''s organisation, or the '
-               'policies ask for memberships: select jobs_ext.bind(...). Where they do, the user is no member.',
+            || '. | Name an organisation of the user''s. Or have a JWT hook set the claim org_id or '
+               'app_metadata.org_id, or the policies ask for memberships: select jobs_ext.bind(...). Where they do, '
+               'the user is no member of it.',
           'says why: ' || claims || ' ' || call)
 from (values
   (tests.sub(1), 'select job_enqueue(''bulk-update'')', '00000000-0000-0000-0000-000000000000', 'none',
@@ -140,6 +141,17 @@ end $$;
 create trigger zzz before insert on jobs for each row execute function pg_temp.refuse();
 select is(tests.asks('{}', 'select job_enqueue(''bulk-update'')'), '42501 | not on Sundays | Wait.', 'a trigger');
 drop trigger zzz on jobs;
+
+-- The JWT hook of the README, word by word.
+\set page `cat README.md`
+select (regexp_match(:'page', '(create function public\.add_organisation.*?\$\$;)'))[1] as hook \gset
+:hook
+select is(add_organisation(jsonb_build_object('user_id', tests.person(n), 'claims', '{"role": "authenticated"}'::jsonb))
+            -> 'claims' ->> 'org_id', tests.org(means)::text, 'the hook for person ' || n)
+from (values (1, 1), (2, 2), (8, null), (77, null)) v (n, means);
+select is(tests.asks((add_organisation(jsonb_build_object('user_id', tests.person(1), 'claims', '{}'::jsonb))
+                        -> 'claims')::text,
+                     'select (job_enqueue(''bulk-update'')).status'), 'queued', 'and with it the person enqueues');
 
 -- Who owns a temporary or other function of the names can't stand in: the policies name ours by oid.
 create function pg_temp.claimed_organisation() returns uuid language sql as $$ select tests.org(2) $$;
