@@ -99,8 +99,8 @@ private:
 };
 
 using Kinds = Bench::Kinds;
-const Kinds all_chores = {presence, waking, notifying, unfinished, reap, expire,
-                          unblock,  remove, archive,   months, erase, ahead};
+const Kinds all_chores = {presence, waking, notifying, unfinished, reap,  expire,
+                          unblock,  remove, archive,   months,     erase, ahead};
 
 TEST(Agenda, looks_at_everything_once_in_the_interval)
 {
