@@ -45,7 +45,7 @@ bool may_expire(const Row &row)
 {
     const Status status = row.status();
     return row.has(Column::expires_at) && row.number(Column::attempt) == 0 &&
-           (logic::waiting(status) || status == Status::paused);
+           (logic::waiting(status) || logic::held(status));
 }
 
 bool is_unended_child(const Row &row) { return row.has(Column::parent_job_id) && !logic::has_ended(row.status()); }

@@ -146,8 +146,8 @@ JOBS_FUNCTION(job_retry)
     const auto run_at =
         asked.run_at && job::under_row_security(jobs.tables()) ? std::max(now, *asked.run_at) : asked.run_at;
     Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
-        if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
-            before.status() == Status::paused)
+        if (!logic::has_ended(before.status()) ||
+            !logic::legal(before.status(), Status::queued, logic::Mover::job_retry))
             return job::illegal_transition(before, Status::queued,
                                            before.status() == Status::blocked
                                                ? job::hint_of_blocked
