@@ -172,7 +172,8 @@ create type public.job_type_settings as (
   keep_completed interval,
   keep_failed interval,
   paused boolean,
-  keep_attempts text
+  keep_attempts text,
+  payload_schema jsonb
 );
 comment on type public.job_type_settings is
 'The settings of a job type: the columns of public.job_types, where each is explained.';

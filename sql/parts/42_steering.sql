@@ -91,7 +91,8 @@ create function public.job_type_set(
   keep_completed interval default null,
   keep_failed interval default null,
   paused boolean default null,
-  keep_attempts text default null
+  keep_attempts text default null,
+  payload_schema jsonb default null
 ) returns public.job_type_settings
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
@@ -103,7 +104,8 @@ Null leaves what is set; update public.job_types set a column to null to take it
 'how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how '
 'long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of '
 'maintenance, not archived. paused: none of its jobs is claimed. keep_attempts: failed, or all, which has an attempt '
-'that succeeds leave a row in public.job_attempts too.
+'that succeeds leave a row in public.job_attempts too. payload_schema: a JSON Schema of input_payload, an object, for '
+'people and clients; the server does not check payloads by it.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 

@@ -1,3 +1,17 @@
+-- The JSON Schema of an object with these members, each a uuid, a text, texts, a list or an object.
+create function jobs_ext.payload_schema(members jsonb, required text[]) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return (
+  select jsonb_build_object('type', 'object', 'required', to_jsonb(required), 'properties', jsonb_object_agg(m.key,
+    case m.value when 'uuid' then '{"type": "string", "format": "uuid"}'::jsonb
+                 when 'text' then '{"type": "string"}'
+                 when 'texts' then '{"type": "array", "items": {"type": "string"}}'
+                 when 'list' then '{"type": "array"}'
+                 else '{"type": "object"}' end))
+  from jsonb_each_text(members) m);
+comment on function jobs_ext.payload_schema(jsonb, text[]) is
+'A JSON Schema for the payload of a type of the seed. members: name and kind of each; required: which must be there.';
+
 create function jobs_ext.install_job_types() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -20,6 +34,7 @@ begin
     keep_failed interval,
     paused boolean not null default false,
     keep_attempts text not null default 'failed',
+    payload_schema jsonb,
 
     constraint check_job_type check (job_type <> ''),
     constraint check_max_retries check (max_retries between 0 and 1000),
@@ -30,13 +45,14 @@ begin
     constraint check_timeout check (timeout > '0'),
     constraint check_keep_completed check (keep_completed >= '0'),
     constraint check_keep_failed check (keep_failed >= '0'),
-    constraint check_keep_attempts check (keep_attempts in ('failed', 'all'))
+    constraint check_keep_attempts check (keep_attempts in ('failed', 'all')),
+    constraint check_payload_schema check (jsonb_typeof(payload_schema) = 'object')
   );
 
   comment on table public.job_types is
     'The types of job that may be enqueued, and how each is run. Written by job_type_set()';
   comment on column public.job_types.job_type is 'Name of the type';
-  comment on column public.job_types.description is 'What such a job does, and its payload';
+  comment on column public.job_types.description is 'What such a job does';
   comment on column public.job_types.job_category is 'Group of types, for claims and reports';
   comment on column public.job_types.max_retries is
     'How often a job is run again after its first attempt; a job may have its own';
@@ -54,21 +70,35 @@ begin
     'How long a failed or cancelled job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is '
     'deleted by the next round of maintenance';
   comment on column public.job_types.paused is 'While true, no job of this type is claimed';
+  comment on column public.job_types.payload_schema is
+    'What input_payload is made of, as JSON Schema: for people, and for clients that check before they enqueue or make '
+    'types of it. The server does not check by it';
   comment on column public.job_types.keep_attempts is
     'Which attempts leave a row in job_attempts: failed (all that did not succeed), or all. A success then writes one '
     'row and one index entry more';
 
   -- Into a table made for the data of a dump, the dump brings them.
   if not jobs_ext.restoring() then
-    insert into public.job_types (job_type, job_category, description) values
-      ('extract-menu', 'extraction', 'Extract a menu from a delivery platform'),
-      ('import-csv', 'import', 'Import menu items from a CSV file'),
-      ('image-upload', 'import', 'Upload images to the CDN'),
-      ('add-item-tags', 'enrichment', 'Add tags to menu items'),
-      ('add-option-sets', 'enrichment', 'Process item options and variations'),
-      ('generate-content', 'enrichment', 'Write item descriptions with AI'),
-      ('merge-menus', 'optimization', 'Merge several versions of a menu'),
-      ('bulk-update', 'optimization', 'Change many items at once');
+    insert into public.job_types (job_type, job_category, description, payload_schema)
+    select s.job_type, s.job_category, s.description, jobs_ext.payload_schema(s.members, s.required)
+    from (values
+      ('extract-menu', 'extraction', 'Extract a menu from a delivery platform',
+       '{"restaurant_id": "uuid", "platform": "text", "url": "text"}'::jsonb, '{url}'::text[]),
+      ('import-csv', 'import', 'Import menu items from a CSV file',
+       '{"restaurant_id": "uuid", "file_url": "text", "menu_id": "uuid"}'::jsonb, '{file_url}'::text[]),
+      ('image-upload', 'import', 'Upload images to the CDN',
+       '{"restaurant_id": "uuid", "image_urls": "texts"}'::jsonb, '{image_urls}'::text[]),
+      ('add-item-tags', 'enrichment', 'Add tags to menu items',
+       '{"item_ids": "list", "tags": "texts"}'::jsonb, '{item_ids,tags}'::text[]),
+      ('add-option-sets', 'enrichment', 'Process item options and variations',
+       '{"menu_id": "uuid", "item_ids": "list"}'::jsonb, '{item_ids}'::text[]),
+      ('generate-content', 'enrichment', 'Write item descriptions with AI',
+       '{"item_ids": "list", "language": "text"}'::jsonb, '{item_ids}'::text[]),
+      ('merge-menus', 'optimization', 'Merge several versions of a menu',
+       '{"menu_ids": "list", "target_menu_id": "uuid"}'::jsonb, '{menu_ids}'::text[]),
+      ('bulk-update', 'optimization', 'Change many items at once',
+       '{"item_ids": "list", "changes": "object"}'::jsonb, '{changes}'::text[])
+    ) as s (job_type, job_category, description, members, required);
   end if;
 
   if to_regrole('authenticated') is not null then

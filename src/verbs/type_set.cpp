@@ -32,9 +32,15 @@ void known_keeping(pg::Nullable &keeping, const char *)
                         errhint("It is failed or all.")));
 }
 
+void payload_schema(pg::Nullable &value, const char *name)
+{
+    call::json_object(value, name);
+    call::allowed_size(value, name);
+}
+
 struct TypeSet {
     pg::Nullable job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,
-        timeout, keep_completed, keep_failed, paused, keep_attempts;
+        timeout, keep_completed, keep_failed, paused, keep_attempts, payload_schema;
 };
 
 // In the order of the function's parameters, of the statement's, and of the columns of its result.
@@ -52,23 +58,24 @@ constexpr call::Field<TypeSet> type_fields[] = {
     {"keep_failed", INTERVALOID, &TypeSet::keep_failed, call::span_from_zero},
     {"paused", BOOLOID, &TypeSet::paused},
     {"keep_attempts", TEXTOID, &TypeSet::keep_attempts, known_keeping},
+    {"payload_schema", JSONBOID, &TypeSet::payload_schema, payload_schema},
 };
 
 constexpr const char *statement =
     "insert into public.job_types as t (job_type, description, job_category, max_retries, backoff, retry_delay_ms,"
-    " retry_delay_max, lease, timeout, keep_completed, keep_failed, paused, keep_attempts)"
+    " retry_delay_max, lease, timeout, keep_completed, keep_failed, paused, keep_attempts, payload_schema)"
     " values ($1, $2, $3, coalesce($4, 3), coalesce($5, 'exponential'), coalesce($6, 1000),"
     " coalesce($7, pg_catalog.make_interval(hours => 1)), $8, $9, $10, $11, coalesce($12, false),"
-    " coalesce($13, 'failed'))"
+    " coalesce($13, 'failed'), $14)"
     " on conflict (job_type) do update set description = coalesce($2, t.description),"
     " job_category = coalesce($3, t.job_category), max_retries = coalesce($4, t.max_retries),"
     " backoff = coalesce($5, t.backoff), retry_delay_ms = coalesce($6, t.retry_delay_ms),"
     " retry_delay_max = coalesce($7, t.retry_delay_max), lease = coalesce($8, t.lease),"
     " timeout = coalesce($9, t.timeout), keep_completed = coalesce($10, t.keep_completed),"
     " keep_failed = coalesce($11, t.keep_failed), paused = coalesce($12, t.paused),"
-    " keep_attempts = coalesce($13, t.keep_attempts)"
+    " keep_attempts = coalesce($13, t.keep_attempts), payload_schema = coalesce($14, t.payload_schema)"
     " returning job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,"
-    " timeout, keep_completed, keep_failed, paused, keep_attempts";
+    " timeout, keep_completed, keep_failed, paused, keep_attempts, payload_schema";
 
 // ON CONFLICT (job_type) needs a unique index on that column, else the planner raises 42P10, which would tell the
 // caller nothing. Raises 42804.

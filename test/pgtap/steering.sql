@@ -213,17 +213,18 @@ select is((select status::text from jobs where job_id = 'paused too long'), 'can
 -- job_type_set: a new type has the defaults, an old one keeps what is not said.
 select results_eq($$ select t.* from job_type_set('new type') t $$,
                   $$ values ('new type'::varchar, null::text, null::varchar, 3, 'exponential', 1000, interval '1 hour',
-                             null::interval, null::interval, null::interval, null::interval, false, 'failed') $$,
+                             null::interval, null::interval, null::interval, null::interval, false, 'failed',
+                             null::jsonb) $$,
                   'the defaults of a type');
 select results_eq($$ select t.*
                      from job_type_set('new type', description => 'what it does', job_category => 'group',
                                        max_retries => 0, backoff => 'linear', retry_delay_ms => 0,
                                        retry_delay_max => '0', lease => '1 microsecond', timeout => '200 years',
                                        keep_completed => '0', keep_failed => '1 month 1 day', paused => true,
-                                       keep_attempts => 'all') t $$,
+                                       keep_attempts => 'all', payload_schema => '{"type": "object"}') t $$,
                   $$ values ('new type'::varchar, 'what it does', 'group'::varchar, 0, 'linear', 0, interval '0',
                              interval '1 microsecond', interval '200 years', interval '0', interval '1 month 1 day',
-                             true, 'all') $$,
+                             true, 'all', '{"type": "object"}'::jsonb) $$,
                   'every setting');
 create temp table set_before as select * from job_types where job_type = 'new type';
 select results_eq($$ select t.* from job_type_set('new type') t $$,
@@ -241,7 +242,8 @@ select * from (values
   ('keep_completed', $$'3 days'$$),
   ('keep_failed', $$'0'$$),
   ('paused', 'false'),
-  ('keep_attempts', $$'failed'$$)) v (name, value);
+  ('keep_attempts', $$'failed'$$),
+  ('payload_schema', $$'{}'$$)) v (name, value);
 select set_eq('select name::text from setting',
               $$ select attname::text
                  from pg_attribute where attrelid = 'job_type_settings'::regclass and attnum > 1 $$,
@@ -258,6 +260,17 @@ begin
 end $$;
 select pg_temp.change_one(name, value) from setting;
 select is((select count(*) from job_types), 10::bigint, 'the seed''s eight types and the two of this file');
+
+-- The payloads of the seed's types are told, and a schema is an object.
+select is((select count(*) from job_types where payload_schema ? 'properties'), 8::bigint, 'eight payloads are told');
+select is((select payload_schema from job_types where job_type = 'add-item-tags'),
+          '{"type": "object", "required": ["item_ids", "tags"],
+            "properties": {"item_ids": {"type": "array"}, "tags": {"type": "array", "items": {"type": "string"}}}}',
+          'what the tagging of the seed is given');
+select tests.refuses($$ select job_type_set('new type', payload_schema => '[]') $$, '22023', '%payload_schema%',
+                     'an array is no schema');
+select tests.refuses($$ update job_types set payload_schema = '3' $$, '23514', '%check_payload_schema%',
+                     'nor a number');
 
 -- A type of 50 characters; its jobs; a pause of the type.
 select is((select (job_type_set(repeat('☃', 50))).job_type)::text, repeat('☃', 50), 'a name of 50 characters');
