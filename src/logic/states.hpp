@@ -27,22 +27,23 @@ struct State {
     std::string_view name;
     Phase phase;
     StatusSet next = 0;        // where a verb or a direct UPDATE may take it
+    StatusSet by_update = 0;   // where a direct UPDATE may besides
     StatusSet after_retry = 0; // where job_retry alone may
 };
 
 // In the order of Status. Moves that one may not expect: a waiting job fails when it has been started as often as can
 // be counted (moves::give_up()); a running job goes back to pending with a retry left, by job_release, or when it is
-// reaped.
+// reaped. An UPDATE pauses a running job, which gives it back as well; job_pause does not, since it names no lease.
 inline constexpr auto states = [] {
     using enum Status;
     return std::array{
         State{"pending", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
         State{"queued", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
-        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled)},
+        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled), set_of(paused)},
         State{"paused", Phase::held, set_of(queued, cancelled)},
         State{"completed", Phase::ended},
-        State{"failed", Phase::ended, 0, set_of(queued)},
-        State{"cancelled", Phase::ended, 0, set_of(queued)},
+        State{"failed", Phase::ended, 0, 0, set_of(queued)},
+        State{"cancelled", Phase::ended, 0, 0, set_of(queued)},
     };
 }();
 
@@ -70,14 +71,23 @@ inline constexpr StatusSet all_statuses = (StatusSet{1} << states.size()) - 1;
 constexpr bool waiting(Status status) { return state_of_status(status).phase == Phase::waiting; }
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
-// The two that ask for a move: a verb or a direct UPDATE, and job_retry, which alone brings an ended job back.
-enum class Mover : std::uint8_t { anyone, job_retry };
+// Who asks for a move: a verb, a direct UPDATE, or job_retry, which alone brings an ended job back.
+enum class Mover : std::uint8_t { verb, update, job_retry };
 
-constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
+constexpr bool legal(Status from, Status to, Mover mover = Mover::verb)
 {
     const State &state = state_of_status(from);
-    return ((mover == Mover::job_retry ? state.next | state.after_retry : state.next) & bit_of_status(to)) != 0;
+    StatusSet next = state.next;
+    if (mover == Mover::update)
+        next |= state.by_update;
+    if (mover == Mover::job_retry)
+        next |= state.after_retry;
+    return (next & bit_of_status(to)) != 0;
 }
+
+// Whether a direct UPDATE that sets this status moves nothing: it is there already, or the job waits either way, and
+// which of the two words says so is the server's to tell.
+constexpr bool stays(Status from, Status to) { return from == to || (waiting(from) && waiting(to)); }
 
 // What a client may insert: a job begins in the queue or paused. The owner of `jobs` may insert any state (a restore, a
 // migration).

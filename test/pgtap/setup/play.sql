@@ -316,7 +316,9 @@ insert into tests.calls (weight, name, by_whom, statement) values
             tests.draw(p, 'status', 'pending', 'queued', 'in_progress', 'in_progress', 'paused', 'completed', 'failed',
                        'cancelled', 'unheard-of'),
             tests.draw(p, 'also', '', '', ', error_message = ''by hand''', ', worker = ''w2''',
-                       ', result = ''{"r": 3}''', ', retries = retries + 1'),
+                       ', result = ''{"r": 3}''', ', retries = retries + 1', ', lease_id = lease_id',
+                       ', worker = worker', ', result = ''{"r": 4}'', worker = ''w1''',
+                       ', error_message = ''by hand'', lease_id = lease_id'),
             tests.job_of(p, 'update', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}',
                          '{failed, completed, cancelled}')) $$),
   (3, 'update of another column', 'client', $$
