@@ -19,6 +19,7 @@ bool async_claim = true;
 bool auto_register_types = false;
 bool force_statement_path = false;
 bool restoring = false;
+bool pause_after_restore = false;
 int longest_piece = 30 * 1000;
 int stalled_after = 600 * 1000;
 bool preloaded = false;
@@ -172,6 +173,10 @@ void define()
                              "Makes CREATE EXTENSION leave out the tables, since a dump brings them.",
                              "Needed for dumps made with --enable-row-security; other dumps are recognised.",
                              &restoring, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.pause_after_restore",
+                             "Has a queue that is restored from a dump stand still until job_resume_all().",
+                             "For servers on which a copy of another one's queue must not begin to work.",
+                             &pause_after_restore, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.test_mode", "Lets the owner of jobs set jobs_ext.now.", nullptr, &test_mode,
                              false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.force_statement_path",

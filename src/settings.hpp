@@ -21,6 +21,7 @@ extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;
 extern bool restoring;    // a dump that was made with row security
+extern bool pause_after_restore;
 extern int longest_piece; // milliseconds
 extern int stalled_after; // milliseconds
 

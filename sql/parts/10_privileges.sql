@@ -22,20 +22,22 @@ begin atomic
 
     ('producer', 'table', 'insert', '{public.jobs}'),
     ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
+    ('producer', 'table', 'update (finished_at)', '{public.jobs}'),
     ('producer', 'function', 'execute',
-     '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, jobs_ext.uuid_v7,
+     '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, public.job_retry, jobs_ext.uuid_v7,
        jobs_ext.run_schedule}'),
     ('producer', 'language', 'usage', '{jobs_ext}'),
 
     ('worker', 'table', 'update, delete', '{public.jobs}'),
+    ('worker', 'table', 'insert, update', '{public.job_types}'),
     ('worker', 'function', 'execute',
      '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
-       public.job_release, public.job_release_worker, public.job_next, public.job_finish_many}'),
+       public.job_release, public.job_release_worker, public.job_next, public.job_finish_many,
+       public.job_pause, public.job_resume, public.job_type_set}'),
 
-    ('operator', 'table', 'insert, update', '{public.job_types}'),
     ('operator', 'function', 'execute',
-     '{public.job_retry, public.job_pause, public.job_resume, public.job_type_set, public.job_maintain,
-       public.job_schedule, public.job_unschedule, jobs_ext.rebuild_queue, jobs_ext.check}')
+     '{public.job_pause_all, public.job_resume_all, public.job_maintain, public.job_schedule, public.job_unschedule,
+       jobs_ext.rebuild_queue, jobs_ext.check}')
   ) as g (kind, sort, privilege, objects),
   unnest(g.objects::text[]) as o (object)
   where g.kind = any (case $1

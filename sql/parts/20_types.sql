@@ -15,9 +15,7 @@ as $$
      'Type of job, one of job_types'),
     ('job_category', 'varchar(50)', '',
      'Group of job types, for reports; default: that of the type'),
-    -- status::text, since a varchar in a list comes back from a dump in other words.
-    ('status', 'varchar(50)', $c$not null default 'pending' constraint check_status check (
-      status::text in ('pending', 'queued', 'in_progress', 'paused', 'completed', 'failed', 'cancelled'))$c$,
+    ('status', 'varchar(50)', 'not null default ''pending''',
      'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
       '(held back), completed (success), failed (permanently), cancelled (stopped by a user, or expired)'),
     ('input_payload', 'jsonb', '',
@@ -82,6 +80,50 @@ as $$
 $$;
 comment on function jobs_ext.columns_of_jobs() is 'What public.jobs is made of: a row for each column, in order.';
 
+-- As Postgres prints them, so that one that is there can be compared: src/store/user_objects.cpp and jobs_ext.adopt()
+-- do. status::text, since a varchar in a list comes back from a dump in other words.
+create function jobs_ext.checks_of_jobs(out name text, out expression text)
+returns setof record
+language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+  values
+    ('check_status', $c$((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, $c$
+                     || $c$'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))$c$),
+    ('check_priority', $c$((priority >= '-10'::integer) AND (priority <= 10))$c$),
+    ('check_retries', '((retries >= 0) AND (retries <= max_retries))'),
+    ('check_retry_delay_ms', '(retry_delay_ms >= 0)'),
+    ('check_attempt', '(attempt >= 0)'),
+    ('check_started_timestamp', $c$
+CASE
+    WHEN ((status)::text = ANY (ARRAY['pending'::text, 'queued'::text])) THEN (started_at IS NULL)
+    WHEN ((status)::text = ANY (ARRAY['in_progress'::text, 'completed'::text])) THEN (started_at IS NOT NULL)
+    ELSE true
+END$c$),
+    ('check_completed_timestamp', $c$(((status)::text = 'completed'::text) = (completed_at IS NOT NULL))$c$),
+    ('check_finished_timestamp',
+     $c$(((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = $c$
+     || $c$(finished_at IS NOT NULL))$c$),
+    ('check_lease', $c$(((status)::text <> 'in_progress'::text) OR $c$
+                    || $c$((lease_id IS NOT NULL) AND (lease_expires_at IS NOT NULL)))$c$)
+$$;
+comment on function jobs_ext.checks_of_jobs() is 'The constraints of public.jobs.';
+
+-- No index over a column that a move of a job changes: a job is updated at least twice in its life, and these updates
+-- are then heap-only ones. Ascending, though they are read backwards: new rows then go to the right end of each run,
+-- which fills its pages.
+create function jobs_ext.indexes_of_jobs(out name text, out columns text[], out predicate text)
+returns setof record
+language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+  values
+    ('idx_jobs_created_at', '{created_at}'::text[], null),
+    ('idx_jobs_organisation_id', '{organisation_id,created_at}', null),
+    ('idx_jobs_restaurant_id', '{restaurant_id,created_at}', 'restaurant_id is not null'),
+    ('idx_jobs_created_by', '{created_by}', 'created_by is not null'),
+    ('idx_jobs_parent_job_id', '{parent_job_id}', 'parent_job_id is not null')
+$$;
+comment on function jobs_ext.indexes_of_jobs() is 'The indexes of public.jobs besides those of its keys.';
+
 -- What the functions return. A function can't return the row type of public.jobs, which a restore makes only after the
 -- extension: so the type job has its columns, in the same order. install() refuses a table that lacks one of them.
 do $$
@@ -124,7 +166,8 @@ create type public.job_type_settings as (
   timeout interval,
   keep_completed interval,
   keep_failed interval,
-  paused boolean
+  paused boolean,
+  keep_attempts text
 );
 comment on type public.job_type_settings is
 'The settings of a job type: the columns of public.job_types, where each is explained.';

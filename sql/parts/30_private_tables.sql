@@ -1,6 +1,6 @@
--- Written by the C++ code alone, granted to nobody, never dumped. All but the last are derived from public.jobs:
--- jobs_ext.rebuild_queue() makes them anew. They stay members of the extension and belong to the superuser who runs
--- this script.
+-- Written by the C++ code alone; granted to nobody and never dumped, but for jobs_ext.pauses. The first four are
+-- derived from public.jobs: jobs_ext.rebuild_queue() makes them anew. All stay members of the extension and belong to
+-- the superuser who runs this script.
 
 -- All columns are in the key, so that no update of a row is a heap-only one and room left on a page would serve
 -- nothing: fillfactor stays at 100. What keeps the table small is vacuum, early and at full speed. Truncating its end
@@ -136,3 +136,19 @@ comment on column jobs_ext.jobs_set_aside.since is 'When it failed first';
 comment on column jobs_ext.jobs_set_aside.retry_at is 'When it is tried again';
 comment on column jobs_ext.jobs_set_aside.sqlstate is 'SQLSTATE of the last failure';
 comment on column jobs_ext.jobs_set_aside.message is 'Message of the last failure';
+
+-- In a dump, unlike the others: a queue that was stopped must not start in the restored copy. Whoever dumps has to read
+-- it, and whoever restores to fill it: the owner (70_install.sql grants both). A restore may also find the row of
+-- jobs_ext.pause_after_restore here.
+create table jobs_ext.pauses (
+  since timestamptz primary key,
+  role text not null,
+  reason text
+);
+comment on table jobs_ext.pauses is
+'While this has a row the whole queue is paused. Written by job_pause_all() and job_resume_all(), shown by '
+'jobs_ext.maintenance.';
+comment on column jobs_ext.pauses.since is 'Since when';
+comment on column jobs_ext.pauses.role is 'Who paused it';
+comment on column jobs_ext.pauses.reason is 'Why, if that was said';
+select pg_extension_config_dump('jobs_ext.pauses'::regclass, '');

@@ -27,7 +27,7 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_retry is
 'Queues a failed or cancelled job again, with all its retries.
 
-id or job_id: the job. run_at: not before this time; null: now.
+id or job_id: the job. run_at: not before this time; null: now. Under row security a time in the past is now.
 
 Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that is neither failed nor '
 'cancelled or is archived, 22023 for a bad argument, 42501 when not allowed.';
@@ -59,6 +59,25 @@ id or job_id: the job. run_at: not before this time; null: the time it had.
 Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs or has ended, 22023 for a '
 'bad argument, 42501 when not allowed.';
 
+create function public.job_pause_all(reason text default null) returns boolean
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_pause_all is
+'Stops the whole queue of this database until job_resume_all(): no job is claimed, whatever its type. Enqueueing goes '
+'on, and so does what runs: its workers finish, leases and limits end as ever. The pause is part of a dump.
+
+reason: shown by jobs_ext.maintenance.
+
+Returns whether this call paused it; false: it was paused already, and the reason given then stays. Raises 42501 when '
+'not allowed.';
+
+create function public.job_resume_all() returns boolean
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_resume_all is
+'Lets the whole queue go on after job_pause_all(), or after a restore under jobs_ext.pause_after_restore. Types and '
+'jobs that were paused by themselves stay so.
+
+Returns whether it was paused. Raises 40001 outside READ COMMITTED, 42501 when not allowed.';
+
 create function public.job_type_set(
   job_type text,
   description text default null,
@@ -71,7 +90,8 @@ create function public.job_type_set(
   timeout interval default null,
   keep_completed interval default null,
   keep_failed interval default null,
-  paused boolean default null
+  paused boolean default null,
+  keep_attempts text default null
 ) returns public.job_type_settings
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_type_set is
@@ -82,7 +102,8 @@ Null leaves what is set; update public.job_types set a column to null to take it
 'linear or fixed. retry_delay_ms: milliseconds before the first retry. retry_delay_max: no retry waits longer. lease: '
 'how long a claim holds without a heartbeat. timeout: how long one attempt may take. keep_completed, keep_failed: how '
 'long a job that ended stays in public.jobs before it is archived; zero: it is deleted by the next round of '
-'maintenance, not archived. paused: none of its jobs is claimed.
+'maintenance, not archived. paused: none of its jobs is claimed. keep_attempts: failed, or all, which has an attempt '
+'that succeeds leave a row in public.job_attempts too.
 
 Returns the settings that hold now. Raises 22023 for a bad argument, 42501 when not allowed.';
 

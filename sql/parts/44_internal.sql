@@ -75,3 +75,13 @@ create function jobs_ext.job_types_changed() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.job_types_changed() is
 'Trigger on public.job_types: tells every session that it has to read the types again.';
+
+create function jobs_ext.pauses_changed() returns trigger
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function jobs_ext.pauses_changed() is
+'Trigger on jobs_ext.pauses, for the rows that a restore brings: tells every session.';
+
+create trigger pauses_changed after insert or update or delete or truncate on jobs_ext.pauses
+for each statement execute function jobs_ext.pauses_changed();
+-- Also where a restore sets session_replication_role.
+alter table jobs_ext.pauses enable always trigger pauses_changed;

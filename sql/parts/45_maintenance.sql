@@ -32,7 +32,15 @@ language c volatile parallel restricted rows 10 as 'MODULE_PATHNAME';
 comment on function jobs_ext.maintenance_status() is
 'What the worker of each database is doing and has done since the server started. The view jobs_ext.maintenance.';
 
-create view jobs_ext.maintenance as select * from jobs_ext.maintenance_status();
+-- With its owner's rights, as jobs_set_aside: jobs_ext.pauses is granted to nobody else. A queue that is paused is
+-- shown though no worker is known of, as where the library is not preloaded.
+create view jobs_ext.maintenance as
+select *
+from jobs_ext.maintenance_status() m
+full join (
+  select current_database() as database, a.since as paused_since, a.role as paused_by, a.reason as pause_reason
+  from jobs_ext.pauses a order by a.since limit 1
+) p using (database);
 comment on view jobs_ext.maintenance is
 'The background worker of each database: whether it is there, what it does, what went wrong, what it has done since '
 'the server started';
@@ -69,3 +77,8 @@ comment on column jobs_ext.maintenance.waits_refused is
 'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';
 comment on column jobs_ext.maintenance.waits_polled is
 'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';
+comment on column jobs_ext.maintenance.paused_since is
+'Since when job_pause_all() holds the whole queue of this database: claims are empty; null: it goes on. Of other '
+'databases it is not known';
+comment on column jobs_ext.maintenance.paused_by is 'Who paused it';
+comment on column jobs_ext.maintenance.pause_reason is 'Why, if that was said';

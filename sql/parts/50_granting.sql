@@ -82,8 +82,8 @@ end $$;
 comment on function jobs_ext.grant_role(name, text) is
 'Gives a role what it needs, in addition to what it has. For the owner of the extension.
 
-role: the role. kind: monitor (sees), producer (sees, enqueues, cancels), worker (a producer that claims and '
-'finishes), operator (a worker that retries, pauses and sets types).
+role: the role. kind: monitor (sees), producer (sees, enqueues, cancels, retries), worker (a producer '
+'that claims, finishes, pauses and sets types), operator (a worker that pauses the whole queue, schedules, maintains).
 
 Raises 22023 for an unknown kind, 42704 for an unknown role, 42P01 when the tables are missing, 42501 when not '
 'allowed. Warns where row level security leaves the role nothing to see or to claim.';

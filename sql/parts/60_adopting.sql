@@ -68,6 +68,25 @@ comment on function jobs_ext.is_there(text, "char", regtype) is
 'Whether a relation of ours is there, to be adopted as it is. A stranger of that name is an error: 42710, or 55000 '
 'when it lacks columns. Reads catalogs alone.';
 
+-- What of a table is compared with the type job: columns by name and type, wherever they stand.
+create function jobs_ext.awaits_adoption() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_class c
+  where c.oid = to_regclass('public.jobs') and c.relkind = 'r'
+    and not exists (
+      select from pg_depend d
+      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    and exists (
+      select from pg_type t join pg_attribute o on o.attrelid = t.typrelid and o.attnum > 0 and not o.attisdropped
+      where t.oid = 'public.job'::regtype and not exists (
+        select from pg_attribute a
+        where a.attrelid = c.oid and a.attname = o.attname and a.atttypid = o.atttypid
+          and a.attnum > 0 and not a.attisdropped)));
+comment on function jobs_ext.awaits_adoption() is
+'Whether there is a table public.jobs that lacks columns of ours, hence was there before jobs_ext: adopt() makes it '
+'ours. Reads catalogs alone.';
+
 create function jobs_ext.hand_over(relation regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$

@@ -1,3 +1,50 @@
+create function jobs_ext.storage_of_jobs() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+return array[
+  'fillfactor=70',
+  'autovacuum_vacuum_scale_factor=0.05',
+  'autovacuum_vacuum_insert_scale_factor=0.1',
+  'autovacuum_analyze_scale_factor=0.05',
+  'toast.autovacuum_vacuum_scale_factor=0.05'];
+comment on function jobs_ext.storage_of_jobs() is 'The storage parameters of public.jobs.';
+
+create function jobs_ext.make_index_of_jobs(name text, columns text[], predicate text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format('create index %I on public.jobs (%s)%s', name,
+                 (select string_agg(quote_ident(c.name), ', ' order by c.n)
+                  from unnest(columns) with ordinality as c (name, n)),
+                 ' where ' || predicate);
+end $$;
+comment on function jobs_ext.make_index_of_jobs(text, text[], text) is
+'Makes an index of jobs_ext.indexes_of_jobs(), under a name that may be another one.';
+
+-- Under names of their own: the seed's migration, run on top, makes policies too, which Postgres then shows beside
+-- these.
+create function jobs_ext.install_jobs_policies() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if to_regrole('authenticated') is null then
+    return;
+  end if;
+  alter table public.jobs enable row level security;
+  create policy jobs_ext_members_read on public.jobs for select to authenticated
+    using (organisation_id = (
+      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
+  create policy jobs_ext_members_insert on public.jobs for insert to authenticated
+    with check (organisation_id = (
+      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
+  create policy jobs_ext_members_update on public.jobs for update to authenticated
+    using (organisation_id = (
+      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid))
+    with check (organisation_id = (
+      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
+end $$;
+comment on function jobs_ext.install_jobs_policies() is
+'Opens public.jobs to the members of an organisation, where there is a role authenticated. Part of install_jobs().';
+
 create function jobs_ext.install_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -8,62 +55,25 @@ begin
     return;
   end if;
 
-  -- A job is updated at least twice in its life. With room left on the page these are heap-only updates, which touch no
-  -- index; hence fillfactor, and no index over a column that changes. No foreign key: the user adds those that are
-  -- wanted.
-  execute format($table$create table public.jobs (%s,
-
-    constraint check_priority check (priority between -10 and 10),
-    constraint check_retries check (retries >= 0 and retries <= max_retries),
-    constraint check_retry_delay_ms check (retry_delay_ms >= 0),
-    constraint check_attempt check (attempt >= 0),
-    constraint check_started_timestamp check (
-      case when status::text in ('pending', 'queued') then started_at is null
-           when status::text in ('in_progress', 'completed') then started_at is not null
-           else true end),
-    constraint check_completed_timestamp check ((status = 'completed') = (completed_at is not null)),
-    constraint check_finished_timestamp check (
-      (status::text in ('completed', 'failed', 'cancelled')) = (finished_at is not null)),
-    constraint check_lease check (
-      status <> 'in_progress' or (lease_id is not null and lease_expires_at is not null))
-  ) with (
-    fillfactor = 70,
-    autovacuum_vacuum_scale_factor = 0.05,
-    autovacuum_vacuum_insert_scale_factor = 0.1,
-    autovacuum_analyze_scale_factor = 0.05,
-    toast.autovacuum_vacuum_scale_factor = 0.05
-  )$table$,
+  -- Room on the page for the heap-only updates of a job's life. No foreign key: the user adds those that are wanted.
+  execute format('create table public.jobs (%s, %s) with (%s)',
     (select string_agg(format('%I %s %s', c.name, c.type, c.modifiers), ', ' order by c.n)
-     from jobs_ext.columns_of_jobs() with ordinality as c(name, type, modifiers, comment, n)));
+     from jobs_ext.columns_of_jobs() with ordinality as c(name, type, modifiers, comment, n)),
+    (select string_agg(format('constraint %I check (%s)', c.name, c.expression), ', ' order by c.n)
+     from jobs_ext.checks_of_jobs() with ordinality as c(name, expression, n)),
+    (select string_agg(o.setting, ', ') from unnest(jobs_ext.storage_of_jobs()) as o (setting)));
 
-  -- Ascending, though it is read backwards: new rows then go to the right end of each run, which fills its pages.
-  create index idx_jobs_created_at on public.jobs (created_at);
-  create index idx_jobs_organisation_id on public.jobs (organisation_id, created_at);
-  create index idx_jobs_restaurant_id on public.jobs (restaurant_id, created_at) where restaurant_id is not null;
-  create index idx_jobs_created_by on public.jobs (created_by) where created_by is not null;
-  create index idx_jobs_parent_job_id on public.jobs (parent_job_id) where parent_job_id is not null;
+  for listed in select i.* from jobs_ext.indexes_of_jobs() i loop
+    perform jobs_ext.make_index_of_jobs(listed.name, listed.columns, listed.predicate);
+  end loop;
 
   comment on table public.jobs is
     'Generic async job queue for all long-running operations: one row for each job, kept until it is archived';
-  for listed in select * from jobs_ext.columns_of_jobs() loop
+  for listed in select c.* from jobs_ext.columns_of_jobs() c loop
     execute format('comment on column public.jobs.%I is %L', listed.name, listed.comment);
   end loop;
 
-  if to_regrole('authenticated') is not null then
-    alter table public.jobs enable row level security;
-    create policy "Enable read access for org members" on public.jobs for select to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    create policy "Enable insert for org members" on public.jobs for insert to authenticated
-      with check (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-    create policy "Enable update for org members" on public.jobs for update to authenticated
-      using (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid))
-      with check (organisation_id = (
-        select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-  end if;
-
+  perform jobs_ext.install_jobs_policies();
   perform jobs_ext.hand_over('public.jobs'::regclass);
 end $$;
 comment on function jobs_ext.install_jobs() is 'Makes public.jobs where it is missing. Part of jobs_ext.install().';

@@ -19,6 +19,7 @@ begin
     keep_completed interval,
     keep_failed interval,
     paused boolean not null default false,
+    keep_attempts text not null default 'failed',
 
     constraint check_job_type check (job_type <> ''),
     constraint check_max_retries check (max_retries between 0 and 1000),
@@ -28,7 +29,8 @@ begin
     constraint check_lease check (lease > '0'),
     constraint check_timeout check (timeout > '0'),
     constraint check_keep_completed check (keep_completed >= '0'),
-    constraint check_keep_failed check (keep_failed >= '0')
+    constraint check_keep_failed check (keep_failed >= '0'),
+    constraint check_keep_attempts check (keep_attempts in ('failed', 'all'))
   );
 
   comment on table public.job_types is
@@ -52,6 +54,9 @@ begin
     'How long a failed or cancelled job stays in jobs before it is archived; null: jobs_ext.archive_after; zero: it is '
     'deleted by the next round of maintenance';
   comment on column public.job_types.paused is 'While true, no job of this type is claimed';
+  comment on column public.job_types.keep_attempts is
+    'Which attempts leave a row in job_attempts: failed (all that did not succeed), or all. A success then writes one '
+    'row and one index entry more';
 
   -- Into a table made for the data of a dump, the dump brings them.
   if not jobs_ext.restoring() then

@@ -18,11 +18,13 @@ begin
     error_message text,
     error_details jsonb,
     primary key (job, attempt),
-    constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled'))
+    constraint check_outcome check (
+      outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled', 'completed'))
   );
 
   comment on table public.job_attempts is
-    'Each attempt that did not succeed. The last one that did is told by jobs itself';
+    'Each attempt that did not succeed, and each that did where its type says keep_attempts = all. The last success is '
+    'told by jobs itself';
   comment on column public.job_attempts.job is 'jobs.id';
   comment on column public.job_attempts.attempt is 'The number of the attempt, from 1';
   comment on column public.job_attempts.worker is 'Who tried';
@@ -30,7 +32,7 @@ begin
   comment on column public.job_attempts.ended_at is 'When it ended';
   comment on column public.job_attempts.outcome is
     'How it ended: failed (the worker said so), lease_expired (the worker was not heard of), timed_out (it took too '
-    'long), released (given back unspent), cancelled';
+    'long), released (given back unspent), cancelled, completed';
   comment on column public.job_attempts.error_message is 'What went wrong, for people';
   comment on column public.job_attempts.error_details is 'What went wrong, for programs';
 

@@ -24,7 +24,10 @@ begin
     from pg_depend d join pg_language l on d.classid = 'pg_language'::regclass and d.objid = l.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
     union all
-    select 'table', case c.relkind when 'v' then 'select' end, c.oid::regclass::text, c.relowner,
+    -- jobs_ext.pauses: the owner's pg_dump reads it, the owner's restore fills it.
+    select 'table', case when c.relkind = 'v' then 'select'
+                         when c.oid = 'jobs_ext.pauses'::regclass then 'select, insert' end,
+           c.oid::regclass::text, c.relowner,
            coalesce(c.relacl, acldefault('r', c.relowner))
     from pg_depend d join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
@@ -45,7 +48,19 @@ end $$;
 
 do $$
 begin
-  if not jobs_ext.restoring() then
+  if jobs_ext.restoring() then
+    if current_setting('jobs_ext.pause_after_restore')::boolean then
+      insert into jobs_ext.pauses (since, role, reason)
+      values (clock_timestamp(), jobs_ext.owner(), 'restored: jobs_ext.pause_after_restore is on');
+    end if;
+  elsif jobs_ext.awaits_adoption() then
+    -- Not here: what stands on that table is its owner's, and this runs as superuser.
+    set local client_min_messages = notice; -- CREATE EXTENSION keeps notices back
+    raise notice 'table "jobs" is there already: select jobs_ext.adopt(''public.jobs'')'
+      using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call refused.',
+            hint = 'Its owner makes it the queue of jobs_ext by that statement. If it is something else, rename it, '
+                   'and: select jobs_ext.install()';
+  else
     perform jobs_ext.install();
   end if;
 end $$;

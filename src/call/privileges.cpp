@@ -11,6 +11,15 @@ void require_privilege(store::TableId jobs, AclMode mode)
         aclcheck_error(result, OBJECT_TABLE, "jobs");
 }
 
+void require_update_of(store::TableId jobs, store::Column column)
+{
+    const AttrNumber number = get_attnum(jobs.in_catalogs(), store::definition_of(column).name);
+    if (number == InvalidAttrNumber ||
+        pg_attribute_aclcheck(jobs.in_catalogs(), number, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+        require_privilege(jobs, ACL_UPDATE);
+    require_privilege(jobs, ACL_SELECT);
+}
+
 } // namespace
 
 void require_on_any_column(store::ApiTable which, AclMode mode)
@@ -35,15 +44,9 @@ void require_update(store::TableId jobs)
     require_privilege(jobs, ACL_SELECT);
 }
 
-void require_cancel(store::TableId jobs)
-{
-    const AttrNumber column =
-        get_attnum(jobs.in_catalogs(), store::definition_of(store::Column::cancel_requested_at).name);
-    if (column == InvalidAttrNumber ||
-        pg_attribute_aclcheck(jobs.in_catalogs(), column, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-        require_privilege(jobs, ACL_UPDATE);
-    require_privilege(jobs, ACL_SELECT);
-}
+void require_cancel(store::TableId jobs) { require_update_of(jobs, store::Column::cancel_requested_at); }
+
+void require_retry(store::TableId jobs) { require_update_of(jobs, store::Column::finished_at); }
 
 void require_all_rows(store::TableId jobs, const char *purpose)
 {

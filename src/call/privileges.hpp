@@ -17,6 +17,8 @@ void require_select(store::TableId jobs);
 void require_update(store::TableId jobs); // and SELECT, since the verbs find the row and show it
 // SELECT, and UPDATE on the table or on `cancel_requested_at` alone, so that a role may cancel and nothing more.
 void require_cancel(store::TableId jobs);
+// The same with `finished_at`, for a role that may also bring back what ended.
+void require_retry(store::TableId jobs);
 // SELECT, and every row must be the caller's to see: raises 42501 under row security too. `purpose`: as in "cannot
 // claim".
 void require_all_rows(store::TableId jobs, const char *purpose);

@@ -7,6 +7,7 @@
 #include "pg/uuid.hpp"
 #include "settings.hpp"
 #include "store/lanes.hpp"
+#include "store/pauses.hpp"
 #include "store/statement.hpp"
 
 namespace job {
@@ -90,6 +91,13 @@ void check_of_owner(const Row &row)
         store::types::require_registered(row.text(Column::job_type));
 }
 
+// Where the data of a dump alone is restored, CREATE EXTENSION could not pause the queue: its first job does.
+void pause_restored(TimestampTz now)
+{
+    if (is_restore() && settings::pause_after_restore)
+        store::pauses::add_pause(now, CStringGetTextDatum("restored: jobs_ext.pause_after_restore is on"));
+}
+
 // Makes the lane of the job's type where there is none, before the row is written, whatever the job's state.
 //
 // The race: session A has made the lane and not committed yet; session B inserts a job of that type with the job_id K.
@@ -102,18 +110,34 @@ void make_lane(const Row &row)
         store::lanes::of(row.text(Column::job_type));
 }
 
+// Whether the value is stored as it was, so that nobody gave it anew. Toasted ones are compared by their pointers.
+bool is_kept(const Row *before, const Row &row, Column column)
+{
+    if (before == nullptr || before->has(column) != row.has(column))
+        return false;
+    const Oid type = store::definition_of(column).type;
+    const bool by_value = type == INT4OID || type == TIMESTAMPTZOID;
+    return !row.has(column) || datumIsEqual((*before)[column], row[column], by_value, type == UUIDOID ? UUID_LEN : -1);
+}
+
 } // namespace
 
-void check_client_values(const Row &row)
+void check_client_values(const Row &row, const Row *before)
 {
-    call::check_size(row.get(Column::input_payload), "input_payload");
-    call::check_size(row.get(Column::metadata), "metadata");
-    call::check_size(row.get(Column::result), "result");
-    call::check_size(row.get(Column::progress), "progress");
-    call::check_finite(row.get(Column::run_at), "run_at");
-    call::check_finite(row.get(Column::expires_at), "expires_at");
-    call::check_length(row.get(Column::job_id), 100, "job_id");
-    call::check_row_size(row);
+    auto check = [&](Column column, auto check_value) {
+        const bool is_new = !is_kept(before, row, column);
+        if (is_new)
+            check_value(row.get(column), store::definition_of(column).name);
+        return is_new;
+    };
+    bool size_changed = !is_kept(before, row, Column::error_message);
+    for (Column column : {Column::input_payload, Column::metadata, Column::result, Column::progress})
+        size_changed = check(column, call::check_size) || size_changed;
+    for (Column column : {Column::run_at, Column::expires_at})
+        check(column, call::check_finite);
+    check(Column::job_id, [](pg::Nullable value, const char *name) { call::check_length(value, 100, name); });
+    if (size_changed)
+        call::check_row_size(row);
 }
 
 void refuse_null(Column column)
@@ -146,6 +170,7 @@ HeapTuple stamp_insert(const Tables &tables, TriggerData *trigger)
         stamp_new(tables, row, now);
     } else {
         check_of_owner(row);
+        pause_restored(now);
     }
     make_lane(row);
     return triggers::with(tables, trigger->tg_trigtuple, descriptor, row);

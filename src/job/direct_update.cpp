@@ -133,6 +133,15 @@ void check_legal(const Update &update, Status from, Status to)
     call::raise(illegal_transition(update.before, to, hint));
 }
 
+// Emptying finished_at is how a client without any other privilege has a job that ended tried again. Raises PT409 for a
+// completed one.
+void ask_to_retry(const Row &before, Row &after, TimestampTz now)
+{
+    if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry))
+        call::raise(illegal_transition(before, Status::queued, "Only a failed or cancelled job can be tried again."));
+    moves::retry(after, now, {});
+}
+
 // Raises 22023 for values that a client's new job could not have either. Under row security the type's max_retries is
 // the ceiling.
 void check_values(const Tables &tables, const Update &update, const Row &after)
@@ -145,7 +154,7 @@ void check_values(const Tables &tables, const Update &update, const Row &after)
     }
     if (!same_value(update.before, after, Column::worker))
         call::check_length(after.get(Column::worker), call::longest_worker, "worker");
-    check_client_values(after);
+    check_client_values(after, &update.before);
 }
 
 // What an UPDATE writes: what it asked for, but for what is the server's, and the move that its status means. Raises
@@ -172,14 +181,17 @@ Row keep_what_is_ours(const Tables &tables, Relation jobs, const Update &update)
     }
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
+    const bool asks_retry = before.has(Column::finished_at) && !after.has(Column::finished_at);
     after.set_status(to);
     // The owner may mend these columns, but in a move they are the move's.
-    if (to != from || !update.by_owner)
+    if (to != from || asks_retry || !update.by_owner)
         keep_server_owned(before, after);
     if (!update.by_owner)
         keep_unchanging(before, after);
     if (to != from)
         move_job(before, update.asked, after, from, to, update.now);
+    else if (asks_retry)
+        ask_to_retry(before, after, update.now);
     else if (asks_cancel)
         ask_to_cancel(after, from, update.now);
     check_values(tables, update, after);
@@ -234,14 +246,15 @@ std::optional<store::EndedAttempt> attempt_ended_by(const Row &before, const Row
 {
     using Outcome = store::AttemptOutcome;
     const Status to = after.status();
-    if (before.status() != Status::in_progress || to == Status::in_progress || to == Status::completed)
+    if (before.status() != Status::in_progress || to == Status::in_progress)
         return std::nullopt;
+    const TimestampTz at = after.time(Column::updated_at).value_or(settings::now());
+    if (to == Status::completed)
+        return store::EndedAttempt{Outcome::completed, at, {}, {}};
     const bool failed = to == Status::failed || after.number(Column::retries) > before.number(Column::retries);
     const Outcome outcome = failed ? Outcome::failed : to == Status::cancelled ? Outcome::cancelled : Outcome::released;
-    return store::EndedAttempt{outcome,
-                               after.time(Column::updated_at).value_or(settings::now()),
-                               outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message),
-                               {}};
+    return store::EndedAttempt{
+        outcome, at, outcome == Outcome::released ? pg::Nullable{} : after.get(Column::error_message), {}};
 }
 
 } // namespace job

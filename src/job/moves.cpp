@@ -88,6 +88,7 @@ void claim(Row &row, const store::Type &type, TimestampTz now, pg::Nullable work
 
 void complete(Row &row, TimestampTz now, pg::Nullable result)
 {
+    row.ended = {store::AttemptOutcome::completed, now, {}, {}};
     end_job(row, Status::completed, now);
     row.set_time(Column::completed_at, now);
     row.set(Column::result, result);

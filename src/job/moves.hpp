@@ -25,7 +25,7 @@ namespace job::moves {
 
 using store::Row;
 
-// A move that ends an attempt without success says so in `row.ended`. The columns that a move may write are
+// A move that ends an attempt says so in `row.ended`. The columns that a move may write are
 // store::moved_columns.
 
 // Whether another attempt of the job can be counted: `attempt` is never reset, and an int4.

@@ -143,7 +143,8 @@ call::Refusal not_claimable(const Row &job, NotNow why)
     }
     return {sqlstate::conflict,
             psprintf("jobs of type \"%s\" are paused: job %s", pg::excerpt(job.text(Column::job_type)), id),
-            detail("illegal_transition", &job), "job_type_set(job_type, paused => false) ends the pause."};
+            detail("illegal_transition", &job),
+            "job_type_set(job_type, paused => false) ends a type's pause, job_resume_all() that of the whole queue."};
 }
 
 call::Refusal own_ancestor(const Row &job, const pg_uuid_t *parent)

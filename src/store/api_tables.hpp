@@ -15,7 +15,8 @@ inline constexpr ColumnDefinition types_columns[] = {
     {"job_type", VARCHAROID},         {"description", TEXTOID},     {"job_category", VARCHAROID},
     {"max_retries", INT4OID},         {"backoff", TEXTOID},         {"retry_delay_ms", INT4OID},
     {"retry_delay_max", INTERVALOID}, {"lease", INTERVALOID},       {"timeout", INTERVALOID},
-    {"keep_completed", INTERVALOID},  {"keep_failed", INTERVALOID}, {"paused", BOOLOID}};
+    {"keep_completed", INTERVALOID},  {"keep_failed", INTERVALOID}, {"paused", BOOLOID},
+    {"keep_attempts", TEXTOID}};
 
 // Without a limit of length, and in the order of the table, because attempts.cpp writes a table that is exactly like
 // this by position. `attempt` may have become bigint: then the table is written by SQL, which converts.

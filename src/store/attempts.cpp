@@ -4,6 +4,7 @@
 #include "pg/heap.hpp"
 #include "pg/plan.hpp"
 #include "store/transition.hpp"
+#include "store/types.hpp"
 
 namespace store::attempts {
 
@@ -16,7 +17,8 @@ constexpr int last_in_json = 90;
 constexpr int bytes_in_json = 1024 * 1024; // of either
 
 // In the order of AttemptOutcome.
-constexpr std::string_view outcome_names[] = {"failed", "lease_expired", "timed_out", "released", "cancelled"};
+constexpr std::string_view outcome_names[] = {"failed",   "lease_expired", "timed_out",
+                                              "released", "cancelled",     "completed"};
 
 std::optional<Outcome> parse_outcome(std::string_view text)
 {
@@ -165,11 +167,28 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
-// A job that succeeded at once has none, so its deletion does not open the table. Any other may have some, whatever its
-// `attempt` says, because the owner of the table may have set it back.
+// Whether the job may have any. One that succeeded at once has none, unless its type kept successes at that time: so
+// the index is asked, where the table is as we made it. Any other may have some, whatever its `attempt` says, because
+// the owner of the table may have set it back.
 bool may_have_attempts(const Row &job)
 {
-    return job.number(Column::attempt) != 1 || job.status() != logic::Status::completed;
+    if (job.number(Column::attempt) != 1 || job.status() != logic::Status::completed)
+        return true;
+    const Attempts attempts(AccessShareLock);
+    if (attempts.by_statement)
+        return true;
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Datum keys[] = {job[Column::id]};
+    pg::OpenRelation index = open_index(attempts.table, AccessShareLock);
+    pg::Slot slot(attempts.table);
+    pg::IndexLookup lookup(attempts.table, index);
+    return lookup.find(keys, equal, slot);
+}
+
+// Whether the end of this attempt is recorded: always, but for a success, where the type says so.
+bool is_kept(const Row &job, const EndedAttempt &ended)
+{
+    return ended.outcome != Outcome::completed || types::settings_of(job.text(Column::job_type)).keeps_all_attempts;
 }
 
 } // namespace
@@ -254,13 +273,13 @@ pg::Nullable as_json(const Row &job)
 
 namespace store {
 
-// The follower. An attempt that ends is said by the move that ends it (`change.ended`), so a success and an edit of a
-// running job write nothing. It comes last among the followers, because code of the user's may run in it.
+// The follower. An attempt that ends is said by the move that ends it (`change.ended`), so an edit of a running job
+// writes nothing. It comes last among the followers, because code of the user's may run in it.
 void keep_attempts(const Transition &change)
 {
     if (change.after == nullptr && attempts::may_have_attempts(*change.before))
         attempts::remove_attempts(change.before->id());
-    else if (change.after != nullptr && change.ended)
+    else if (change.after != nullptr && change.ended && attempts::is_kept(*change.after, *change.ended))
         attempts::record(*change.before, *change.ended);
 }
 

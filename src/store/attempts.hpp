@@ -1,4 +1,5 @@
-// The table `job_attempts`: a row for each attempt that did not succeed. The row follows from what a verb does to the
+// The table `job_attempts`: a row for each attempt that did not succeed, and for those that did where their
+// type keeps all. The row follows from what a verb does to the
 // job, so no privilege on this table is asked of the caller. Where the table carries something of the user's, that runs
 // as the table's owner, confined.
 //
@@ -17,7 +18,8 @@ namespace store::attempts {
 
 using Outcome = AttemptOutcome;
 
-// How this attempt of the job ended. Nothing: it runs, it succeeded, or the owner of the table wrote another word.
+// How this attempt of the job ended. Nothing: it runs, it succeeded unrecorded, or the owner of the table wrote another
+// word.
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 
 // The job's attempts in order, as jsonb: an array of objects; null when there is none. However many there were and

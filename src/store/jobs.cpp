@@ -72,7 +72,7 @@ Jobs Jobs::open()
 Jobs::Jobs(const Tables &known, pg::OpenRelation table)
     : tables_(known), described_at_(changes()), table_(std::move(table)),
       by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
-      found_(table_), out_(table_), writer_(table_)
+      found_(table_), out_(table_), writer_(table_), foreign_keys_(table_)
 {
 }
 
@@ -86,6 +86,7 @@ const Tables &Jobs::current()
         raise_altered("jobs", "A trigger, or other code on it, put another table in its place meanwhile.");
     tables_ = now;
     described_at_ = changes();
+    foreign_keys_.forget();
     return tables_;
 }
 
@@ -234,6 +235,10 @@ bool Jobs::insert(Row &row, bool keyed)
     else if (!writer_.insert_unless_taken(out_, key))
         return false;
     follow_new(derived_, row);
+    // Last, as Postgres has it: a check may wait for a transaction that deletes what the key names, and has the
+    // referenced table planned over, which may run code of its owner's. All that is ours is written by then.
+    if (tables_.theirs.has_foreign_key)
+        foreign_keys_.check(out_);
     return true;
 }
 

@@ -15,6 +15,7 @@
 //   - A job with the same job_id is inserted at once: see insert().
 #pragma once
 
+#include "pg/foreign_keys.hpp"
 #include "pg/heap.hpp"
 #include "store/derived.hpp"
 
@@ -55,8 +56,9 @@ public:
 
     // Writes a new job; `row` becomes what was really written. False, only when `keyed`: a job with its job_id is
     // there, as with ON CONFLICT DO NOTHING; waits for a transaction that is inserting one. Not `keyed`, that is 23505.
-    // Raises 09000 where a trigger or rule kept the row out; where `keyed`, that may be false as well, and the caller
-    // tells them apart (insert_or_find() in verbs/enqueue.cpp).
+    // Raises 23503 where a foreign key of the user's names nothing, and waits for a transaction that deletes what it
+    // names. Raises 09000 where a trigger or rule kept the row out; where `keyed`, that may be false as well, and the
+    // caller tells them apart (insert_or_find() in verbs/enqueue.cpp).
     bool insert(Row &row, bool keyed);
 
     // Replaces the version that was just found, and lets follow what follows (transition.hpp). Waits for a transaction
@@ -104,6 +106,7 @@ private:
     pg::IndexLookup by_id_;
     pg::Slot found_, out_;
     pg::TableWriter writer_;
+    pg::ForeignKeys foreign_keys_;
     Derived derived_;
     bool only_direct_ = true;
 };

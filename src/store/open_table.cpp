@@ -1,7 +1,10 @@
 #include "store/open_table.hpp"
 
+#include <algorithm>
+
 #include "pg/heap.hpp"
 #include "store/columns.hpp"
+#include "store/our_triggers.hpp"
 
 namespace store {
 
@@ -176,14 +179,28 @@ const char *name_of_table(ApiTable which) { return name_of(number_in_all(which))
 
 namespace {
 
+// Whether there is a `jobs` that jobs_ext has not made and not adopted: one without any trigger of ours.
+bool awaits_adoption()
+{
+    const Oid jobs = find_by_name(number_in_all(ApiTable::jobs));
+    return OidIsValid(jobs) && std::none_of(our_triggers.begin(), our_triggers.end(), [&](const char *name) {
+               return OidIsValid(get_trigger_oid(jobs, name, true));
+           });
+}
+
 // Steps 1 to 4 of the head of open_table.hpp.
 pg::OpenRelation open_fitting(Number which, LOCKMODE lock)
 {
     pg::OpenRelation relation = open_by_name(which, lock);
+    const char *wrong = relation ? look_at(which, relation) : nullptr;
+    if (relation && wrong == nullptr)
+        return relation;
+    // Until then the other tables are missing too.
+    if (!is_private(which) && awaits_adoption())
+        raise_not_adopted();
     if (!relation)
         raise_missing(schema_of(which), name_of(which));
-    require_fit(relation, look_at(which, relation));
-    return relation;
+    raise_altered(RelationGetRelationName(relation), wrong);
 }
 
 } // namespace

@@ -9,7 +9,7 @@ namespace store {
 
 // The derived tables come first, so that DerivedTable (derived.hpp) can count them from 0; of them the whole row is the
 // key.
-enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes };
+enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes, pauses };
 
 struct PrivateTableShape {
     const char *name;
@@ -46,10 +46,11 @@ inline constexpr PrivateTableShape private_tables[] = {
      {{{"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}}}},
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
+    {"pauses", 1, {{{"since", TIMESTAMPTZOID}, {"role", TEXTOID}, {"reason", TEXTOID}}}},
 };
 
 inline constexpr int private_table_count = std::size(private_tables);
-static_assert(private_table_count == static_cast<int>(PrivateTable::lanes) + 1);
+static_assert(private_table_count == static_cast<int>(PrivateTable::pauses) + 1);
 
 constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
 

@@ -17,8 +17,9 @@ pg::RowType row_type();
 
 inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
-// The end of an attempt that did not succeed, as job_attempts is to have it (store/attempts.cpp).
-enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled };
+// The end of an attempt, as job_attempts is to have it (store/attempts.cpp); of one that succeeded, where its type
+// keeps those.
+enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled, completed };
 struct EndedAttempt {
     AttemptOutcome outcome;
     TimestampTz at;

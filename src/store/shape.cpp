@@ -10,6 +10,13 @@ void raise_missing(const char *schema, const char *table)
                     errhint("The owner of the extension makes the missing tables with: select jobs_ext.install();")));
 }
 
+void raise_not_adopted()
+{
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("table \"jobs\" is not adopted by jobs_ext yet"),
+                    errdetail("It was there before the extension, and lacks what jobs_ext needs."),
+                    errhint("Its owner adopts it with: select jobs_ext.adopt('public.jobs');")));
+}
+
 void raise_altered(const char *table, const char *what)
 {
     ereport(ERROR,
@@ -68,12 +75,6 @@ const char *wrong_columns(Relation table, std::span<const ColumnDefinition> want
     // A dropped column counts: it still has its place in each tuple.
     return table->rd_att->natts == static_cast<int>(wanted.size()) ? nullptr
                                                                    : "It has more columns than it was made with.";
-}
-
-void require_fit(Relation table, const char *wrong)
-{
-    if (wrong != nullptr)
-        raise_altered(RelationGetRelationName(table), wrong);
 }
 
 } // namespace store

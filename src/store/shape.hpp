@@ -23,6 +23,10 @@ inline constexpr unsigned not_null = 0x01;
 // Raises 42P01, with the call that makes the table as its hint.
 [[noreturn]] void raise_missing(const char *schema, const char *table);
 
+// Raises 42804 for a `jobs` that was there before the extension and is not adopted yet, with the call that adopts it as
+// its hint.
+[[noreturn]] void raise_not_adopted();
+
 // Raises 42804, "table … was altered so that it cannot be used"; `what` is its detail, a sentence.
 [[noreturn]] void raise_altered(const char *table, const char *what);
 
@@ -40,8 +44,5 @@ const char *wrong_storage(Relation table, const ColumnDefinition &wanted);
 const char *wrong_kind(Relation table);
 // The table must have these columns and no others, in this order: code reads private tables by position.
 const char *wrong_columns(Relation table, std::span<const ColumnDefinition> wanted);
-
-// Raises that 42804 unless `wrong` is null.
-void require_fit(Relation table, const char *wrong);
 
 } // namespace store

@@ -93,13 +93,15 @@ void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId
     }
 }
 
-// The columns that the statement names: those that change. A caller with UPDATE on cancel_requested_at alone names that
-// one, since Postgres asks for a privilege on each column that is named; our BEFORE trigger writes the others.
-ColumnSet columns_to_name(const Tables &tables, ColumnSet changed)
+// The columns that the statement names: those that change. A caller with UPDATE on single columns alone, to cancel and
+// to retry, names the one of them that says what it does, since Postgres asks for a privilege on each column that is
+// named; our BEFORE trigger writes the others.
+ColumnSet columns_to_name(const Tables &tables, const Row &meant)
 {
     if (pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
-        return changed;
-    return bit(Column::cancel_requested_at);
+        return meant.changed;
+    const bool is_retry = (meant.changed & bit(Column::finished_at)) != 0 && !meant.has(Column::finished_at);
+    return bit(is_retry ? Column::finished_at : Column::cancel_requested_at);
 }
 
 // The statement's parameters; add() returns the number of the one that it adds, from 1.
@@ -156,7 +158,7 @@ Written update_by_statement(const Tables &tables, Row &row)
     initStringInfo(&text);
     Arguments arguments;
     arguments.add(Column::id, meant);
-    each_column(columns_to_name(tables, row.changed), [&](Column column) {
+    each_column(columns_to_name(tables, meant), [&](Column column) {
         appendStringInfo(&text, "%s %s = $%d", text.len == 0 ? "update public.jobs set" : ",",
                          definition_of(column).name, arguments.add(column, meant));
     });

@@ -7,12 +7,14 @@
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "store/cached_table.hpp"
+#include "store/pauses.hpp"
 
 namespace store {
 
 namespace {
 
 CachedTable<Type> known_types;
+bool is_all_paused = false; // read together with the types
 
 void types_may_have_changed(Datum, Oid oid) { known_types.note_change_of(oid); }
 
@@ -70,6 +72,7 @@ public:
         type.timeout = optional_span(column(slot, "timeout"));
         type.keep_completed = optional_span(column(slot, "keep_completed"));
         type.keep_failed = optional_span(column(slot, "keep_failed"));
+        type.keeps_all_attempts = pg::text_view(required(slot, "keep_attempts")) == "all";
         type.paused = DatumGetBool(required(slot, "paused"));
         return type;
     }
@@ -109,10 +112,12 @@ Oid read_types()
     // The lock may go at once: all values are copied, and a change after it sends an invalidation.
     pg::OpenRelation table = open_table_briefly(ApiTable::job_types);
     TypeReader reader(table);
+    is_all_paused = pauses::is_there();
     each_latest_row(table, [&](TupleTableSlot *slot) {
         if (!reader.is_usable(slot))
             return;
-        const Type type = reader.read(slot);
+        Type type = reader.read(slot);
+        type.paused = type.paused || is_all_paused;
         known_types.append() = type;
     });
     return RelationGetRelid(table);
@@ -134,6 +139,7 @@ Type defaults()
     type.backoff = logic::Backoff::exponential;
     type.retry_delay_ms = 1000;
     type.retry_delay_max = USECS_PER_HOUR;
+    type.paused = is_all_paused;
     return type;
 }
 

@@ -38,7 +38,8 @@ struct Type {
     std::optional<Microseconds> timeout;        // the longest run; nothing: no limit
     std::optional<Microseconds> keep_completed; // in `jobs`, before it is archived; zero: deleted instead
     std::optional<Microseconds> keep_failed;
-    bool paused;
+    bool keeps_all_attempts; // in job_attempts; else those that did not succeed
+    bool paused;             // nobody claims its jobs now: it is paused, or the whole queue is (pauses.hpp)
 
     std::string_view key() const { return name; }
 };

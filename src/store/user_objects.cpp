@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/foreign_keys.hpp"
 #include "store/our_triggers.hpp"
 
 namespace store {
@@ -118,7 +119,7 @@ const char *is_status_in(logic::StatusSet set)
 // The states in which started_at is set.
 constexpr logic::StatusSet started = logic::set_of(logic::Status::in_progress, logic::Status::completed);
 
-// The checks of sql/parts/61_jobs.sql. A direct write goes past them: job/moves.hpp says for each why no verb breaks
+// The checks of sql/parts/20_types.sql. A direct write goes past them: job/moves.hpp says for each why no verb breaks
 // it.
 constexpr Check checks_of_ours[] = {
     {"check_status", [] { return is_status_in(logic::all_statuses); }},
@@ -211,19 +212,55 @@ ColumnSet to_column_set(const ColumnNumbers &numbers, AttrNumber number)
     return 0;
 }
 
+// Whether the check of the key runs nobody's code but Postgres's: it compares columns of ours, whose types are
+// Postgres's, by operators that initdb made. With others it may run casts and operators of the user's.
+bool is_plain(const ForeignKeyCacheInfo &key, const ColumnNumbers &numbers)
+{
+    for (int i = 0; i < key.nkeys; ++i)
+        if (to_column_set(numbers, key.conkey[i]) == 0 || key.conpfeqop[i] >= FirstNormalObjectId)
+            return false;
+    return true;
+}
+
+// How a write deals with the trigger by which Postgres checks a foreign key of `jobs` in a new row.
+//
+// A deferrable one, whose check may be left to the end of the transaction, also concerns updates that leave its columns
+// as they are: the check passes over a row that was replaced meanwhile, so Postgres fires it for each update of a row
+// that the same transaction has inserted. A direct update would not, and the row would never be checked.
+void note_check(const Trigger &trigger, List *keys, const ColumnNumbers &numbers, UserObjects &result)
+{
+    ListCell *cell;
+    foreach (cell, keys) {
+        auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
+        if (key->conoid == trigger.tgconstraint && !trigger.tgdeferrable && is_plain(*key, numbers)) {
+            result.has_foreign_key = true;
+            return;
+        }
+    }
+    result.on_insert = true;
+    result.on_update = result.on_update || trigger.tgdeferrable;
+}
+
+// Foreign keys on `jobs`: each new row has to be checked, an updated one where it changes a column of theirs.
 void find_foreign_keys(Relation table, const ColumnNumbers &numbers, UserObjects &result)
 {
-    // Foreign keys on `jobs`: each new row has to be checked, an updated one where it changes a column of theirs.
+    List *keys = RelationGetFKeyList(table);
     ListCell *cell;
-    foreach (cell, RelationGetFKeyList(table)) {
+    foreach (cell, keys) {
         auto key = static_cast<ForeignKeyCacheInfo *>(lfirst(cell));
         for (int i = 0; i < key->nkeys; ++i)
             result.referencing |= to_column_set(numbers, key->conkey[i]);
-        result.on_insert = true;
     }
+    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+        if (pg::checks_new_row(table->trigdesc->triggers[i]))
+            note_check(table->trigdesc->triggers[i], keys, numbers, result);
+}
 
-    // Foreign keys of other tables that point here are known by their triggers on this table. Which columns they point
-    // at is not in the relation's description; it is a key of the table, so all columns of keys count.
+// Foreign keys of other tables that point at `jobs`, or of `jobs` itself, are known by their triggers on this table.
+// Which columns they point at is not in the relation's description; it is a key of the table, so all columns of keys
+// count.
+void find_references(Relation table, const ColumnNumbers &numbers, UserObjects &result)
+{
     bool is_referenced = false;
     for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
         is_referenced = is_referenced || RI_FKey_trigger_type(table->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK;
@@ -250,6 +287,7 @@ UserObjects find_user_objects(Relation jobs, const ColumnNumbers &numbers)
         rules || constraints || needs_executor(jobs, numbers, false) || trigger_of_theirs(jobs, Operation::update);
     result.has_key = has_key_of_theirs(jobs, numbers);
     find_foreign_keys(jobs, numbers, result);
+    find_references(jobs, numbers, result);
     return result;
 }
 

@@ -1,6 +1,7 @@
 // User objects on `jobs` that a direct heap write would bypass: triggers, rules, constraints, foreign keys, columns
 // that are computed. Where one concerns a write, the verb writes by a statement instead, so that the executor runs it.
-// Indexes of the user's are not among them: a direct write keeps all (pg/heap.hpp).
+// Two kinds are not among them: indexes, all of which a direct write keeps (pg/heap.hpp), and foreign keys that are not
+// deferrable, whose triggers it fires (pg/foreign_keys.hpp).
 //
 // Everything is read from the relation's own description and the catalogs, of a table that the caller has open. Nothing
 // here evaluates a predicate or an expression of the user's: only to look must not run their code. When an answer is
@@ -17,6 +18,7 @@ struct UserObjects {
     bool on_update;
     bool on_remove;
     bool has_key;          // a unique or exclusion constraint besides those on id and job_id
+    bool has_foreign_key;  // whose trigger a direct insert has to fire (pg/foreign_keys.hpp)
     ColumnSet referencing; // columns of foreign keys on `jobs`: an update of one has to be checked
     ColumnSet referenced;  // columns that foreign keys of other tables may point at; empty where there is no such key
 };

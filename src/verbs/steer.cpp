@@ -12,6 +12,7 @@
 #include "call/job_name.hpp"
 #include "call/privileges.hpp"
 #include "job/moves.hpp"
+#include "job/new_job.hpp"
 #include "job/refusal.hpp"
 #include "settings.hpp"
 
@@ -139,13 +140,17 @@ JOBS_FUNCTION(job_retry)
 {
     const Steering asked = read_steering<return_fields>(fcinfo);
     pg::StatementScope scope("job_retry()");
-    Jobs jobs = Jobs::open(call::require_update);
+    Jobs jobs = Jobs::open(call::require_retry);
+    const TimestampTz now = settings::now();
+    // A tenant shares the workers with others: a time in the past would put its job before all of theirs.
+    const auto run_at =
+        asked.run_at && job::under_row_security(jobs.tables()) ? std::max(now, *asked.run_at) : asked.run_at;
     Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
             return job::illegal_transition(before, Status::queued,
                                            "Only a failed or cancelled job can be tried again.");
-        job::moves::retry(after, settings::now(), asked.run_at);
+        job::moves::retry(after, now, run_at);
         return std::nullopt;
     });
     return call::answer(fcinfo, row);

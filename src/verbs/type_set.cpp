@@ -24,9 +24,17 @@ void known_backoff(pg::Nullable &backoff, const char *)
                  errhint("%s", pg::one_of(logic::backoff_kinds))));
 }
 
+void known_keeping(pg::Nullable &keeping, const char *)
+{
+    if (keeping && pg::text_view(keeping.value) != "failed" && pg::text_view(keeping.value) != "all")
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("unknown keep_attempts \"%s\"", pg::text_excerpt(keeping.value)),
+                        errhint("It is failed or all.")));
+}
+
 struct TypeSet {
     pg::Nullable job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,
-        timeout, keep_completed, keep_failed, paused;
+        timeout, keep_completed, keep_failed, paused, keep_attempts;
 };
 
 // In the order of the function's parameters, of the statement's, and of the columns of its result.
@@ -43,21 +51,24 @@ constexpr call::Field<TypeSet> type_fields[] = {
     {"keep_completed", INTERVALOID, &TypeSet::keep_completed, call::span_from_zero},
     {"keep_failed", INTERVALOID, &TypeSet::keep_failed, call::span_from_zero},
     {"paused", BOOLOID, &TypeSet::paused},
+    {"keep_attempts", TEXTOID, &TypeSet::keep_attempts, known_keeping},
 };
 
 constexpr const char *statement =
     "insert into public.job_types as t (job_type, description, job_category, max_retries, backoff, retry_delay_ms,"
-    " retry_delay_max, lease, timeout, keep_completed, keep_failed, paused)"
+    " retry_delay_max, lease, timeout, keep_completed, keep_failed, paused, keep_attempts)"
     " values ($1, $2, $3, coalesce($4, 3), coalesce($5, 'exponential'), coalesce($6, 1000),"
-    " coalesce($7, pg_catalog.make_interval(hours => 1)), $8, $9, $10, $11, coalesce($12, false))"
+    " coalesce($7, pg_catalog.make_interval(hours => 1)), $8, $9, $10, $11, coalesce($12, false),"
+    " coalesce($13, 'failed'))"
     " on conflict (job_type) do update set description = coalesce($2, t.description),"
     " job_category = coalesce($3, t.job_category), max_retries = coalesce($4, t.max_retries),"
     " backoff = coalesce($5, t.backoff), retry_delay_ms = coalesce($6, t.retry_delay_ms),"
     " retry_delay_max = coalesce($7, t.retry_delay_max), lease = coalesce($8, t.lease),"
     " timeout = coalesce($9, t.timeout), keep_completed = coalesce($10, t.keep_completed),"
-    " keep_failed = coalesce($11, t.keep_failed), paused = coalesce($12, t.paused)"
+    " keep_failed = coalesce($11, t.keep_failed), paused = coalesce($12, t.paused),"
+    " keep_attempts = coalesce($13, t.keep_attempts)"
     " returning job_type, description, job_category, max_retries, backoff, retry_delay_ms, retry_delay_max, lease,"
-    " timeout, keep_completed, keep_failed, paused";
+    " timeout, keep_completed, keep_failed, paused, keep_attempts";
 
 // ON CONFLICT (job_type) needs a unique index on that column, else the planner raises 42P10, which would tell the
 // caller nothing. Raises 42804.

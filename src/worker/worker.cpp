@@ -137,7 +137,7 @@ void Worker::look_for_presence()
         report_.show_doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
         break;
     case Presence::no_tables:
-        report_.show_doing("waiting for jobs_ext.install()");
+        report_.show_doing("waiting for jobs_ext.install() or jobs_ext.adopt()");
         break;
     case Presence::ready:
         break;

@@ -4,7 +4,7 @@
 \ir setup/begin.psql
 \ir setup/in_step.sql
 \ir setup/play.sql
-select plan(54);
+select plan(57);
 set timezone = 'UTC';
 
 --
@@ -135,9 +135,14 @@ create table tests.organisations (id uuid primary key);
 insert into tests.organisations values ('00000000-0000-0000-0000-000000000000');
 alter table jobs add foreign key (organisation_id) references tests.organisations;
 begin;
-select is(tests.path(), '1 1 0 0 0 0 0 0', 'a foreign key: what inserts goes through SQL');
+select is(tests.path(), '0 0 0 0 0 0 0 0', 'a foreign key: no verb goes through SQL');
 rollback;
 call tests.play('a foreign key', 6, 300);
+alter table jobs alter constraint jobs_organisation_id_fkey deferrable initially deferred;
+begin;
+select is(tests.path(), '1 1 1 1 1 1 1 1', 'a deferrable foreign key: every verb goes through SQL');
+rollback;
+call tests.play('a deferrable foreign key', 6, 300);
 alter table jobs drop constraint jobs_organisation_id_fkey;
 
 alter table jobs add unique (restaurant_id, id) deferrable initially deferred;

@@ -324,7 +324,11 @@ select job_type_set('beta', paused => true) \g /dev/null
 select pg_temp.refuses_to(r, 'held back', $$status = 'in_progress'$$, 'PT409', 'jobs of type "beta" are paused: job %',
                           'illegal_transition', 'of a type that is paused')
 from unnest(array['tests_rules_worker', session_user]) r;
-select job_type_set('beta', paused => false) \g /dev/null
+select job_type_set('beta', paused => false), job_pause_all('as a test') \g /dev/null
+select pg_temp.refuses_to(r, 'held back', $$status = 'in_progress'$$, 'PT409', 'jobs of type "beta" are paused: job %',
+                          'illegal_transition', 'of a queue that is paused')
+from unnest(array['tests_rules_worker', session_user]) r;
+select job_resume_all() \g /dev/null
 set local role tests_rules_worker;
 select lives_ok($$ update jobs set status = 'in_progress' where job_id = 'held back' $$, 'till the pause ends');
 select pg_temp.clock('2030-01-01 12:05+00');

@@ -57,12 +57,14 @@ from jobs j,
        ('worker', 'job_next($id, $lease)'),
        ('worker',
         $$job_finish_many(jsonb_build_array(jsonb_build_object('id', $id, 'lease_id', $lease, 'complete', null)))$$),
-       ('operator', $$job_retry(job_id => 'failed')$$),
-       ('operator', $$job_pause(job_id => 'queued')$$),
-       ('operator', $$job_resume(job_id => 'paused')$$),
-       ('operator', $$job_type_set('bulk-update', paused => true)$$),
-       ('operator', $$job_type_set('made-anew')$$),
+       ('producer', $$job_retry(job_id => 'failed')$$),
+       ('worker', $$job_pause(job_id => 'queued')$$),
+       ('worker', $$job_resume(job_id => 'paused')$$),
+       ('worker', $$job_type_set('bulk-update', paused => true)$$),
+       ('worker', $$job_type_set('made-anew')$$),
        ('operator', 'job_maintain()'),
+       ('operator', 'job_pause_all()'),
+       ('operator', 'job_resume_all()'),
        ('operator', 'jobs_ext.rebuild_queue()'),
        ('operator', $$job_schedule('s', '* * * * *', 'bulk-update')$$),
        ('operator', $$job_unschedule('s')$$),
@@ -88,7 +90,7 @@ create role tests_hollow;
 grant execute on all functions in schema public, jobs_ext to tests_hollow;
 select is(pg_temp.try('tests_hollow', 'select ' || c.call), '42501', 'no privilege on tables: ' || c.function)
 from call c
-where c.function <> 'job_unschedule'; -- which is about cron.job alone
+where c.function not in ('job_unschedule', 'job_pause_all', 'job_resume_all'); -- about no table of the API
 
 -- Tables and views: S(elect), I(nsert), U(pdate), D(elete), T(runcate), and u for an update of some columns.
 create function pg_temp.privileges(role name, relation regclass) returns text language sql as $$
@@ -104,7 +106,7 @@ $$;
 create temp table granted as
 select * from (values
   ('jobs', '', 'S', 'SIu', 'SIUD', 'SIUD'),
-  ('job_types', '', 'S', 'S', 'S', 'SIU'),
+  ('job_types', '', 'S', 'S', 'SIU', 'SIU'),
   ('job_attempts', '', 'S', 'S', 'S', 'S'),
   ('jobs_archive', '', 'S', 'S', 'S', 'S'),
   ('jobs_queue_status', '', 'S', 'S', 'S', 'S'),
@@ -127,7 +129,7 @@ select set_eq('select relation::text from granted',
 select is((select array_agg(a.attname::text)
            from pg_attribute a
            where a.attrelid = 'jobs'::regclass and has_column_privilege('tests_producer', 'jobs', a.attnum, 'update')),
-          '{cancel_requested_at}', 'a producer updates one column');
+          '{finished_at,cancel_requested_at}', 'a producer updates two columns');
 select is(pg_temp.privileges(('tests_' || k.kind)::name, c.oid),
           '', format('%s: nothing on %s', k.kind, c.oid::regclass))
 from kind k, pg_class c where c.relnamespace = 'jobs_ext'::regnamespace and c.relkind in ('r', 'p', 'S');
@@ -279,7 +281,6 @@ from unnest(
     'select job_finish_many(''[]'')',
     'select job_heartbeat_many(''[]'')',
     'select job_release_worker(''w'')',
-    'select job_retry(job_id => ''1 failed'')',
     'select job_pause(job_id => ''1 queued'')',
     'select job_resume(job_id => ''1 paused'')',
     'select job_type_set(''bulk-update'')',
@@ -367,7 +368,33 @@ select results_eq(
 select matches(pg_temp.try_as_member(1, format('select job_cancel(%L)', id)),
                '^PT409 .*"archived"', 'the own archived one is told')
 from job where job_id = '1 archived';
+
+-- And has its failed and cancelled ones tried again, by the grant on another column.
+select is((job_retry(job_id => '1 failed')).status, 'queued', 'a failed job of one''s own');
+select cmp_ok((job_retry(job_id => '1 paused', run_at => '2020-01-01')).run_at, '>=', now(),
+              'a time in the past is now');
+select lives_ok($$ update jobs set finished_at = null where job_id = '1 other' $$, 'one by an UPDATE');
+select results_eq(
+  $$ select job_id::text, status::text, retries, cancelled_at, finished_at, lease_id is null,
+            run_at between now() and clock_timestamp()
+     from jobs where job_id in ('1 failed', '1 other', '1 paused') order by 1 $$,
+  $$ select k, 'queued', 0, null::timestamptz, null::timestamptz, true, true
+     from unnest('{1 failed,1 other,1 paused}'::text[]) k $$,
+  'queued again, as new');
+select lives_ok($$ update jobs set finished_at = now() where job_id = '1 queued' $$, 'another time is no error');
+select isnt((select finished_at from jobs where job_id = '1 queued'), now(), '… and no change');
+select lives_ok($$ update jobs set finished_at = null where job_id = '1 in_progress' $$, 'a running job has none');
+select is((select status from jobs where job_id = '1 in_progress'), 'in_progress', '… and goes on');
+select lives_ok($$ update jobs set finished_at = null where job_id like '2 %' $$, 'those of others are not there');
+select matches(pg_temp.try_as_member(1, $$select job_retry(job_id => '2 failed')$$), '^PT404 ',
+               '… for the call either');
+select matches(pg_temp.try_as_member(1, $$select job_retry(job_id => '1 in_progress')$$), '^PT409 ', 'one that runs');
 reset role;
+select is((select status from jobs where job_id = '2 failed'), 'failed', 'another organisation''s stays as it is');
+select tests.job_in('completed', 'completed') \g /dev/null
+update jobs set organisation_id = 'aaaaaaaa-0000-0000-0000-000000000001' where job_id = 'completed';
+select matches(pg_temp.try_as_member(1, $$update jobs set finished_at = null where job_id = 'completed'$$), '^PT409 ',
+               'what succeeded is not tried again');
 select tests.in_step();
 select results_eq($$ select a.outcome, a.error_message
                      from job_attempts a join job j on j.id = a.job where j.job_id = '1 forced' $$,
@@ -423,7 +450,7 @@ select is_empty($$ select l.lane from jobs_ext.lanes l where l.job_type = 'of wh
                 '… has no lane yet');
 select is((job_enqueue('of whom jobs are none')).status, 'queued', '… and its first job makes it');
 
--- anon may nothing, service_role what a worker may.
+-- anon may nothing, service_role what a worker may: what the service of the seed does with its key.
 select is(pg_temp.try('anon', 'select * from ' || r), '42501', 'anon: select from ' || r)
 from unnest('{jobs,job_types,job_attempts,jobs_archive,jobs_active,jobs_running,jobs_failed,jobs_failed_summary,
               jobs_queue_status,jobs_metrics,jobs_schedules,job_list()}'::text[]) r;
@@ -441,10 +468,14 @@ from (values
   ('select job_release_worker(''w'')', 'yes'),
   ('select job_cancel(job_id => ''2 queued'')', 'yes'),
   ('delete from jobs', 'yes'),
-  ('select job_retry(job_id => ''1 failed'')', '42501'),
-  ('select job_pause(job_id => ''2 queued'')', '42501'),
+  ('select job_retry(job_id => ''2 failed'')', 'yes'),
+  ('select job_pause(job_id => ''2 queued'')', 'yes'),
+  ('select job_resume(job_id => ''2 paused'')', 'yes'),
+  ('select job_type_set(''bulk-update'', paused => true)', 'yes'),
+  ('select job_type_set(''x'')', 'yes'),
   ('select job_maintain()', '42501'),
-  ('select job_type_set(''x'')', '42501'),
+  ('select job_pause_all()', '42501'),
+  ('select job_schedule(''s'', ''* * * * *'', ''bulk-update'')', '42501'),
   ('truncate jobs', '42501')) v (c, w);
 
 select tests.in_step();

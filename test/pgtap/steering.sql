@@ -213,16 +213,17 @@ select is((select status::text from jobs where job_id = 'paused too long'), 'can
 -- job_type_set: a new type has the defaults, an old one keeps what is not said.
 select results_eq($$ select t.* from job_type_set('new type') t $$,
                   $$ values ('new type'::varchar, null::text, null::varchar, 3, 'exponential', 1000, interval '1 hour',
-                             null::interval, null::interval, null::interval, null::interval, false) $$,
+                             null::interval, null::interval, null::interval, null::interval, false, 'failed') $$,
                   'the defaults of a type');
 select results_eq($$ select t.*
                      from job_type_set('new type', description => 'what it does', job_category => 'group',
                                        max_retries => 0, backoff => 'linear', retry_delay_ms => 0,
                                        retry_delay_max => '0', lease => '1 microsecond', timeout => '200 years',
-                                       keep_completed => '0', keep_failed => '1 month 1 day', paused => true) t $$,
+                                       keep_completed => '0', keep_failed => '1 month 1 day', paused => true,
+                                       keep_attempts => 'all') t $$,
                   $$ values ('new type'::varchar, 'what it does', 'group'::varchar, 0, 'linear', 0, interval '0',
                              interval '1 microsecond', interval '200 years', interval '0', interval '1 month 1 day',
-                             true) $$,
+                             true, 'all') $$,
                   'every setting');
 create temp table set_before as select * from job_types where job_type = 'new type';
 select results_eq($$ select t.* from job_type_set('new type') t $$,
@@ -239,7 +240,8 @@ select * from (values
   ('timeout', $$'2 hours'$$),
   ('keep_completed', $$'3 days'$$),
   ('keep_failed', $$'0'$$),
-  ('paused', 'false')) v (name, value);
+  ('paused', 'false'),
+  ('keep_attempts', $$'failed'$$)) v (name, value);
 select set_eq('select name::text from setting',
               $$ select attname::text
                  from pg_attribute where attrelid = 'job_type_settings'::regclass and attnum > 1 $$,

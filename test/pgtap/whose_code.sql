@@ -326,4 +326,40 @@ select is(tests.fail('b'), 'no error', 'one that may be deferred, and is not');
 reset role;
 select is((select string_agg(distinct who, ', ') from seen where place = 'late'),
           'tests_whose_owner', 'runs as the owner');
+--
+-- CREATE EXTENSION over a table of jobs that is not ours, and adopt()
+--
+set role tests_whose_owner;
+drop extension jobs_ext cascade;
+drop table jobs, job_types, job_attempts, jobs_archive cascade;
+create table public.jobs (
+  id uuid primary key default gen_random_uuid(), job_id varchar(100) not null unique, job_type varchar(50) not null,
+  status varchar(50) not null default 'pending', mine text check (probe('check')), check (probe('table check')));
+create index on public.jobs (probe_text(job_id, 'index')) where probe('predicate');
+alter table public.jobs enable row level security, force row level security;
+create policy theirs on public.jobs using (probe('policy'));
+insert into public.jobs (job_id, job_type, status)
+select 'j' || n, 'alpha', case n when 3 then 'completed' else 'pending' end from generate_series(1, 3) n;
+create trigger theirs before insert or update on public.jobs
+  for each row execute function probe_trigger('trigger');
+create rule theirs as on update to public.jobs do also select probe('rule');
+create view public.jobs_metrics as select probe('view') as mine from public.jobs;
+reset role;
+delete from seen;
+set role tests_whose_owner;
+create extension jobs_ext;
+reset role;
+select is(tests.seen(), 'nobody ran nothing', 'CREATE EXTENSION over a table that it does not take up');
+select matches(tests.complaint($$select jobs_ext.adopt('public.jobs')$$),
+               '^42501 . must be "tests_whose_owner".* . set role tests_whose_owner$', 'no superuser adopts it');
+select matches(tests.complaint('select jobs_ext.install()'), '^55000 .*adopt', '… nor installs over it');
+select matches(tests.complaint('select job_claim()'), '^42804 .*adopt', '… nor claims from it');
+select is(tests.seen(), 'nobody ran nothing', '… and runs nothing of it');
+set role tests_whose_owner;
+select ok(count(*) > 10, 'its owner does') from jobs_ext.adopt('public.jobs');
+reset role;
+select is(tests.seen(), 'tests_whose_owner ran check, predicate, table check',
+          '… and what keeps rows right runs as the owner; no trigger, rule, policy or view does');
+select is((select string_agg(attempt || ' ' || (finished_at is not null), ', ' order by job_id) from jobs),
+          '0 false, 0 false, 1 true', '… over all rows');
 select * from finish();

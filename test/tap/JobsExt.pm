@@ -21,12 +21,13 @@ our @EXPORT = qw(new_node sql_states in_step uncorrupted log_is_clean log_lines 
 # whoever catches it; that of a subtest throws it on.
 $SIG{__DIE__} = sub { diag("$0 dies: " . substr($_[0], 0, 1000)) unless $^S };
 
-# A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming` and
-# `extension` is a line of postgresql.conf.
+# A server that is running, with the extension in its database "postgres". Each %option but `allows_streaming`,
+# `extension` and `initdb`, a list of options of initdb's, is a line of postgresql.conf.
 sub new_node
 {
 	my ($name, %option) = @_;
 	my $streaming = delete $option{allows_streaming};
+	my $initdb = delete $option{initdb} // [];
 	my $extension = delete $option{extension} // 1;
 	my %setting = (
 		shared_preload_libraries => "'jobs_ext'",
@@ -37,7 +38,7 @@ sub new_node
 		log_line_prefix => "'%m [%p] %e %d '",
 		%option);
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(allows_streaming => $streaming);
+	$node->init(allows_streaming => $streaming, extra => $initdb);
 	$node->append_conf('postgresql.conf', "$_ = $setting{$_}") for sort keys %setting;
 	$node->start;
 	$node->safe_psql('postgres', 'create extension jobs_ext') if $extension;

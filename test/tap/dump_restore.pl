@@ -296,6 +296,39 @@ for my $from (sort keys %owner)
 	work_goes_on("$from, created again", $from, $owner{$from}, 1);
 }
 
+# A pause of the whole queue is in the dump; and a server may have every restored queue start paused.
+sub paused_by
+{
+	return run_as('boss', $_[0], 'select pause_reason from jobs_ext.maintenance where database = current_database()');
+}
+new_database('paused_source', 'boss');
+run_as('boss', 'paused_source', q{create extension jobs_ext; select job_enqueue('import-csv', job_id => 'one')});
+new_database('stays_on', 'boss');
+dump_and_restore('paused_source', 'stays_on', 'boss', 'c');
+is(run_as('boss', 'stays_on', 'select job_id from job_claim()'), 'one', 'a copy works at once');
+
+new_database('set_still', 'boss');
+$node->safe_psql('postgres', 'alter database set_still set jobs_ext.pause_after_restore = on');
+dump_and_restore('paused_source', 'set_still', 'boss', 'c');
+is(run_as('boss', 'set_still', 'select job_id from job_claim()'), '', 'under pause_after_restore it does not');
+like(paused_by('set_still'), qr/pause_after_restore/, '… and the view says why');
+is(run_as('boss', 'set_still', 'select job_resume_all(); select job_id from job_claim()'),
+	"t\none", '… until it is resumed');
+
+run_as('boss', 'paused_source', q{select job_pause_all('night')});
+new_database('still_paused', 'boss');
+dump_and_restore('paused_source', 'still_paused', 'boss', 'p');
+is(run_as('boss', 'still_paused', 'select job_id from job_claim()'), '', 'the copy of a paused queue is paused');
+is(paused_by('still_paused'), 'night', '… for the same reason');
+
+new_database('data_only', 'boss');
+run_as('boss', 'data_only', 'create extension jobs_ext');
+$node->safe_psql('postgres', 'alter database data_only set jobs_ext.pause_after_restore = on');
+run_as('boss', 'paused_source', 'select job_resume_all()');
+dump_and_restore('paused_source', 'data_only', 'boss', 'c', options => ['--data-only']);
+is(run_as('boss', 'data_only', 'select job_id from job_claim()'), '', 'data alone: paused as well');
+like(paused_by('data_only'), qr/pause_after_restore/, '… by the setting');
+
 log_is_clean($node, 'no crash, no internal error, no deadlock');
 $node->stop;
 done_testing();

@@ -60,6 +60,20 @@ for my $name ('without keys', 'with keys', 'with payloads')
 	is_frugal('job_enqueue_many', $name);
 }
 
+# With foreign keys, which Postgres checks by a trigger for each job and key.
+$sql->(<<'SQL');
+create table tenants (id uuid primary key);
+insert into tenants select lpad(n::text, 32, '0')::uuid from generate_series(0, 99) n;
+alter table jobs add foreign key (organisation_id) references tenants,
+	add foreign key (restaurant_id) references tenants;
+select given('with foreign keys',
+             (select jsonb_agg(jsonb_build_object('job_type', 'x', 'restaurant_id', lpad((n % 100)::text, 32, '0')))
+              from generate_series(1, 50000) n));
+SQL
+is_frugal('job_enqueue_many', 'without keys');
+is_frugal('job_enqueue_many', 'with foreign keys');
+$sql->('alter table jobs drop constraint jobs_organisation_id_fkey, drop constraint jobs_restaurant_id_fkey');
+
 # What workers send: of 20 000 running jobs.
 $sql->(<<'SQL');
 select count(*) from job_enqueue_many((select jsonb_agg('{"job_type": "x"}'::jsonb) from generate_series(1, 20000)));
