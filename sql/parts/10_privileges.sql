@@ -13,8 +13,8 @@ begin atomic
        public.jobs_failed_summary, public.jobs_metrics, public.jobs_active, public.jobs_running, public.jobs_failed,
        public.jobs_schedules}'),
     ('reader', 'function', 'execute',
-     '{public.job_get, public.job_list, public.job_wait, jobs_ext.active_jobs, jobs_ext.running_jobs,
-       jobs_ext.failed_jobs, jobs_ext.scheduled_jobs}'),
+     '{public.job_get, public.job_list, public.job_children, public.job_wait, jobs_ext.active_jobs,
+       jobs_ext.running_jobs, jobs_ext.failed_jobs, jobs_ext.scheduled_jobs}'),
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
     ('watcher', 'table', 'select', '{jobs_ext.maintenance, jobs_ext.jobs_set_aside}'),
@@ -32,8 +32,8 @@ begin atomic
     ('worker', 'table', 'insert, update', '{public.job_types}'),
     ('worker', 'function', 'execute',
      '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
-       public.job_release, public.job_release_worker, public.job_next, public.job_finish_many,
-       public.job_pause, public.job_resume, public.job_type_set}'),
+       public.job_release, public.job_release_worker, public.job_await_children, public.job_next,
+       public.job_finish_many, public.job_pause, public.job_resume, public.job_type_set}'),
 
     ('operator', 'function', 'execute',
      '{public.job_pause_all, public.job_resume_all, public.job_maintain, public.job_schedule, public.job_unschedule,

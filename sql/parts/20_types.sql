@@ -9,15 +9,18 @@ as $$
     ('id', 'uuid', 'default jobs_ext.uuid_v7() primary key',
      'Unique id, sorted by time (UUID version 7)'),
     ('job_id', 'varchar(100)', 'not null unique',
-     'Human-readable unique job identifier, chosen by the client to make enqueueing idempotent (e.g., '
+     'Human-readable unique job identifier that addresses the job, chosen by the client (e.g., '
       '"extract-ubereats-pizza-palace-20251209") or made by the server'),
+    ('job_key', 'text', '',
+     'Idempotency key of the client''s, unique within its organisation: enqueueing with it again gives this job'),
     ('job_type', 'varchar(50)', 'not null',
      'Type of job, one of job_types'),
     ('job_category', 'varchar(50)', '',
      'Group of job types, for reports; default: that of the type'),
     ('status', 'varchar(50)', 'not null default ''pending''',
      'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
-      '(held back), completed (success), failed (permanently), cancelled (stopped by a user, or expired)'),
+      '(held back), blocked (until its children have ended), completed (success), failed (permanently), cancelled '
+      '(stopped by a user, or expired)'),
     ('input_payload', 'jsonb', '',
      'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
     ('result', 'jsonb', '',
@@ -88,7 +91,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
 as $$
   values
     ('check_status', $c$((status)::text = ANY (ARRAY['pending'::text, 'queued'::text, 'in_progress'::text, $c$
-                     || $c$'paused'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))$c$),
+                     || $c$'paused'::text, 'blocked'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))$c$),
     ('check_priority', $c$((priority >= '-10'::integer) AND (priority <= 10))$c$),
     ('check_retries', '((retries >= 0) AND (retries <= max_retries))'),
     ('check_retry_delay_ms', '(retry_delay_ms >= 0)'),
@@ -111,18 +114,20 @@ comment on function jobs_ext.checks_of_jobs() is 'The constraints of public.jobs
 -- No index over a column that a move of a job changes: a job is updated at least twice in its life, and these updates
 -- are then heap-only ones. Ascending, though they are read backwards: new rows then go to the right end of each run,
 -- which fills its pages.
-create function jobs_ext.indexes_of_jobs(out name text, out columns text[], out predicate text)
+create function jobs_ext.indexes_of_jobs(out name text, out is_unique boolean, out columns text[], out predicate text)
 returns setof record
 language sql immutable set search_path = pg_catalog, pg_temp
 as $$
   values
-    ('idx_jobs_created_at', '{created_at}'::text[], null),
-    ('idx_jobs_organisation_id', '{organisation_id,created_at}', null),
-    ('idx_jobs_restaurant_id', '{restaurant_id,created_at}', 'restaurant_id is not null'),
-    ('idx_jobs_created_by', '{created_by}', 'created_by is not null'),
-    ('idx_jobs_parent_job_id', '{parent_job_id}', 'parent_job_id is not null')
+    -- The key of an enqueue that may be repeated; without one a job is not in it, and pays nothing.
+    ('idx_jobs_job_key', true, '{organisation_id,job_key}'::text[], 'job_key is not null'),
+    ('idx_jobs_created_at', false, '{created_at}', null),
+    ('idx_jobs_organisation_id', false, '{organisation_id,created_at}', null),
+    ('idx_jobs_restaurant_id', false, '{restaurant_id,created_at}', 'restaurant_id is not null'),
+    ('idx_jobs_created_by', false, '{created_by}', 'created_by is not null'),
+    ('idx_jobs_parent_job_id', false, '{parent_job_id}', 'parent_job_id is not null')
 $$;
-comment on function jobs_ext.indexes_of_jobs() is 'The indexes of public.jobs besides those of its keys.';
+comment on function jobs_ext.indexes_of_jobs() is 'The indexes of public.jobs besides those of id and job_id.';
 
 -- What the functions return. A function can't return the row type of public.jobs, which a restore makes only after the
 -- extension: so the type job has its columns, in the same order. install() refuses a table that lacks one of them.
@@ -152,7 +157,7 @@ create type public.job_state as (
 comment on type public.job_state is
 'What a caller needs to know of a job after a call: the columns of public.jobs of the same names, without payload and '
 'result. "created" is null but for job_enqueue and job_enqueue_many: true for a new job, false for the one that had '
-'this job_id already.';
+'this job_key or job_id already.';
 
 create type public.job_type_settings as (
   job_type varchar(50),

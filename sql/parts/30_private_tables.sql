@@ -70,6 +70,33 @@ comment on column jobs_ext.ended.rank is 'Completed: 0. Failed or cancelled: 1.'
 comment on column jobs_ext.ended.ended_at is 'finished_at';
 comment on column jobs_ext.ended.job is 'public.jobs.id';
 
+create table jobs_ext.blocked (
+  created_at timestamptz not null,
+  job uuid not null,
+  primary key (created_at, job)
+) with (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.05);
+comment on table jobs_ext.blocked is
+'The jobs that wait for their children (job_await_children). Derived from public.jobs.';
+
+-- A row comes with a child and goes at its end, one for each child and none for the parent: so children that end at
+-- once have no row in common.
+create table jobs_ext.children (
+  parent uuid not null,
+  job uuid not null,
+  primary key (parent, job)
+) with (
+  fillfactor = 100,
+  autovacuum_vacuum_threshold = 500,
+  autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_cost_delay = 0,
+  vacuum_truncate = false
+);
+comment on table jobs_ext.children is
+'The jobs that have a parent and have not ended: whether any child of a job is left costs one look. Derived from '
+'public.jobs.';
+comment on column jobs_ext.children.parent is 'parent_job_id';
+comment on column jobs_ext.children.job is 'public.jobs.id';
+
 create table jobs_ext.lanes (
   lane integer primary key check (lane > 0),
   job_type text not null unique
@@ -130,7 +157,8 @@ comment on view jobs_ext.jobs_set_aside is
 'retry_at, a job that no longer needs it disappears.';
 comment on column jobs_ext.jobs_set_aside.job is 'public.jobs.id';
 comment on column jobs_ext.jobs_set_aside.task is
-'What was to be done: reap (its lease or run-time limit ran out), expire, remove, archive';
+'What was to be done: reap (its lease or run-time limit ran out), expire, unblock (its children have ended), remove, '
+'archive';
 comment on column jobs_ext.jobs_set_aside.failures is 'How often it was tried';
 comment on column jobs_ext.jobs_set_aside.since is 'When it failed first';
 comment on column jobs_ext.jobs_set_aside.retry_at is 'When it is tried again';

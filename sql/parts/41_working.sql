@@ -103,6 +103,26 @@ id, lease_id: from the claim. run_at: not before this time; null: now.
 Returns the job''s state; the same call again returns it again. Raises PT404 for an unknown job, PT409 when the lease '
 'is lost, 22023 for a bad argument, 42501 when not allowed.';
 
+create function public.job_await_children(
+  id uuid,
+  lease_id uuid
+) returns public.job_state
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function public.job_await_children is
+'Gives a job back until its children, the jobs that name it in parent_job_id, have ended: without a worker, a lease, a '
+'time limit or a retry spent it is blocked, and then queued again, to be claimed for one more attempt.
+
+id, lease_id: from the claim. progress stays, for the worker that goes on; job_children has what came of the children.
+
+Only direct children count, those too that are added while it waits. Ended are those that completed, failed or were '
+'cancelled, and those that were deleted or name another parent now; one that waits for a retry has not. A child that '
+'job_retry brings back before the job is queued is waited for, a later one is not. The worker of the database queues '
+'the job within a moment of the last end; where there is none, job_maintain does.
+
+Returns the job''s state: blocked; queued when no child is left already; cancelled when that had been requested. The '
+'same call again returns it again. job_cancel ends a blocked job at once, and leaves its children as they are. Raises '
+'PT404 for an unknown job, PT409 when the lease is lost, 22023 for a bad argument, 42501 when not allowed.';
+
 create function public.job_next(
   id uuid,
   lease_id uuid,

@@ -8,8 +8,8 @@ create function public.job_cancel(
 ) returns public.job_state
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_cancel is
-'Cancels a job: a waiting or paused one at once, a running one by asking its worker to stop; one that is cancelled '
-'stays so.
+'Cancels a job: a waiting, paused or blocked one at once, a running one by asking its worker to stop; one that is '
+'cancelled stays so.
 
 id or job_id: the job. reason: kept as its error_message. force: cancel a running job now; its worker''s next call is '
 'PT409.
@@ -43,7 +43,7 @@ comment on function public.job_pause is
 id or job_id: the job.
 
 Returns the job''s state: paused. Raises PT404 for an unknown job, PT409 for a job that is not waiting (cancel a '
-'running one), 22023 for neither or both of id and job_id, 42501 when not allowed.';
+'running or blocked one), 22023 for neither or both of id and job_id, 42501 when not allowed.';
 
 create function public.job_resume(
   id uuid default null,
@@ -56,8 +56,8 @@ comment on function public.job_resume is
 
 id or job_id: the job. run_at: not before this time; null: the time it had.
 
-Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs or has ended, 22023 for a '
-'bad argument, 42501 when not allowed.';
+Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs, is blocked or has '
+'ended, 22023 for a bad argument, 42501 when not allowed.';
 
 create function public.job_pause_all(reason text default null) returns boolean
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
@@ -112,13 +112,15 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_maintain is
 'One round of maintenance, for servers without the background worker: call it every few seconds.
 
-Fails attempts whose lease or run-time limit ran out; cancels jobs that had to be started by now; moves jobs that '
-'ended long ago to public.jobs_archive, or deletes them, as their types say; makes the next months of the archive and '
-'drops those that are older than jobs_ext.archive_keep. Whatever triggers and constraints of the user''s that concerns '
-'runs as the owner of public.jobs. It sets all constraints immediate until the end of the transaction. Partitions are '
-'neither made nor dropped inside a transaction block, since their locks would last until its end.
+Fails attempts whose lease or run-time limit ran out; cancels jobs that had to be started by now; queues jobs whose '
+'children have ended; moves jobs that ended long ago to public.jobs_archive, or deletes them, as their types say; '
+'makes the next months of the archive and drops those that are older than jobs_ext.archive_keep. Whatever triggers '
+'and constraints of the user''s that concerns runs as the owner of public.jobs. It sets all constraints immediate '
+'until the end of the transaction. Partitions are neither made nor dropped inside a transaction block, since their '
+'locks would last until its end.
 
-Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and cancelled; '
-'expired; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by jobs_ext.jobs_set_aside; '
-'left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that failed as a whole, each '
-'with a warning; more: whether something is left for the next round. Raises 42501 when not allowed.';
+Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and '
+'cancelled; expired; unblocked; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by '
+'jobs_ext.jobs_set_aside; left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that '
+'failed as a whole, each with a warning; more: whether something is left for the next round. Raises 42501 when not '
+'allowed.';

@@ -32,6 +32,16 @@ status, job_type, organisation_id, restaurant_id: jobs with this value; null: an
 
 Returns the jobs. Raises 22023 for a bad argument, 42501 when not allowed.';
 
+create function public.job_children(id uuid) returns setof public.job
+language c stable parallel unsafe rows 100 as 'MODULE_PATHNAME';
+comment on function public.job_children is
+'The jobs that name this one in parent_job_id, archived ones too, in the order in which they were created.
+
+id: the parent, which may be gone itself.
+
+Returns the jobs, with status, result and error_message: what a job that waited for them (job_await_children) goes on '
+'with. No row where there is none that the caller may see. Raises 22023 for a null id, 42501 when not allowed.';
+
 create function public.job_wait(
   id uuid default null,
   job_id text default null,

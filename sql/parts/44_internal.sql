@@ -18,10 +18,10 @@ create function jobs_ext.check(mend boolean default false,
   out job uuid, out fault text, out mended boolean) returns setof record
 language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME', 'jobs_check';
 comment on function jobs_ext.check(boolean) is
-'Compares the private tables jobs_ext.queue, failed, expiring and ended with public.jobs, from which they follow: all '
-'of it, under one snapshot, without a lock that anybody notices. The worker does the same little by little '
-'(jobs_ext.audit_interval). Takes a few microseconds for each row, and no memory. What it finds is a defect of '
-'jobs_ext: please report it.
+'Compares the private tables jobs_ext.queue, failed, expiring, ended, blocked and children with public.jobs, from '
+'which they follow: all of it, under one snapshot, without a lock that anybody notices. The worker does the same '
+'little by little (jobs_ext.audit_interval). Takes a few microseconds for each row, and no memory. What it finds is a '
+'defect of jobs_ext: please report it.
 
 Returns a row for each fault; none when all is well. job: public.jobs.id. fault: the table, what is wrong (missing: '
 'the job is not there under its key; wrong key: it is there under another one; orphan: no such job; not in its index) '
@@ -38,8 +38,8 @@ Raises 42501 when not allowed or under row security, 42804 when public.jobs was 
 create function jobs_ext.active_jobs() returns setof public.job
 language c stable parallel unsafe rows 1000 as 'MODULE_PATHNAME';
 comment on function jobs_ext.active_jobs() is
-'The waiting and running jobs that the caller may see, by way of the queue and not of the whole table. The view '
-'jobs_active.';
+'The waiting, running and blocked jobs that the caller may see, by way of the queue and not of the whole table. The '
+'view jobs_active.';
 
 create function jobs_ext.running_jobs() returns setof public.job
 language c stable parallel unsafe rows 100 as 'MODULE_PATHNAME';

@@ -18,6 +18,7 @@ create function jobs_ext.maintenance_status(
   out failed bigint,
   out cancelled bigint,
   out expired bigint,
+  out unblocked bigint,
   out archived bigint,
   out deleted bigint,
   out months_dropped bigint,
@@ -64,6 +65,8 @@ comment on column jobs_ext.maintenance.retried is 'Of those, jobs that are tried
 comment on column jobs_ext.maintenance.failed is 'Of those, jobs that had no retry left';
 comment on column jobs_ext.maintenance.cancelled is 'Of those, jobs that were to be cancelled';
 comment on column jobs_ext.maintenance.expired is 'Jobs that did not start in time';
+comment on column jobs_ext.maintenance.unblocked is
+'Jobs that it queued again since all their children had ended (job_await_children)';
 comment on column jobs_ext.maintenance.archived is 'Jobs that it moved to jobs_archive';
 comment on column jobs_ext.maintenance.deleted is 'Jobs that it deleted, since their type keeps them for no time';
 comment on column jobs_ext.maintenance.months_dropped is 'Partitions of jobs_archive that it dropped';

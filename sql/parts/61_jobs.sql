@@ -8,16 +8,16 @@ return array[
   'toast.autovacuum_vacuum_scale_factor=0.05'];
 comment on function jobs_ext.storage_of_jobs() is 'The storage parameters of public.jobs.';
 
-create function jobs_ext.make_index_of_jobs(name text, columns text[], predicate text) returns void
+create function jobs_ext.make_index_of_jobs(name text, is_unique boolean, columns text[], predicate text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  execute format('create index %I on public.jobs (%s)%s', name,
+  execute format('create %sindex %I on public.jobs (%s)%s', case when is_unique then 'unique ' end, name,
                  (select string_agg(quote_ident(c.name), ', ' order by c.n)
                   from unnest(columns) with ordinality as c (name, n)),
                  ' where ' || predicate);
 end $$;
-comment on function jobs_ext.make_index_of_jobs(text, text[], text) is
+comment on function jobs_ext.make_index_of_jobs(text, boolean, text[], text) is
 'Makes an index of jobs_ext.indexes_of_jobs(), under a name that may be another one.';
 
 -- Under names of their own: the seed's migration, run on top, makes policies too, which Postgres then shows beside
@@ -64,7 +64,7 @@ begin
     (select string_agg(o.setting, ', ') from unnest(jobs_ext.storage_of_jobs()) as o (setting)));
 
   for listed in select i.* from jobs_ext.indexes_of_jobs() i loop
-    perform jobs_ext.make_index_of_jobs(listed.name, listed.columns, listed.predicate);
+    perform jobs_ext.make_index_of_jobs(listed.name, listed.is_unique, listed.columns, listed.predicate);
   end loop;
 
   comment on table public.jobs is

@@ -19,7 +19,7 @@ begin
     error_details jsonb,
     primary key (job, attempt),
     constraint check_outcome check (
-      outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled', 'completed'))
+      outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled', 'completed', 'blocked'))
   );
 
   comment on table public.job_attempts is
@@ -32,7 +32,7 @@ begin
   comment on column public.job_attempts.ended_at is 'When it ended';
   comment on column public.job_attempts.outcome is
     'How it ended: failed (the worker said so), lease_expired (the worker was not heard of), timed_out (it took too '
-    'long), released (given back unspent), cancelled, completed';
+    'long), released (given back unspent), cancelled, completed, blocked (until its children have ended)';
   comment on column public.job_attempts.error_message is 'What went wrong, for people';
   comment on column public.job_attempts.error_details is 'What went wrong, for programs';
 

@@ -84,6 +84,8 @@ begin
     primary key (id, finished_at)
   ) partition by range (finished_at);
   create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
+  -- For job_children().
+  create index idx_jobs_archive_parent_job_id on public.jobs_archive (parent_job_id) where parent_job_id is not null;
 
   comment on table public.jobs_archive is
     'The jobs that ended long ago: the columns of jobs, as they were. A column of one''s own that is added to both '

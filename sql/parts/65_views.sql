@@ -88,7 +88,8 @@ begin
     count(*) filter (where j.status = 'in_progress') as running_count,
     count(*) filter (where j.status = 'paused') as paused_count,
     count(*) filter (where j.status = 'cancelled') as cancelled_count,
-    coalesce(sum(j.retries), 0) as retry_count
+    coalesce(sum(j.retries), 0) as retry_count,
+    count(*) filter (where j.status = 'blocked') as blocked_count
   from public.jobs j
   where j.finished_at is null or j.finished_at > statement_timestamp() - interval '7 days'
   group by j.job_type
@@ -101,6 +102,7 @@ begin
   comment on column public.jobs_metrics.avg_duration_minutes is
     'From start to end of the last attempt, of those that ended';
   comment on column public.jobs_metrics.retry_count is 'Retries that all these jobs were granted';
+  comment on column public.jobs_metrics.blocked_count is 'Waiting for their children (job_await_children)';
 end $$;
 comment on function jobs_ext.make_jobs_metrics(text) is
 'Makes the view public.jobs_metrics: "create", or "create or replace" where the seed''s of that name stands.';
@@ -127,7 +129,8 @@ begin
   if not jobs_ext.is_there('public.jobs_active'::text, 'v'::"char", null::regtype) then
     create view public.jobs_active with (security_invoker = true) as
     select j.* from jobs_ext.active_jobs() j;
-    comment on view public.jobs_active is 'The jobs that wait or run';
+    comment on view public.jobs_active is
+      'The jobs that wait or run, and those that wait for their children';
     perform jobs_ext.hand_over('public.jobs_active'::regclass);
   end if;
 

@@ -391,15 +391,15 @@ begin
     alter table public.jobs add unique (job_id);
     return next ('index', 'added the unique constraint on "job_id"', null)::jobs_ext.adoption;
   end if;
-  for r in select i.name, i.columns, i.predicate from jobs_ext.indexes_of_jobs() i loop
-    if jobs_ext.has_index(r.columns, false) then
+  for r in select i.name, i.is_unique, i.columns, i.predicate from jobs_ext.indexes_of_jobs() i loop
+    if jobs_ext.has_index(r.columns, r.is_unique) then
       continue;
     end if;
     -- The seed's own of that name may have other columns.
     select min(n.name) into free_name
     from (select r.name || s.suffix from unnest(array['', '_2', '_3', '_4']) as s (suffix)) n (name)
     where to_regclass(format('public.%I', n.name)) is null;
-    perform jobs_ext.make_index_of_jobs(free_name, r.columns, r.predicate);
+    perform jobs_ext.make_index_of_jobs(free_name, r.is_unique, r.columns, r.predicate);
     return next ('index', format('added "%s" on (%s)', free_name, array_to_string(r.columns, ', ')),
                  null)::jobs_ext.adoption;
   end loop;

@@ -59,11 +59,15 @@ void check_size(pg::Nullable json, const char *argument)
         raise(*refusal);
 }
 
+void check_is_object(pg::Nullable json, const char *argument)
+{
+    if (json)
+        pg::require_object(pg::json_value_of(json.value), argument);
+}
+
 void check_object(pg::Nullable json, const char *argument)
 {
-    if (!json)
-        return;
-    pg::require_object(pg::json_value_of(json.value), argument);
+    check_is_object(json, argument);
     check_size(json, argument);
 }
 

@@ -22,7 +22,8 @@ void check_range(pg::Nullable number, std::int32_t lowest, std::int32_t highest,
 // the argument.
 void check_length(pg::Nullable text, int longest, const char *argument);
 
-// Raises 22023 for what is no JSON object, PT413 for one that is larger than jobs_ext.max_payload.
+// Raises 22023 for what is no JSON object; check_object() also PT413 for one that is larger than jobs_ext.max_payload.
+void check_is_object(pg::Nullable json, const char *argument);
 void check_object(pg::Nullable json, const char *argument);
 // Raises PT413 for any JSON larger than jobs_ext.max_payload. JSON null is a value, and small.
 void check_size(pg::Nullable json, const char *argument);

@@ -25,6 +25,7 @@ using Check = void (*)(pg::Nullable &value, const char *name);
 inline constexpr Check anything = nullptr;
 inline void finite_time(pg::Nullable &value, const char *name) { check_finite(value, name); }
 inline void json_object(pg::Nullable &value, const char *name) { check_object(value, name); }
+inline void json_object_of_any_size(pg::Nullable &value, const char *name) { check_is_object(value, name); }
 inline void allowed_size(pg::Nullable &value, const char *name) { check_size(value, name); }
 inline void cut_to_size(pg::Nullable &value, const char *) { value = cut_message(value); }
 // An interval from 0, or longer than 0, to 200 years (store::span_of): raises 22023 for any other.

@@ -136,6 +136,8 @@ void check_client_values(const Row &row, const Row *before)
     for (Column column : {Column::run_at, Column::expires_at})
         check(column, call::check_finite);
     check(Column::job_id, [](pg::Nullable value, const char *name) { call::check_length(value, 100, name); });
+    check(Column::job_key,
+          [](pg::Nullable value, const char *name) { call::check_length(value, longest_job_key, name); });
     if (size_changed)
         call::check_row_size(row);
 }

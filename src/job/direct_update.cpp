@@ -113,7 +113,7 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
 // when its worker hears of it.
 void ask_to_cancel(Row &after, Status status, TimestampTz now)
 {
-    if (logic::waiting(status) || status == Status::paused)
+    if (logic::waiting(status) || logic::held(status))
         moves::cancel(after, now, {});
     else if (status == Status::in_progress)
         moves::request_cancel(after, now, after.get(Column::error_message));
@@ -127,7 +127,11 @@ void check_legal(const Update &update, Status from, Status to)
     if (from == to || logic::legal(from, to, logic::Mover::update))
         return;
     const char *hint = nullptr;
-    if (to == Status::queued)
+    if (from == Status::blocked)
+        hint = hint_of_blocked;
+    else if (to == Status::blocked)
+        hint = "job_await_children() leads there, no UPDATE.";
+    else if (to == Status::queued)
         hint = logic::has_ended(from) ? "job_retry() brings a failed or cancelled job back."
                                       : "Set pending to give it back.";
     call::raise(illegal_transition(update.before, to, hint));

@@ -138,6 +138,26 @@ void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
     end_lease(row);
 }
 
+// It stands behind the jobs that are due already, as one that was released.
+void unblock(Row &row, TimestampTz now)
+{
+    row.set_status(Status::queued);
+    row.set_time(Column::run_at, now);
+    row.clear(Column::started_at); // a blocked job has one only where an owner wrote it; check_started_timestamp
+}
+
+void block(Row &row, TimestampTz now)
+{
+    row.ended = {store::AttemptOutcome::blocked, now, {}, {}};
+    if (row.has(Column::cancel_requested_at)) {
+        cancel(row, now, {});
+        return;
+    }
+    row.set_status(Status::blocked);
+    row.clear(Column::started_at); // no attempt runs
+    end_lease(row);
+}
+
 void give_up(Row &row, TimestampTz now, pg::Nullable message)
 {
     row.set(Column::error_message, message);

@@ -10,7 +10,7 @@
 //   check_retries              fail() adds one where retries < max_retries; retry() sets 0, and max_retries >= 0 before
 //   check_attempt              claim() adds one where may_start(), so never past the greatest integer
 //   check_started_timestamp    claim() sets it; what leads back to pending or queued clears it: fail(), release(),
-//                              retry(), resume(); complete() finds it set, since the job runs
+//                              retry(), resume(), unblock(); complete() finds it set, since the job runs
 //   check_completed_timestamp  complete() sets it, nothing else leads to or from completed
 //   check_finished_timestamp   end_job() sets it with each state that has ended; retry(), the one way back, clears it
 //   check_lease                claim() sets both; a heartbeat sets the second; nothing clears one of a job that stays
@@ -58,6 +58,11 @@ void fail(Row &row, const store::Type &type, TimestampTz now, const Failure &fai
 // in_progress → pending without spending a retry, at `run_at` or at once; cancelled where somebody asked the job to
 // stop.
 void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
+
+// in_progress → blocked without spending a retry: the job waits for its children. Cancelled where somebody asked it to
+// stop. blocked → queued: they have all ended.
+void block(Row &row, TimestampTz now);
+void unblock(Row &row, TimestampTz now);
 
 // pending, queued → failed, where no attempt runs: a client's direct UPDATE, or a job that can't be started once more.
 void give_up(Row &row, TimestampTz now, pg::Nullable message);

@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "call/privileges.hpp"
+#include "call/refusal.hpp"
 #include "job/moves.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -32,7 +33,8 @@ void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::T
 
 // Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
 // organisation: nobody is to learn of another tenant's job. There is no foreign key, so a parent that is deleted or
-// archived a moment later leaves its id in the row; nothing depends on it.
+// archived before its row is locked (store::hold_parent) or after the commit leaves its id in the row; nothing depends
+// on it.
 void check_parent(store::Jobs &jobs, const Row &row)
 {
     if (!row.has(Column::parent_job_id))
@@ -132,22 +134,27 @@ void require_may_insert(const store::Jobs &jobs)
         call::require_insert(jobs.tables().jobs);
 }
 
-Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
+pg_uuid_t *default_organisation()
 {
-    const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
-    check_retries(jobs, wanted, type);
+    const pg::Nullable claimed = to_uuid(jwt_claim("org_id"));
+    return claimed ? DatumGetUUIDP(claimed.value) : static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t)));
+}
+
+namespace {
+
+Row compose(const NewJob &wanted, const store::Type &type, TimestampTz now, const pg_uuid_t *id)
+{
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     // Makes the lane, if this is the type's first job. Before the row is inserted, because of the lock order `jobs`,
     // lane, rows: a session that makes the lane first and then wants our row would wait for us, and we for its lane.
     store::lanes::of(type.name);
-    // organisation_id is part of the policies and must not be null: without one a job is nobody's, the nil uuid.
-    const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
     Row row = {};
     row.null.fill(true);
     row.set(Column::id, UUIDPGetDatum(id));
     row.set(Column::job_type, wanted.job_type);
     row.set(Column::job_id, or_else(wanted.job_id, PointerGetDatum(make_job_id(type.name, id))));
+    row.set(Column::job_key, wanted.job_key);
     row.set(Column::job_category,
             or_else(wanted.job_category,
                     type.has_category ? pg::Nullable(CStringGetTextDatum(type.category)) : pg::Nullable{}));
@@ -161,17 +168,58 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     row.set_time(Column::created_at, now);
     row.set_time(Column::updated_at, now);
     row.set(Column::organisation_id,
-            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(jwt_claim("org_id")), nil));
+            wanted.organisation_id ? wanted.organisation_id : UUIDPGetDatum(default_organisation()));
     row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
     row.set(Column::restaurant_id, wanted.restaurant_id);
     row.set(Column::parent_job_id, wanted.parent_job_id);
     row.set(Column::expires_at, wanted.expires_at);
     moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
+    return row;
+}
 
-    check_expiry(row, now);
+void judge(store::Jobs &jobs, const NewJob &wanted, const store::Type &type, const Row &row)
+{
+    check_retries(jobs, wanted, type);
+    call::check_size(wanted.input_payload, "input_payload");
+    call::check_size(wanted.metadata, "metadata");
+    check_expiry(row, *row.time(Column::created_at));
     check_parent(jobs, row);
     call::check_row_size(row);
+}
+
+} // namespace
+
+Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
+{
+    const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
+    const Row row = compose(wanted, type, now, id);
+    judge(jobs, wanted, type, row);
     return row;
+}
+
+// A type that is to be registered is registered before its job is written: registering locks the type's name, and a
+// session that had written its job first could wait for one that has the name and waits for the job's lane.
+Row make_unjudged_row(const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
+{
+    const std::string_view type = pg::text_view(wanted.job_type.value);
+    return compose(wanted,
+                   settings::auto_register_types ? store::types::require_registered(type)
+                                                 : store::types::settings_of(type),
+                   now, id);
+}
+
+Row storable(const NewJob &wanted, const Row &row)
+{
+    Row small = row;
+    if (call::too_large(wanted.input_payload, "") || call::too_large(wanted.metadata, "") || call::too_large(row))
+        for (Column column : {Column::input_payload, Column::metadata})
+            small.set(column, pg::parse_json("{}"));
+    return small;
+}
+
+void judge_new(store::Jobs &jobs, const NewJob &wanted, const Row &row)
+{
+    judge(jobs, wanted, store::types::require_registered(pg::text_view(wanted.job_type.value)), row);
 }
 
 } // namespace job

@@ -1,5 +1,11 @@
 // What a new job is made of: what the caller says, and the defaults for the rest. For job_enqueue, job_enqueue_many and
 // the run of a schedule.
+//
+// A call may be the repetition of one whose reply was lost. Meanwhile its expires_at may have passed, its parent may be
+// gone, its type have been removed, a limit have been lowered: the job is there all the same, and is the answer. So
+// what depends on the time, on other rows or on settings is judged for a job alone that is new: make_row() judges at
+// once; where the caller gave a key, make_unjudged_row() comes first, and judge_new() when the row was inserted, whose
+// error takes the row back. What no job could ever have, such as a priority of 11, is 22023 in any call.
 #pragma once
 
 #include "call/fields.hpp"
@@ -8,28 +14,31 @@
 namespace job {
 
 struct NewJob {
-    pg::Nullable job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_category,
+    pg::Nullable job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_key, job_category,
         organisation_id, restaurant_id, created_by, parent_job_id, metadata, expires_at;
 };
 
 inline constexpr std::array<call::Field<NewJob>, 0> new_job_options = {}; // none is known yet
 
+constexpr int longest_job_key = 255; // characters: an entry of an index must be shorter than 2700 bytes
+
 // In the order of job_enqueue's parameters. The limits of lengths and priorities are those of the columns and of
 // check_priority (sql/parts/61_jobs.sql), so that the caller hears which argument is wrong.
 inline constexpr call::Field<NewJob> new_job_fields[] = {
     {"job_type", TEXTOID, &NewJob::job_type, call::anything, call::required},
-    {"input_payload", JSONBOID, &NewJob::input_payload, call::json_object},
+    {"input_payload", JSONBOID, &NewJob::input_payload, call::json_object_of_any_size},
     {"priority", INT4OID, &NewJob::priority, call::in_range<-10, 10>},
     {"run_at", TIMESTAMPTZOID, &NewJob::run_at, call::finite_time},
     {"max_retries", INT4OID, &NewJob::max_retries, call::in_range<0, store::most_retries>},
     {"retry_delay_ms", INT4OID, &NewJob::retry_delay_ms, call::in_range<0, PG_INT32_MAX>},
     {"job_id", TEXTOID, &NewJob::job_id, call::length_up_to<100>},
+    {"job_key", TEXTOID, &NewJob::job_key, call::length_up_to<longest_job_key>},
     {"job_category", TEXTOID, &NewJob::job_category, call::length_up_to<50>},
     {"organisation_id", UUIDOID, &NewJob::organisation_id},
     {"restaurant_id", UUIDOID, &NewJob::restaurant_id},
     {"created_by", UUIDOID, &NewJob::created_by},
     {"parent_job_id", UUIDOID, &NewJob::parent_job_id},
-    {"metadata", JSONBOID, &NewJob::metadata, call::json_object},
+    {"metadata", JSONBOID, &NewJob::metadata, call::json_object_of_any_size},
     {"expires_at", TIMESTAMPTZOID, &NewJob::expires_at, call::finite_time},
     {"options", JSONBOID, call::read_nested<new_job_options>, call::json_object},
 };
@@ -52,6 +61,18 @@ void require_may_insert(const store::Jobs &jobs);
 // security, a parent of another organisation, expires_at before the job could start; PT413 for a row that is too large;
 // 22P02 where the request's JWT has an org_id that is no uuid.
 store::Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
+
+// The same for a job that may be there already, without any of these errors but 22P02 (under
+// jobs_ext.auto_register_types it registers the type, and raises what that raises). judge_new() raises them for the row
+// that it made, once that turned out to be new; `storable` is that row without a payload and metadata that are too
+// large, so that they are not written to be taken back.
+store::Row make_unjudged_row(const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
+store::Row storable(const NewJob &wanted, const store::Row &row);
+void judge_new(store::Jobs &jobs, const NewJob &wanted, const store::Row &row);
+
+// The organisation of a job whose producer names none: the claim org_id, else the nil uuid, so that it is never null,
+// which policies and the key of `jobs` rest on. Raises 22P02 as make_row() does.
+pg_uuid_t *default_organisation();
 
 // `<job_type>-<26 characters>`: the id in Crockford's base 32 (https://www.crockford.com/base32.html), in lower case.
 // So the job_ids of a type sort by time, and are unique because the ids are.

@@ -169,10 +169,12 @@ call::Refusal archived(const char *which)
             "An archived job does not change any more; job_get shows it."};
 }
 
-call::Refusal key_taken(const char *job_id)
+call::Refusal key_taken(Column key, const char *value)
 {
-    return {sqlstate::conflict, psprintf("the job_id \"%s\" is taken", job_id), detail("key_taken", nullptr),
-            "A job_id names one job of one type and organisation."};
+    return {sqlstate::conflict, psprintf("the %s \"%s\" is taken", store::definition_of(key).name, value),
+            detail("key_taken", nullptr),
+            key == Column::job_key ? "A job_key names one job of its organisation, of one job_type and job_id."
+                                   : "A job_id names one job of one type and organisation."};
 }
 
 call::Refusal missing(const pg_uuid_t *id)

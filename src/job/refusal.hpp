@@ -15,6 +15,9 @@ call::Refusal no_such_job(const char *which);
 call::Refusal lost_lease(const store::Row &job);
 // PT409: no move leads from the job's state to this one. `hint` may be null.
 call::Refusal illegal_transition(const store::Row &job, logic::Status to, const char *hint);
+// Of a job that waits for its children.
+inline constexpr const char *hint_of_blocked =
+    "It waits for its children, and is queued when all of them have ended; job_cancel() ends it.";
 // PT409: an UPDATE that is to end the attempt, or to write its result, without a word of whose attempt it means.
 call::Refusal unnamed_lease(const store::Row &job);
 // PT409: the job has ended, and an UPDATE would change what became of it.
@@ -28,8 +31,8 @@ call::Refusal own_ancestor(const store::Row &job, const pg_uuid_t *parent);
 call::Refusal too_many_ancestors(const store::Row &job, const pg_uuid_t *parent, int most);
 // PT409: the job ended and was moved to the archive.
 call::Refusal archived(const char *which);
-// PT409: another job has this job_id.
-call::Refusal key_taken(const char *job_id);
+// PT409: another job has this job_id or job_key.
+call::Refusal key_taken(store::Column key, const char *value);
 
 // Why a job is not in `jobs`, by id or by job_id. Looks in the archive: PT409 where the job is there and the caller may
 // read the archive, 42804 where the archive was altered so that it cannot be used, else PT404. The look is a statement

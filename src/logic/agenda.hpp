@@ -68,9 +68,11 @@ constexpr Span longest_rest = 60 * second; // after a failure
 constexpr Span lock_rest = second;         // after a table that somebody has locked, if the interval is not shorter
 constexpr Span task_rest = second; // of tasks, where it is not known when they are due, or they must not be done yet
 constexpr Span notify_rest = 100 * millisecond; // between two NOTIFY: ten a second, however many commits ask for one
-constexpr Span presence_interval = second;      // to look for an extension that is there and can't be served yet
-constexpr int most_failures = 10;               // in a row, if they may be the process's own: four minutes of rests
-constexpr double archive_share = 0.05;          // of all processors, that archiving may take from clients
+// Between two looks at jobs whose children end: a hundred a second, however many children end.
+constexpr Span unblock_rest = 10 * millisecond;
+constexpr Span presence_interval = second; // to look for an extension that is there and can't be served yet
+constexpr int most_failures = 10;          // in a row, if they may be the process's own: four minutes of rests
+constexpr double archive_share = 0.05;     // of all processors, that archiving may take from clients
 
 struct Now {
     Instant instant;
@@ -86,13 +88,14 @@ enum class ChoreKind : std::uint8_t {
     unfinished, // sets the job aside at which an earlier worker did not end
     reap,       // from here on the tasks, in the order of upkeep::Task
     expire,
+    unblock,
     remove,
     archive,
     months,
     ahead, // looks when tasks are due next
     audit, // looks at a slice of all tables
 };
-constexpr std::size_t chore_count = 11, task_count = 5;
+constexpr std::size_t chore_count = 12, task_count = 6;
 using Dues = std::array<Instant, task_count>;
 
 constexpr std::size_t position_of(ChoreKind kind) { return static_cast<std::size_t>(kind); }
@@ -155,7 +158,8 @@ struct Action {
 // The news that the worker reads in shared memory.
 struct News {
     Instant planned;
-    bool asked; // to look at everything
+    bool asked;    // to look at everything
+    bool children; // of jobs that wait for them have ended: `unblock` is due. It stays news until that is tried
 };
 
 class Agenda {
@@ -174,6 +178,8 @@ public:
         position_ = 0;
         turn(ChoreKind::ahead).due = never;
         turn(ChoreKind::presence).due = whole_ ? at_once : never;
+        if (news.children)
+            turn(ChoreKind::unblock).due = at_once;
         if (!whole_)
             return;
         whole_at_ = now.moment + interval_;
@@ -300,6 +306,8 @@ public:
             std::min({until_whole, until_log, turn(ChoreKind::waking).until(now), turn(ChoreKind::audit).until(now)});
         for (const Turn &task : tasks())
             wait = std::min(wait, task.until(now));
+        if (news.children)
+            wait = std::min(wait, span_until(now.moment, turn(ChoreKind::unblock).not_before));
         return listeners ? std::min(wait, turn(ChoreKind::notifying).until(now)) : wait;
     }
 
@@ -307,7 +315,8 @@ public:
     constexpr Outcome trouble(Moment now) const
     {
         using enum ChoreKind;
-        for (const ChoreKind kind : {presence, waking, notifying, ahead, reap, expire, remove, archive, months, audit})
+        for (const ChoreKind kind :
+             {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months, audit})
             if (turn(kind).is_resting(now) && turn(kind).last != Outcome::done)
                 return turn(kind).last;
         return Outcome::done;

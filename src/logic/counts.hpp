@@ -20,6 +20,7 @@ enum class Count : std::uint8_t {
     failed,
     cancelled,
     expired,
+    unblocked,
     archived,
     deleted,
     months_dropped,
@@ -30,7 +31,7 @@ enum class Count : std::uint8_t {
     left,
     due,
 };
-inline constexpr std::size_t count_count = 16;
+inline constexpr std::size_t count_count = 17;
 
 struct CountTraits {
     const char *column;    // of the view; null: not shown. Two with the same one are shown as their sum
@@ -47,6 +48,7 @@ inline constexpr std::array<CountTraits, count_count> count_traits = {{
     {"failed", "failed", "jobs failed", false},                     // or not
     {"cancelled", "cancelled", "jobs cancelled", false},            // or cancelled, as was asked for
     {"expired", "expired", "jobs expired", true},                   // never started in time
+    {"unblocked", "unblocked", "jobs unblocked", true},             // since their children have ended
     {"archived", "archived", "jobs archived", true},
     {"deleted", "deleted", "jobs deleted", true}, // ended, of a type that keeps nothing
     {"months_dropped", "partitions_dropped", "months of the archive dropped", true},

@@ -9,7 +9,7 @@
 
 namespace logic {
 
-enum class Status : std::uint8_t { pending, queued, in_progress, paused, completed, failed, cancelled };
+enum class Status : std::uint8_t { pending, queued, in_progress, paused, blocked, completed, failed, cancelled };
 
 using StatusSet = std::uint32_t; // a bit for each Status
 constexpr StatusSet bit_of_status(Status status) { return StatusSet{1} << static_cast<unsigned>(status); }
@@ -20,7 +20,7 @@ constexpr StatusSet set_of(Statuses... statuses)
 }
 
 // Waiting: a job in the queue, claimable as soon as it is due; pending and queued differ only in what people see. Held:
-// paused, in no queue. Ended: for good, unless job_retry brings it back.
+// paused, or blocked by its children, in no queue. Ended: for good, unless job_retry brings it back.
 enum class Phase : std::uint8_t { waiting, running, held, ended };
 
 struct State {
@@ -29,6 +29,7 @@ struct State {
     StatusSet next = 0;        // where a verb or a direct UPDATE may take it
     StatusSet by_update = 0;   // where a direct UPDATE may besides
     StatusSet after_retry = 0; // where job_retry alone may
+    StatusSet by_children = 0; // where job_await_children and the end of the children alone may
 };
 
 // In the order of Status. Moves that one may not expect: a waiting job fails when it has been started as often as can
@@ -39,11 +40,16 @@ inline constexpr auto states = [] {
     return std::array{
         State{"pending", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
         State{"queued", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
-        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled), set_of(paused)},
+        State{.name = "in_progress",
+              .phase = Phase::running,
+              .next = set_of(completed, failed, pending, cancelled),
+              .by_update = set_of(paused),
+              .by_children = set_of(blocked, queued)},
         State{"paused", Phase::held, set_of(queued, cancelled)},
+        State{.name = "blocked", .phase = Phase::held, .next = set_of(cancelled), .by_children = set_of(queued)},
         State{"completed", Phase::ended},
-        State{"failed", Phase::ended, 0, 0, set_of(queued)},
-        State{"cancelled", Phase::ended, 0, 0, set_of(queued)},
+        State{.name = "failed", .phase = Phase::ended, .after_retry = set_of(queued)},
+        State{.name = "cancelled", .phase = Phase::ended, .after_retry = set_of(queued)},
     };
 }();
 
@@ -69,15 +75,17 @@ constexpr StatusSet statuses_in(Phase phase)
 inline constexpr StatusSet all_statuses = (StatusSet{1} << states.size()) - 1;
 
 constexpr bool waiting(Status status) { return state_of_status(status).phase == Phase::waiting; }
+constexpr bool held(Status status) { return state_of_status(status).phase == Phase::held; }
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
-// Who asks for a move: a verb, a direct UPDATE, or job_retry, which alone brings an ended job back.
-enum class Mover : std::uint8_t { verb, update, job_retry };
+// Who asks for a move: a verb; a direct UPDATE; job_retry, which alone brings an ended job back; the wait of a job for
+// its children.
+enum class Mover : std::uint8_t { verb, update, job_retry, children };
 
 constexpr bool legal(Status from, Status to, Mover mover = Mover::verb)
 {
     const State &state = state_of_status(from);
-    StatusSet next = state.next;
+    StatusSet next = mover == Mover::children ? state.by_children : state.next;
     if (mover == Mover::update)
         next |= state.by_update;
     if (mover == Mover::job_retry)
@@ -91,6 +99,6 @@ constexpr bool stays(Status from, Status to) { return from == to || (waiting(fro
 
 // What a client may insert: a job begins in the queue or paused. The owner of `jobs` may insert any state (a restore, a
 // migration).
-constexpr bool insertable(Status status) { return waiting(status) || state_of_status(status).phase == Phase::held; }
+constexpr bool insertable(Status status) { return waiting(status) || status == Status::paused; }
 
 } // namespace logic

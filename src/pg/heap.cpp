@@ -14,35 +14,46 @@ void start_row(TupleTableSlot *slot)
 
 namespace {
 
-// Whether the index keeps the key unique for writers: indisready, and not yet indisvalid, is enough, because every
-// transaction inserts into it. A deferrable one (not indimmediate) lets duplicates in until the transaction ends.
-bool keeps_unique(Form_pg_index index, KeyColumns key)
+// A deferrable index (not indimmediate) lets duplicates in until the transaction ends.
+bool has_key(Form_pg_index index, UniqueKey::Columns key)
 {
-    return index->indisunique && index->indisready && index->indimmediate &&
+    return index->indisunique && index->indimmediate &&
            std::equal(key.begin(), key.end(), index->indkey.values, index->indkey.values + index->indnkeyatts);
 }
 
-// By the catalog, because RelationGetIndexPredicate() evaluates what is constant in a predicate: user functions, as the
-// role that looks.
-bool is_partial(HeapTuple index) { return !heap_attisnull(index, Anum_pg_index_indpred, nullptr); }
+// Whether no row that has the key is left out of the index. By the catalog, because RelationGetIndexPredicate()
+// evaluates what is constant in a predicate: user functions, as the role that looks. Here it is only read.
+bool is_complete(Relation index, const UniqueKey &key)
+{
+    if (heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
+        return true;
+    if (!key.where_set)
+        return false;
+    bool null;
+    const Datum printed = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, Anum_pg_index_indpred, &null);
+    auto predicate = static_cast<Node *>(stringToNode(TextDatumGetCString(printed)));
+    if (!IsA(predicate, NullTest) || castNode(NullTest, predicate)->nulltesttype != IS_NOT_NULL)
+        return false;
+    Node *tested = reinterpret_cast<Node *>(castNode(NullTest, predicate)->arg);
+    return IsA(tested, Var) && castNode(Var, tested)->varattno == key.columns.back();
+}
 
 // By its row in pg_index, because to open an index is to lock it, and a REINDEX of one that is not for us may have it.
-bool may_keep_unique(Oid index, KeyColumns key)
+bool may_keep_unique(Oid index, const UniqueKey &key)
 {
     HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
     if (!HeapTupleIsValid(tuple))
         return false;
-    const bool may = keeps_unique(reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple)), key);
+    const bool may = has_key(reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple)), key.columns);
     ReleaseSysCache(tuple);
     return may;
 }
 
 // For an index that is open, hence locked: what this says stays true.
-bool may_be_read_by(Relation index, KeyColumns key)
+bool may_be_read_by(Relation index, const UniqueKey &key)
 {
     Form_pg_index form = index->rd_index;
-    return form->indisvalid && keeps_unique(form, key) && !is_partial(index->rd_indextuple) &&
-           index->rd_rel->relam == BTREE_AM_OID &&
+    return form->indisvalid && form->indisready && keeps_unique(index, key) && index->rd_rel->relam == BTREE_AM_OID &&
            std::all_of(index->rd_indoption, index->rd_indoption + form->indnkeyatts,
                        [](int16 option) { return option == 0; }); // ascending
 }
@@ -60,7 +71,12 @@ void require_checked(List *unchecked)
 
 } // namespace
 
-OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
+bool keeps_unique(Relation index, const UniqueKey &key)
+{
+    return has_key(index->rd_index, key.columns) && is_complete(index, key);
+}
+
+OpenRelation open_unique_index(Relation table, const UniqueKey &key, LOCKMODE lock)
 {
     List *indexes = RelationGetIndexList(table);
     if (OidIsValid(table->rd_pkindex)) // set by RelationGetIndexList(); most often it is that one
@@ -75,14 +91,14 @@ OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock)
             found = std::move(index);
             break;
         }
-        // It keeps the key unique, but is partial, descending or not yet valid. Nothing was read under its lock.
+        // It has the key, but is partial, descending or not yet valid. Nothing was read under its lock.
         index.unlock_when_closed(lock);
     }
     list_free(indexes);
     return found;
 }
 
-bool has_unique_index(Relation table, KeyColumns key)
+bool has_unique_index(Relation table, const UniqueKey &key)
 {
     OpenRelation index = open_unique_index(table, key, AccessShareLock);
     index.unlock_when_closed(AccessShareLock);
@@ -133,22 +149,21 @@ void TableWriter::insert_into_indexes(TupleTableSlot *slot, bool update, bool su
     require_checked(insert_index_tuples(info_, slot, estate_, keys_stay, false, nullptr, NIL, summarizing_only));
 }
 
-// The arbiters of insert_unless_taken(): all indexes that keep the key unique for writers, not only the valid ones.
-// While REINDEX CONCURRENTLY builds a second one, a transaction that inserts the same key may be met in either, and in
-// one that is no arbiter this would be 23505. One must be valid, because an index that is being built does not have all
-// rows yet.
-List *TableWriter::indexes_on(KeyColumns key) const
+// The arbiters of insert_unless_taken(): all indexes that keep the key unique for writers, not only the valid ones:
+// indisready is enough, because every transaction inserts into it. While REINDEX CONCURRENTLY builds a second one, a
+// transaction that inserts the same key may be met in either, and in one that is no arbiter this would be 23505. One
+// must be valid, because an index that is being built does not have all rows yet.
+List *TableWriter::add_indexes_on(const UniqueKey &key, List *found) const
 {
-    List *found = NIL;
-    bool complete = false;
+    bool valid = false;
     for (int i = 0; i < info_->ri_NumIndices; ++i) {
         Relation index = info_->ri_IndexRelationDescs[i];
-        if (!keeps_unique(index->rd_index, key) || is_partial(index->rd_indextuple))
+        if (!index->rd_index->indisready || !keeps_unique(index, key))
             continue;
         found = lappend_oid(found, RelationGetRelid(index));
-        complete = complete || index->rd_index->indisvalid;
+        valid = valid || index->rd_index->indisvalid;
     }
-    if (!complete)
+    if (!valid)
         ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                         errmsg("table \"%s\" was altered so that it cannot be used", RelationGetRelationName(table_)),
                         errdetail("The unique constraint on its key is missing, deferrable or not valid."),
@@ -156,10 +171,12 @@ List *TableWriter::indexes_on(KeyColumns key) const
     return found;
 }
 
-bool TableWriter::insert_unless_taken(TupleTableSlot *slot, KeyColumns key)
+bool TableWriter::insert_unless_taken(TupleTableSlot *slot, std::span<const UniqueKey> keys)
 {
     open_indexes(true);
-    List *arbiters = indexes_on(key);
+    List *arbiters = NIL;
+    for (const UniqueKey &key : keys)
+        arbiters = add_indexes_on(key, arbiters);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         // Waits for a transaction that has inserted the key and has not ended; then looks again.

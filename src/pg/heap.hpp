@@ -41,14 +41,33 @@ private:
 // ExecStoreVirtualTuple().
 void start_row(TupleTableSlot *slot);
 
-// The columns of a key, in its order.
-using KeyColumns = std::span<const AttrNumber>;
+// What an index keeps unique: columns, in the key's order. `where_set`: in rows in which the last of them is not null,
+// so that the index may leave out the others (WHERE column IS NOT NULL), which then cost nothing. No other predicate
+// serves: rows that it leaves out could have the same key.
+struct UniqueKey {
+    using Columns = std::span<const AttrNumber>;
+    UniqueKey(Columns key_columns, bool only_where_set = false) : columns(key_columns), where_set(only_where_set) {}
+    template <std::size_t count>
+    UniqueKey(const AttrNumber (&key_columns)[count]) : columns(key_columns)
+    {
+    }
+    template <std::size_t count>
+    UniqueKey(const std::array<AttrNumber, count> &key_columns) : columns(key_columns)
+    {
+    }
 
-// The index that keeps this key unique at once (not deferrable, not partial) and has it in ascending order: a valid
-// b-tree. The caller holds a lock on the table. Empty if there is none: the owner dropped it, or replaced it by one
-// that does not serve.
-OpenRelation open_unique_index(Relation table, KeyColumns key, LOCKMODE lock);
-bool has_unique_index(Relation table, KeyColumns key);
+    Columns columns;
+    bool where_set = false;
+};
+
+// Whether the index, which is open, keeps this key unique, at once (not deferrable) and in all rows that have the key;
+// it need not be valid.
+bool keeps_unique(Relation index, const UniqueKey &key);
+
+// The valid b-tree that keeps this key unique and has it in ascending order. The caller holds a lock on the table.
+// Empty if there is none: the owner dropped it, or replaced it by one that does not serve.
+OpenRelation open_unique_index(Relation table, const UniqueKey &key, LOCKMODE lock);
+bool has_unique_index(Relation table, const UniqueKey &key);
 
 // Writes into one table; opens its indexes at the first write that needs them.
 class TableWriter {
@@ -66,11 +85,15 @@ public:
     // Raises 23505 if a unique index has the key. Sets the tid in `slot`.
     void insert(TupleTableSlot *slot);
 
-    // Inserts unless a row with the same key is there, like INSERT … ON CONFLICT (key) DO NOTHING. Waits for a
-    // transaction that is inserting or deleting the key, and inserts if that leaves it free. False: the row is there,
-    // which a snapshot that is older need not show. Raises 42804 if no index keeps the key unique, 23505 for any other
-    // unique index.
-    bool insert_unless_taken(TupleTableSlot *slot, KeyColumns key);
+    // Inserts unless a row with one of the keys is there, like INSERT … ON CONFLICT (key) DO NOTHING. Waits for a
+    // transaction that is inserting or deleting a key, and inserts if that leaves it free. False: a row is there, which
+    // a snapshot that is older need not show. Raises 42804 if no index keeps one of the keys unique, 23505 for any
+    // other unique index.
+    bool insert_unless_taken(TupleTableSlot *slot, std::span<const UniqueKey> keys);
+    bool insert_unless_taken(TupleTableSlot *slot, const UniqueKey &key)
+    {
+        return insert_unless_taken(slot, std::span(&key, 1));
+    }
 
     // Replaces the version at `tid`, which the active snapshot sees. Waits for a transaction that is changing it.
     // TM_Ok; TM_Updated or TM_Deleted if that one committed, or another had before; TM_SelfModified if a command of
@@ -84,7 +107,7 @@ public:
 private:
     void open_indexes(bool speculative);
     void insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only);
-    List *indexes_on(KeyColumns key) const;
+    List *add_indexes_on(const UniqueKey &key, List *found) const;
 
     Relation table_;
     Keys keys_;

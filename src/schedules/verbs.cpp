@@ -162,7 +162,7 @@ pg::Nullable run_for(const Definition &definition)
         return {};
     }
     Row row = make_run(jobs, schedule);
-    jobs.insert(row, false);
+    jobs.insert(row, 0);
     jobs.renew_snapshot(); // shows what a trigger that the insert fired has done
     memory.require_unchanged(GetUserId(), schedule.name);
     memory.set_job(row.id(), *row.time(Column::created_at));

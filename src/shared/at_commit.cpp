@@ -66,6 +66,10 @@ bool many_ended = false;
 bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
+// Without a level too.
+logic::Parents parents; // of which children have left, or that wait from now on
+bool any_parents = false;
+bool any_blocked = false;
 
 // The note of this (sub)transaction about a lane. Invariant: notes stand in the order of their levels, because a
 // subtransaction's notes are dropped or handed up before its parent adds another one. So those of the current level are
@@ -103,6 +107,8 @@ void tell_commit()
         databases::tell_due(first);
     if (any_given && settings::notify)
         databases::notify();
+    if (any_parents)
+        databases::tell_parents(parents, any_blocked);
     if (many_ended)
         sleepers::wake_all_waiters(MyDatabaseId);
     else if (sleepers::is_anybody_waiting())
@@ -134,6 +140,9 @@ void forget_notes()
     ends.clear();
     due_first = DT_NOEND;
     many_ended = all_new = new_extension = new_databases = false;
+    if (any_parents)
+        parents.clear();
+    any_parents = any_blocked = false;
 }
 
 bool committed = false; // the transaction has committed, and its notes are not told yet
@@ -278,6 +287,20 @@ void job_ended(const pg_uuid_t *job)
     many_ended = ends.count == most;
     if (!many_ended)
         ends.add() = {GetCurrentTransactionNestLevel(), *job};
+}
+
+void child_left(const pg_uuid_t *parent)
+{
+    if (!is_there())
+        return;
+    parents.add(parent->data);
+    any_parents = true;
+}
+
+void job_blocked(const pg_uuid_t *job)
+{
+    child_left(job);
+    any_blocked = any_parents;
 }
 
 void anything_changed() { all_new = is_there(); }

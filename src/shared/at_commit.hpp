@@ -34,6 +34,10 @@ bool took(std::int32_t lane);
 void note_due(TimestampTz instant);
 // A job ended, or was deleted: sessions in job_wait() are to look.
 void job_ended(const pg_uuid_t *job);
+// A child of the job has ended or is gone; the job waits for its children from now on. The worker looks whether it may
+// go on. The first costs others nothing as long as no job of this database waits.
+void child_left(const pg_uuid_t *parent);
+void job_blocked(const pg_uuid_t *job);
 // Job types changed, all jobs were removed, or the derived tables were built anew: lanes that sleepers want may mean
 // something else, and what they wait for may be there. All sleepers of the database look, and so does the worker.
 void anything_changed();

@@ -24,6 +24,12 @@ void initialise(Database &database)
     pg_atomic_init_u64(&database.planned, 0);
     pg_atomic_init_u32(&database.look_again, 0);
     pg_atomic_init_u32(&database.to_notify, 0);
+    for (pg_atomic_uint64 &word : database.parents)
+        pg_atomic_init_u64(&word, 0);
+    pg_atomic_init_u32(&database.parents_told, 0);
+    // Unequal: until a worker has looked, jobs may wait.
+    pg_atomic_init_u64(&database.blocked, 1);
+    pg_atomic_init_u64(&database.none_blocked, 0);
     pg_atomic_init_u32(&database.serving, 0);
     pg_atomic_init_u64(&database.overstays_at, 0);
     pg_atomic_init_u64(&database.waits_refused, 0);
@@ -285,6 +291,7 @@ void forget_database(Database &database)
     database.at_work = database.unfinished = {};
     pg_atomic_write_u64(&database.waits_refused, 0);
     pg_atomic_write_u64(&database.waits_polled, 0);
+    pg_atomic_fetch_add_u64(&database.blocked, 1); // the next database's jobs may wait
     database.audited_at = 0;
     database.audit = {};
     database.to_leave = false;
@@ -351,6 +358,48 @@ void ask_for_a_look()
         return;
     pg_atomic_write_u32(&database->look_again, 1);
     wake_process(database->process);
+}
+
+void tell_parents(const logic::Parents &parents, bool any_blocked)
+{
+    Database *database = mine();
+    if (database == nullptr)
+        return;
+    if (any_blocked)
+        pg_atomic_fetch_add_u64(&database->blocked, 1);
+    pg_memory_barrier(); // the rows are visible before the look whether anybody waits
+    if (pg_atomic_read_u64(&database->blocked) == pg_atomic_read_u64(&database->none_blocked))
+        return;
+    for (std::size_t i = 0; i < logic::Parents::words; ++i)
+        if (parents.word(i) != 0)
+            pg_atomic_fetch_or_u64(&database->parents[i], parents.word(i));
+    if (pg_atomic_exchange_u32(&database->parents_told, 1) == 0)
+        wake_process(database->process);
+}
+
+// The flag before the words, since a session sets it after them.
+void take_parents(logic::Parents &parents)
+{
+    if (attached == nullptr || pg_atomic_exchange_u32(&attached->parents_told, 0) == 0)
+        return;
+    for (std::size_t i = 0; i < logic::Parents::words; ++i)
+        parents.add_word(i, pg_atomic_exchange_u64(&attached->parents[i], 0));
+}
+
+bool are_parents_told() { return attached != nullptr && pg_atomic_read_u32(&attached->parents_told) != 0; }
+
+std::uint64_t blocked_so_far() { return attached != nullptr ? pg_atomic_read_u64(&attached->blocked) : 0; }
+
+void none_is_blocked(std::uint64_t so_far)
+{
+    if (attached != nullptr)
+        pg_atomic_write_u64(&attached->none_blocked, so_far);
+}
+
+void some_are_blocked()
+{
+    if (attached != nullptr && pg_atomic_read_u64(&attached->blocked) == pg_atomic_read_u64(&attached->none_blocked))
+        pg_atomic_fetch_add_u64(&attached->blocked, 1);
 }
 
 void notify()

@@ -22,12 +22,13 @@
 #pragma once
 
 #include "logic/counts.hpp"
+#include "logic/parents.hpp"
 #include "pg/time.hpp"
 #include "shared/segment.hpp"
 
 namespace shared {
 
-// An entry takes less than 1 kB of shared memory. Where there are more databases, the launcher says so once.
+// An entry takes about 1 kB of shared memory. Where there are more databases, the launcher says so once.
 constexpr int max_databases = 256;
 
 enum class Service : std::uint8_t {
@@ -104,6 +105,13 @@ struct Database {
     // The worker is to look at everything: after COMMIT PREPARED, a change of job types, an extension that came or
     // went, anything that nobody counted.
     pg_atomic_uint32 look_again;
+    // Which blocked jobs the worker is to look at, since a child of theirs has left (logic/parents.hpp), and that there
+    // is such news.
+    pg_atomic_uint64 parents[logic::Parents::words];
+    pg_atomic_uint32 parents_told;
+    // How often a job began to wait for its children, and how often at the last look that found none waiting. While the
+    // two are equal nobody waits, and a child that ends tells nobody. See tell_parents().
+    pg_atomic_uint64 blocked, none_blocked;
     // Jobs came or became due: the worker is to send NOTIFY jobs. Set while jobs_ext.notify is on.
     pg_atomic_uint32 to_notify;
     // The worker has found the extension and wakes sleepers. Else sleepers look by themselves, once a second.
@@ -195,6 +203,24 @@ bool lower_plan(Database &database, TimestampTz instant);
 void tell_due(TimestampTz instant);
 // Has the worker, if there is one, look at all that is due.
 void ask_for_a_look();
+// Children of these jobs have left, and where `any_blocked`, jobs among them have begun to wait: has the worker look at
+// them. For callbacks at the end of a transaction, likewise.
+//
+// The race: job P begins to wait, and its last child ends. P's session makes P visible, counts `blocked` up, and tells
+// of P. The child's session makes the end visible, and then reads `blocked` (a full barrier between). If it finds that
+// nobody waits, P's session has not told yet: the worker that P's session wakes sees the end. The worker reads
+// `blocked` before it takes the snapshot by which it says that none waits (none_is_blocked()): a job that was counted
+// by then is one that the snapshot shows.
+void tell_parents(const logic::Parents &parents, bool any_blocked);
+// For the worker: takes what was told. Visible to each snapshot that is taken after it.
+void take_parents(logic::Parents &parents);
+bool are_parents_told();
+// For the worker, as above. Where a look finds jobs that wait though nobody has counted them (COMMIT PREPARED, a start
+// of the server), they are counted by some_are_blocked().
+std::uint64_t blocked_so_far();
+void none_is_blocked(std::uint64_t so_far);
+void some_are_blocked();
+
 // Has the worker send NOTIFY jobs; wakes it unless an earlier call has and it has not been sent yet.
 void notify();
 

@@ -44,6 +44,18 @@ void announce_placed(const Key &key, const Row &row)
         shared::notes::job_waits(lane_in(key), due_at);
 }
 
+// A child has ended, is gone, or is another job's now: the worker looks whether its former parent may go on. Of a job
+// that begins to wait the worker hears as well, because its children may have ended since the look of the call that
+// blocked it, and could not know that anybody waits.
+void announce_children(const Transition &change)
+{
+    const std::optional<Key> &from = change.was[DerivedTable::children], &to = change.is[DerivedTable::children];
+    if (from && !(to && same_key(*from, *to)))
+        shared::notes::child_left(parent_in(*from));
+    if (change.is[DerivedTable::blocked] && !change.was[DerivedTable::blocked])
+        shared::notes::job_blocked(change.after->id());
+}
+
 } // namespace
 
 void announce(const Transition &change)
@@ -59,6 +71,7 @@ void announce(const Transition &change)
     // Told also where the key stayed: the worker keeps the earliest time alone, so once more costs nothing.
     if (const std::optional<Key> &expiring = change.is[DerivedTable::expiring])
         shared::notes::note_due(time_in(*expiring));
+    announce_children(change);
     if (!has_ended_or_gone(change.before) && has_ended_or_gone(change.after))
         shared::notes::job_ended(change.before->id());
 }

@@ -1,5 +1,5 @@
-// The audit: whether queue, failed, expiring and ended say what `jobs` says. A difference is a defect of ours, or a
-// superuser wrote to a derived table: the audit is the net under all the code that keeps them in step. The worker runs
+// The audit: whether the derived tables say what `jobs` says. A difference is a defect of ours, or a superuser
+// wrote to a derived table: the audit is the net under all the code that keeps them in step. The worker runs
 // it in slices, a session at once in jobs_ext.check().
 //
 // A session that writes a job writes its keys in the same transaction. So under one MVCC snapshot, whichever, the
@@ -42,8 +42,8 @@ struct Fault {
     ItemPointerData place; // of the row of the derived table, unless it is missing
 };
 
-// The parts of a walk, by number: 0 is `jobs`, read for keys that are missing; 1 to 4 are the derived tables, read for
-// keys that should not be there.
+// The parts of a walk, by number: 0 is `jobs`, read for keys that are missing; the others are the derived tables, read
+// for keys that should not be there.
 constexpr int part_count = 1 + static_cast<int>(derived_tables.size());
 
 // All tables, open and locked in ACCESS SHARE, under one snapshot, which is the active one as long as this lives.

@@ -1,4 +1,4 @@
-// Whether the derived tables (queue, failed, expiring, ended) say what `jobs` says. They do as long as the enabled
+// Whether the derived tables (private_tables.hpp) say what `jobs` says. They do as long as the enabled
 // triggers on `jobs` are the very ones under which they were built, and its columns still hold the same values:
 //   - a restore loads rows first and makes triggers last; an owner disables triggers, writes, and enables them: either
 //     leaves other rows in pg_trigger;

@@ -12,6 +12,7 @@ namespace store {
 enum class Column : int {
     id,
     job_id,
+    job_key,
     job_type,
     job_category,
     status,
@@ -64,6 +65,7 @@ inline constexpr unsigned of_attempt = server_owned | starts_empty | moved | los
 inline constexpr ColumnDefinition columns[] = {
     {"id", UUIDOID, trait::needed},
     {"job_id", VARCHAROID, trait::needed, 100},
+    {"job_key", TEXTOID, trait::server_owned},
     {"job_type", VARCHAROID, trait::needed | trait::never_changes, 50},
     {"job_category", VARCHAROID, 0, 50},
     {"status", VARCHAROID, trait::needed | trait::moved, 50},

@@ -48,6 +48,8 @@ bool may_expire(const Row &row)
            (logic::waiting(status) || status == Status::paused);
 }
 
+bool is_unended_child(const Row &row) { return row.has(Column::parent_job_id) && !logic::has_ended(row.status()); }
+
 namespace {
 
 Keys keys_of(const Row &row, LaneOf lane_of)
@@ -61,6 +63,10 @@ Keys keys_of(const Row &row, LaneOf lane_of)
         keys[DerivedTable::expiring] = instant_key_of(*row.time(Column::expires_at), row.id());
     if (auto key = ended_key(row, lane_of))
         keys[DerivedTable::ended] = queue_key_of(*key, row.id());
+    if (row.status() == Status::blocked)
+        keys[DerivedTable::blocked] = instant_key_of(*row.time(Column::created_at), row.id());
+    if (is_unended_child(row))
+        keys[DerivedTable::children] = child_key_of(DatumGetUUIDP(row[Column::parent_job_id]), row.id());
     return keys;
 }
 

@@ -34,6 +34,9 @@ Keys keys_to_compare(const Row &row);
 // Whether the job is to be cancelled at `expires_at`: it waits or is paused, and was never claimed.
 bool may_expire(const Row &row);
 
+// Whether the job keeps its parent from going on, if that waits: it has one, and has not ended.
+bool is_unended_child(const Row &row);
+
 // The derived tables, each opened when it is first needed and open from then on.
 class Derived {
 public:
@@ -62,6 +65,7 @@ public:
     KeyTable &queue() { return open(DerivedTable::queue); }
     KeyTable &expiring() { return open(DerivedTable::expiring); }
     KeyTable &ended() { return open(DerivedTable::ended); }
+    KeyTable &blocked() { return open(DerivedTable::blocked); }
 
 private:
     MemoryContext memory_ = CurrentMemoryContext;

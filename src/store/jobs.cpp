@@ -4,6 +4,7 @@
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
 #include "store/transition.hpp"
+#include "store/unique_keys.hpp"
 
 namespace store {
 
@@ -99,16 +100,29 @@ std::optional<Row> Jobs::find(const pg_uuid_t *id)
     return read_row(tables_.number, found_);
 }
 
-std::optional<Row> Jobs::find_by_key(const text *job_id)
+std::optional<Row> Jobs::find_by(pg::OpenRelation &index, Column last, std::span<const Datum> values,
+                                 std::span<const RegProcedure> equal)
 {
-    static constexpr RegProcedure equal[] = {F_TEXTEQ};
-    const Datum keys[] = {PointerGetDatum(job_id)};
-    if (!by_key_index_)
-        by_key_index_ = open_index_of_jobs(table_, tables_, Column::job_id, RowExclusiveLock);
-    pg::IndexLookup by_key(table_, by_key_index_);
-    if (!by_key.find(keys, equal, found_))
+    if (!index)
+        index = open_index_of_jobs(table_, tables_, last, RowExclusiveLock);
+    pg::IndexLookup by_key(table_, index);
+    if (!by_key.find(values, equal, found_))
         return std::nullopt;
     return read_row(tables_.number, found_);
+}
+
+std::optional<Row> Jobs::find_by_job_id(const text *job_id)
+{
+    static constexpr RegProcedure equal[] = {F_TEXTEQ};
+    const Datum values[] = {PointerGetDatum(job_id)};
+    return find_by(by_job_id_index_, Column::job_id, values, equal);
+}
+
+std::optional<Row> Jobs::find_by_job_key(const pg_uuid_t *organisation, const text *job_key)
+{
+    static constexpr RegProcedure equal[] = {F_UUID_EQ, F_TEXTEQ};
+    const Datum values[] = {UUIDPGetDatum(organisation), PointerGetDatum(job_key)};
+    return find_by(by_job_key_index_, Column::job_key, values, equal);
 }
 
 void Jobs::renew_snapshot()
@@ -214,11 +228,22 @@ Written Jobs::remove(const Row &before)
     return Written::yes;
 }
 
-bool Jobs::insert(Row &row, bool keyed)
+bool Jobs::insert_unless_taken(ColumnSet keys)
+{
+    const KeyOfJobs by_job_id(Column::job_id, tables_.number), by_job_key(Column::job_key, tables_.number);
+    if (keys == bit(Column::job_id))
+        return writer_.insert_unless_taken(out_, by_job_id.key());
+    if (keys == bit(Column::job_key))
+        return writer_.insert_unless_taken(out_, by_job_key.key());
+    const pg::UniqueKey both[] = {by_job_key.key(), by_job_id.key()};
+    return writer_.insert_unless_taken(out_, both);
+}
+
+bool Jobs::insert(Row &row, ColumnSet keys)
 {
     if (!direct(current(), Operation::insert, all_columns)) {
         go_by_statement();
-        if (statement::insert_by_statement(tables_, row, keyed) != statement::Inserted::yes)
+        if (statement::insert_by_statement(tables_, row, keys) != statement::Inserted::yes)
             return false;
         read_again(row);
         return true;
@@ -227,12 +252,11 @@ bool Jobs::insert(Row &row, bool keyed)
     pg::start_row(out_);
     fill_slot(tables_, out_, row, all_columns);
     ExecStoreVirtualTuple(out_);
-    // Two sessions insert the same job_id at once: insert_unless_taken() waits for the other, and tries again if that
-    // was rolled back.
-    const AttrNumber key[] = {tables_.number[index_of(Column::job_id)]};
-    if (!keyed)
+    // Two sessions insert the same key at once: insert_unless_taken() waits for the other, and tries again if that was
+    // rolled back.
+    if (keys == 0)
         writer_.insert(out_);
-    else if (!writer_.insert_unless_taken(out_, key))
+    else if (!insert_unless_taken(keys))
         return false;
     follow_new(derived_, row);
     // Last, as Postgres has it: a check may wait for a transaction that deletes what the key names, and has the

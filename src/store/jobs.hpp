@@ -12,7 +12,7 @@
 //   - Code of the user's, which runs in an index expression or in a statement of the statement path, does such things
 //     in this session, where our own lock keeps nothing out. Postgres refuses ALTER and DROP of what is open (55006);
 //     for the rest current() looks again before each write.
-//   - A job with the same job_id is inserted at once: see insert().
+//   - A job with the same job_id or job_key is inserted at once: see insert().
 #pragma once
 
 #include "pg/foreign_keys.hpp"
@@ -42,7 +42,8 @@ public:
     // The version that the active snapshot shows, valid until the next find on this object; nothing: it shows none.
     // Locks nothing. Raises 23502 as read_row() does.
     std::optional<Row> find(const pg_uuid_t *id);
-    std::optional<Row> find_by_key(const text *job_id);
+    std::optional<Row> find_by_job_id(const text *job_id);
+    std::optional<Row> find_by_job_key(const pg_uuid_t *organisation, const text *job_key);
 
     // Makes a new snapshot the active one. At REPEATABLE READ or above it is the old one again.
     void renew_snapshot();
@@ -54,12 +55,13 @@ public:
     // key to the job can be inserted meanwhile.
     Lock try_lock(LockTupleMode mode = LockTupleNoKeyExclusive);
 
-    // Writes a new job; `row` becomes what was really written. False, only when `keyed`: a job with its job_id is
-    // there, as with ON CONFLICT DO NOTHING; waits for a transaction that is inserting one. Not `keyed`, that is 23505.
-    // Raises 23503 where a foreign key of the user's names nothing, and waits for a transaction that deletes what it
-    // names. Raises 09000 where a trigger or rule kept the row out; where `keyed`, that may be false as well, and the
-    // caller tells them apart (insert_or_find() in verbs/enqueue.cpp).
-    bool insert(Row &row, bool keyed);
+    // Writes a new job; `row` becomes what was really written. `keys`: those that another job may have (job_id,
+    // job_key; unique_keys.hpp). False, only where there are any: a job with one of them is there, as with ON CONFLICT
+    // DO NOTHING; waits for a transaction that is inserting one. For any other key that is 23505. Raises 23503 where a
+    // foreign key of the user's names nothing, and waits for a transaction that deletes what it names. Raises 09000
+    // where a trigger or rule kept the row out; where there are keys, that may be false as well, and the caller tells
+    // them apart (insert_or_find() in verbs/enqueue.cpp).
+    bool insert(Row &row, ColumnSet keys);
 
     // Replaces the version that was just found, and lets follow what follows (transition.hpp). Waits for a transaction
     // that is changing the job, unless it is locked. `after` becomes what was really written. `queue_row`: the place of
@@ -95,6 +97,9 @@ public:
 private:
     explicit Jobs(const Tables &known, pg::OpenRelation table);
 
+    std::optional<Row> find_by(pg::OpenRelation &index, Column last, std::span<const Datum> values,
+                               std::span<const RegProcedure> equal);
+    bool insert_unless_taken(ColumnSet keys);
     void go_by_statement();
     void read_again(Row &row);
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
@@ -102,7 +107,7 @@ private:
     Tables tables_;
     std::uint64_t described_at_; // changes() at that time
     pg::OpenRelation table_;
-    pg::OpenRelation by_id_index_, by_key_index_;
+    pg::OpenRelation by_id_index_, by_job_id_index_, by_job_key_index_;
     pg::IndexLookup by_id_;
     pg::Slot found_, out_;
     pg::TableWriter writer_;

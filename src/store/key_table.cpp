@@ -6,17 +6,29 @@ namespace store {
 
 namespace {
 
-// The equality of each column, as a scan key takes it.
-constexpr RegProcedure queue_equal[] = {F_INT4EQ, F_INT2EQ, F_TIMESTAMPTZ_EQ, F_UUID_EQ};
-constexpr RegProcedure instant_equal[] = {F_TIMESTAMPTZ_EQ, F_UUID_EQ};
-
-std::span<const RegProcedure> equal_for(const Key &key)
+RegProcedure equality_of(Oid type)
 {
-    return key.columns == max_key_columns ? std::span<const RegProcedure>(queue_equal)
-                                          : std::span<const RegProcedure>(instant_equal);
+    switch (type) {
+    case INT4OID:
+        return F_INT4EQ;
+    case INT2OID:
+        return F_INT2EQ;
+    case TIMESTAMPTZOID:
+        return F_TIMESTAMPTZ_EQ;
+    default:
+        return F_UUID_EQ;
+    }
 }
 
 } // namespace
+
+KeyTable::Equal KeyTable::equal_for(PrivateTable table)
+{
+    Equal equal = {};
+    for (int i = 0; i < shape_of(table).key_columns; ++i)
+        equal[static_cast<std::size_t>(i)] = equality_of(shape_of(table).columns[static_cast<std::size_t>(i)].type);
+    return equal;
+}
 
 Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job)
 {
@@ -28,13 +40,20 @@ Key instant_key_of(TimestampTz instant, const pg_uuid_t *job)
     return {{TimestampTzGetDatum(instant), UUIDPGetDatum(job)}, 2};
 }
 
-// All columns but the last, the id of the job, are passed by value: their Datums compare as numbers.
+Key child_key_of(const pg_uuid_t *parent, const pg_uuid_t *job)
+{
+    return {{UUIDPGetDatum(parent), UUIDPGetDatum(job)}, 2, true};
+}
+
+// What is no id is passed by value: such Datums compare as numbers.
 bool same_key(const Key &a, const Key &b)
 {
-    for (int i = 0; i < a.columns - 1; ++i)
-        if (a.value[i] != b.value[i])
+    for (int i = 0; i < a.columns; ++i) {
+        const bool is_id = i == a.columns - 1 || a.begins_with_id;
+        if (is_id ? !same_id(DatumGetUUIDP(a.value[i]), DatumGetUUIDP(b.value[i])) : a.value[i] != b.value[i])
             return false;
-    return same_id(DatumGetUUIDP(a.value[a.columns - 1]), DatumGetUUIDP(b.value[b.columns - 1]));
+    }
+    return true;
 }
 
 Key KeyTable::key_in(TupleTableSlot *slot)
@@ -43,12 +62,13 @@ Key KeyTable::key_in(TupleTableSlot *slot)
     Key key = {};
     key.columns = slot->tts_tupleDescriptor->natts;
     std::copy_n(slot->tts_values, key.columns, key.value.begin());
+    key.begins_with_id = pg::attribute(slot->tts_tupleDescriptor, 1)->atttypid == UUIDOID;
     return key;
 }
 
 bool KeyTable::contains(const Key &key)
 {
-    return lookup_.find(std::span(key.value.data(), key.columns), equal_for(key), slot_);
+    return lookup_.find(std::span(key.value.data(), key.columns), equal_, slot_);
 }
 
 bool KeyTable::has_at(const Key &key, const ItemPointerData &place)

@@ -1,5 +1,5 @@
-// The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended. Each row is its own
-// primary key and a function of one row of `jobs`.
+// The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended, blocked, children. Each
+// row is its own primary key and a function of one row of `jobs`.
 //
 // The race: two sessions change the same job, and so its keys. The job's row in `jobs` is the mutex. A session that
 // changes a key has just changed, or holds locked, the newest version of that row, and saw that version through the
@@ -25,19 +25,22 @@ namespace store {
 
 constexpr int max_key_columns = 4;
 
-// A row of a derived table: (lane, rank, time, job) or (time, job). The last value points at the job's id, which has to
-// live as long as the key.
+// A row of a derived table: (lane, rank, time, job), (time, job) or (parent, job). The ids are pointers: what they
+// point at has to live as long as the key.
 struct Key {
     std::array<Datum, max_key_columns> value;
     int columns;
+    bool begins_with_id = false;
 };
 
 Key queue_key_of(const logic::QueueKey &key, const pg_uuid_t *job);
 Key instant_key_of(TimestampTz instant, const pg_uuid_t *job);
+Key child_key_of(const pg_uuid_t *parent, const pg_uuid_t *job);
 
-// The parts of a key: its time; its lane, for a key of four columns only.
+// The parts of a key: its time, unless it has a parent; its lane, for a key of four columns only; its parent.
 inline TimestampTz time_in(const Key &key) { return DatumGetTimestampTz(key.value[key.columns - 2]); }
 inline std::int32_t lane_in(const Key &key) { return DatumGetInt32(key.value[0]); }
+inline const pg_uuid_t *parent_in(const Key &key) { return DatumGetUUIDP(key.value[0]); }
 
 // Whether two keys of the same table are equal.
 bool same_key(const Key &a, const Key &b);
@@ -50,7 +53,8 @@ class KeyTable {
 public:
     explicit KeyTable(PrivateTable table, LOCKMODE lock = RowExclusiveLock)
         : lock_(lock), table_(open_private(table, lock)), index_(open_key(table_, shape_of(table).key_columns, lock)),
-          lookup_(table_, index_), slot_(table_), writer_(table_, pg::TableWriter::Keys::change)
+          equal_(equal_for(table)), lookup_(table_, index_), slot_(table_),
+          writer_(table_, pg::TableWriter::Keys::change)
     {
     }
 
@@ -86,6 +90,8 @@ public:
     Relation index() const { return index_; }
 
 private:
+    using Equal = std::array<RegProcedure, max_key_columns>;
+    static Equal equal_for(PrivateTable table);
     static void require_current(TM_Result result);
     bool find(const Key &key);
     void fill(const Key &key);
@@ -93,6 +99,7 @@ private:
     LOCKMODE lock_;
     pg::OpenRelation table_;
     pg::OpenRelation index_;
+    Equal equal_; // of each column of the key, as a scan key takes it
     pg::IndexLookup lookup_;
     pg::Slot slot_;
     pg::TableWriter writer_;

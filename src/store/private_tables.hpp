@@ -9,7 +9,19 @@ namespace store {
 
 // The derived tables come first, so that DerivedTable (derived.hpp) can count them from 0; of them the whole row is the
 // key.
-enum class PrivateTable : std::uint8_t { queue, failed, expiring, ended, set_aside, schedules, state, lanes, pauses };
+enum class PrivateTable : std::uint8_t {
+    queue,
+    failed,
+    expiring,
+    ended,
+    blocked,
+    children,
+    set_aside,
+    schedules,
+    state,
+    lanes,
+    pauses
+};
 
 struct PrivateTableShape {
     const char *name;
@@ -32,6 +44,8 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"failed", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"expiring", 2, {{{"expires_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"ended", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"blocked", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
+    {"children", 2, {{{"parent", UUIDOID}, {"job", UUIDOID}}}},
     {"set_aside",
      1,
      {{{"job", UUIDOID},
@@ -54,7 +68,7 @@ static_assert(private_table_count == static_cast<int>(PrivateTable::pauses) + 1)
 
 constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
 
-inline constexpr std::array derived_tables = {PrivateTable::queue, PrivateTable::failed, PrivateTable::expiring,
-                                              PrivateTable::ended};
+inline constexpr std::array derived_tables = {PrivateTable::queue, PrivateTable::failed,  PrivateTable::expiring,
+                                              PrivateTable::ended, PrivateTable::blocked, PrivateTable::children};
 
 } // namespace store

@@ -1,4 +1,4 @@
-// Builds the derived tables (queue, failed, expiring, ended) anew from `jobs`, where they do not count as built
+// Builds the derived tables (private_tables.hpp) anew from `jobs`, where they do not count as built
 // (built.hpp): after a restore, after a trigger was off for a while, after ALTER TABLE … TYPE … USING.
 //
 // Who takes part, and why no key is lost, stale or twice there:

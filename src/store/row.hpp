@@ -19,7 +19,7 @@ inline TimestampTz as_time(Datum value) { return DatumGetTimestampTz(value); }
 
 // The end of an attempt, as job_attempts is to have it (store/attempts.cpp); of one that succeeded, where its type
 // keeps those.
-enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled, completed };
+enum class AttemptOutcome { failed, lease_expired, timed_out, released, cancelled, completed, blocked };
 struct EndedAttempt {
     AttemptOutcome outcome;
     TimestampTz at;

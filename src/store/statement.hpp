@@ -47,11 +47,12 @@ const Row *report(TableId table, Operation operation, const Row &written, const 
 bool lock_by_id(const pg_uuid_t *id);
 
 // Both write the row, and set it to what was really written, since a trigger of the user's may have changed it.
-// insert_by_statement() with `keyed` says key_taken where another job has the job_id; without, that is 23505. It raises
-// 09000 where a trigger or rule kept the new job from being written. What code of the user's raises goes through.
+// insert_by_statement() says key_taken where another job has one of `keys` (job_id, job_key); that of any other key is
+// 23505. It raises 09000 where a trigger or rule kept the new job from being written. What code of the user's raises
+// goes through.
 Written update_by_statement(const Tables &tables, Row &row);
 enum class Inserted { yes, key_taken };
-Inserted insert_by_statement(const Tables &tables, Row &row, bool keyed);
+Inserted insert_by_statement(const Tables &tables, Row &row, ColumnSet keys);
 
 // Deletes the row, with whatever the user's triggers and foreign keys do about it. `suppressed`: it is still there. It
 // takes no intent, because there is nothing to fill in.

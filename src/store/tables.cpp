@@ -5,6 +5,7 @@
 #include "pg/version.hpp"
 #include "settings.hpp"
 #include "store/built_under.hpp"
+#include "store/unique_keys.hpp"
 
 namespace store {
 
@@ -18,17 +19,22 @@ std::uint64_t looked_up = 0;
 
 [[noreturn]] void key_missing(Column column)
 {
-    raise_altered("jobs", column == Column::id
-                              ? "The primary key on (id) is missing, deferrable or not valid."
-                              : "The unique constraint on (job_id) is missing, deferrable or not valid.");
+    switch (column) {
+    case Column::id:
+        raise_altered("jobs", "The primary key on (id) is missing, deferrable or not valid.");
+    case Column::job_id:
+        raise_altered("jobs", "The unique constraint on (job_id) is missing, deferrable or not valid.");
+    default:
+        raise_altered("jobs", "The unique index on (organisation_id, job_key) is missing or not valid, or leaves out "
+                              "rows in which job_key is not null.");
+    }
 }
 
 } // namespace
 
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock)
 {
-    const AttrNumber key[] = {tables.number[index_of(column)]};
-    pg::OpenRelation found = pg::open_unique_index(jobs, key, lock);
+    pg::OpenRelation found = pg::open_unique_index(jobs, KeyOfJobs(column, tables.number).key(), lock);
     if (!found)
         key_missing(column);
     return found;
@@ -43,11 +49,9 @@ void describe_jobs(Tables &result)
     for (int i = 0; i < column_count; ++i)
         result.number[i] = number_of(jobs, columns[i].name);
 
-    for (const Column column : {Column::id, Column::job_id}) {
-        const AttrNumber key[] = {result.number[index_of(column)]};
-        if (!pg::has_unique_index(jobs, key))
+    for (const Column column : last_columns_of_keys)
+        if (!pg::has_unique_index(jobs, KeyOfJobs(column, result.number).key()))
             key_missing(column);
-    }
     result.theirs = find_user_objects(jobs, result.number);
     // The question is whether the derived tables are built now. Whether the transaction's snapshot, at REPEATABLE READ
     // an old one, shows them so is for built.hpp to say.

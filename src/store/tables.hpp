@@ -35,8 +35,8 @@ struct Tables {
 // between keeps a copy.
 const Tables &tables();
 
-// Opens the unique index of `jobs`, which is open, on the column: id or job_id. Raises 42804 where there is none that
-// is valid and checked at once.
+// Opens the unique index of `jobs`, which is open, on the key that ends with the column (unique_keys.hpp). Raises 42804
+// where there is none that is valid and checked at once.
 pg::OpenRelation open_index_of_jobs(Relation jobs, const Tables &tables, Column column, LOCKMODE lock);
 
 // Whether a write of these columns may take the direct path. It may not where row security applies to the current role,

@@ -4,6 +4,7 @@
 
 #include "pg/foreign_keys.hpp"
 #include "store/our_triggers.hpp"
+#include "store/unique_keys.hpp"
 
 namespace store {
 
@@ -190,15 +191,15 @@ bool constraint_of_theirs(Relation table)
     return has_check_of_theirs(table, checks_of_ours) || has_late_index(table);
 }
 
-// Whether an index keeps something unique, or excludes something, other than id or job_id alone and at once.
+// Whether an index keeps something unique, or excludes something, other than what is unique in any `jobs`.
 bool has_key_of_theirs(Relation table, const ColumnNumbers &numbers)
 {
-    const AttrNumber ours[] = {numbers[index_of(Column::id)], numbers[index_of(Column::job_id)]};
     return has_index(table, [&](Relation index) {
         Form_pg_index form = index->rd_index;
-        const bool is_ours = form->indisunique && form->indimmediate && !form->indisexclusion &&
-                             form->indnkeyatts == 1 &&
-                             std::find(std::begin(ours), std::end(ours), form->indkey.values[0]) != std::end(ours);
+        const bool is_ours =
+            !form->indisexclusion &&
+            std::any_of(std::begin(last_columns_of_keys), std::end(last_columns_of_keys),
+                        [&](Column last) { return pg::keeps_unique(index, KeyOfJobs(last, numbers).key()); });
         return (form->indisunique || form->indisexclusion) && !is_ours;
     });
 }

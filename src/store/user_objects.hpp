@@ -17,7 +17,7 @@ struct UserObjects {
     bool on_insert;
     bool on_update;
     bool on_remove;
-    bool has_key;          // a unique or exclusion constraint besides those on id and job_id
+    bool has_key;          // a unique or exclusion constraint besides those of unique_keys.hpp
     bool has_foreign_key;  // whose trigger a direct insert has to fire (pg/foreign_keys.hpp)
     ColumnSet referencing; // columns of foreign keys on `jobs`: an update of one has to be checked
     ColumnSet referenced;  // columns that foreign keys of other tables may point at; empty where there is no such key

@@ -377,6 +377,8 @@ Counts do_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
         return work_on_jobs(reaping, pace, now, may_alter);
     case Task::expire:
         return work_on_jobs(expiring, pace, now, may_alter);
+    case Task::unblock:
+        return work_on_jobs(unblocking, pace, now, may_alter);
     case Task::remove:
         return work_on_jobs(removing, pace, now, may_alter);
     case Task::archive:

@@ -29,17 +29,6 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// False: a user's trigger changed the row between our lock and the write; the job is left. Raises 09000 if a user's
-// trigger or rule suppressed the write: the job would stay due, so it is to be set aside.
-bool update_and_count(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row = nullptr)
-{
-    const store::Written written = jobs.update(before, after, queue_row);
-    if (written == store::Written::suppressed)
-        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-                        errmsg("a trigger or rule on jobs kept it from being changed")));
-    return written == store::Written::yes;
-}
-
 // What becomes the job's error_message. The name of the worker is a user's value, hence cut (pg/excerpt.hpp).
 pg::Nullable why(const Row &job, bool timed_out)
 {
@@ -88,7 +77,7 @@ bool reap(Batch &batch, const Candidate &candidate)
     // that is repeated (job::was_last()).
     after.clear(Column::lease_id);
     ItemPointerData queue_row = candidate.tid;
-    if (!update_and_count(jobs, *before, after, &queue_row))
+    if (!write_move(jobs, *before, after, &queue_row))
         return false;
     Counts &counts = batch.counts;
     ++(timed_out ? counts[Count::timeouts] : counts[Count::leases]);
@@ -142,13 +131,22 @@ bool expire(Batch &batch, const Candidate &candidate)
     Row after = *before;
     after.changed = 0;
     job::moves::cancel(after, batch.now, CStringGetTextDatum("expired before it was started"));
-    if (!update_and_count(jobs, *before, after))
+    if (!write_move(jobs, *before, after))
         return false;
     ++batch.counts[Count::expired];
     return true;
 }
 
 } // namespace
+
+bool write_move(Jobs &jobs, const Row &before, Row &after, ItemPointer queue_row)
+{
+    const store::Written written = jobs.update(before, after, queue_row);
+    if (written == store::Written::suppressed)
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+                        errmsg("a trigger or rule on jobs kept it from being changed")));
+    return written == store::Written::yes;
+}
 
 const Work reaping = {Task::reap, find_runs, nullptr, nullptr, reap, ran_out};
 const Work expiring = {Task::expire, find_expired, nullptr, nullptr, expire, has_expired};

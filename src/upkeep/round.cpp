@@ -106,6 +106,7 @@ JOBS_FUNCTION(job_maintain)
     // caller's to know. A piece sets constraints immediate as well, but as the owner of `jobs`: there they would fire
     // with its rights.
     pg::set_constraints_immediate();
+    paces_of_session[static_cast<std::size_t>(Task::unblock)].parents.add_all();
     forget_contended(); // each call tries all that is due: its caller may not come back in a moment
     // A month's lock on the archive lasts until the end of the transaction: in a block that may be for long.
     const Months months = IsTransactionBlock() ? Months::as_they_are : Months::may_change;

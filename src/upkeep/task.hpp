@@ -3,6 +3,7 @@
 #pragma once
 
 #include "logic/counts.hpp"
+#include "logic/parents.hpp"
 #include "prelude.hpp"
 
 namespace upkeep {
@@ -33,11 +34,13 @@ struct Counts : logic::Sums<int> {
 enum class Task {
     reap,    // leases and run-time limits that ran out
     expire,  // jobs that had to be started by now
+    unblock, // jobs whose children have ended
     remove,  // ended jobs whose type keeps them for no time
     archive, // ended jobs that were kept long enough
     months,  // partitions of the archive: made ahead, old ones dropped
 };
-inline constexpr std::array all_tasks = {Task::reap, Task::expire, Task::remove, Task::archive, Task::months};
+inline constexpr std::array all_tasks = {Task::reap,   Task::expire,  Task::unblock,
+                                         Task::remove, Task::archive, Task::months};
 
 // As it stands in the table set_aside, in shared memory and in messages.
 const char *name_of_task(Task task);
@@ -52,7 +55,10 @@ struct Pace {
     int most_jobs = piece_size; // in the next piece: fewer after one that ran out of time, until one passes
     std::int32_t last_lane = 0; // behind which the next piece begins to look, so that each type has its turn
     std::int64_t passed = 0;    // jobs, ever
-    bool in_doubt = false;      // whether the last piece was raised for an error at jobs that are suspected since
+    // Of unblock: which jobs are looked at, and whether the last piece found any that waits; nothing: it did not look.
+    logic::Parents parents = {};
+    std::optional<bool> any_blocked = {};
+    bool in_doubt = false; // whether the last piece was raised for an error at jobs that are suspected since
 };
 
 // The next error that keeps this process from making or dropping months of the archive, and that was not taken before.

@@ -1,4 +1,5 @@
-// What the tasks of upkeep do to single jobs. reap.cpp and archive.cpp fill in a Work for each task, piece.cpp runs it.
+// What the tasks of upkeep do to single jobs. reap.cpp, unblock.cpp and archive.cpp fill in a Work for each task,
+// piece.cpp runs it.
 //
 // Every Work follows one protocol, which keeps it safe beside sessions and other processes at upkeep:
 //   1. `find` reads keys from a derived table under the snapshot of the piece. It locks no job.
@@ -91,7 +92,12 @@ struct Work {
     bool (*is_needed)(const store::Row &, TimestampTz now);
 };
 
-extern const Work reaping, expiring, removing, archiving;
+extern const Work reaping, expiring, unblocking, removing, archiving;
+
+// Writes the move of a job that is locked. False: a user's trigger changed the row between our lock and the write; the
+// job is left. Raises 09000 if a user's trigger or rule suppressed the write: the job would stay due, so it is to be
+// set aside. `queue_row` as for Jobs::update().
+bool write_move(store::Jobs &jobs, const store::Row &before, store::Row &after, ItemPointer queue_row = nullptr);
 
 // How a job that ended in this lane and rank leaves `jobs`, and how long after its finished_at: by the settings of its
 // type (keep_completed, keep_failed; 0 removes it), else archived after jobs_ext.archive_after.

@@ -1,22 +1,28 @@
 // job_enqueue, job_enqueue_many.
 //
-// A job without a job_id of the caller's meets nobody: its id is new, and its job_id is made of the id. A job with one
-// meets every other session that uses the same job_id at the same time:
+// A job without a key of the caller's (job_key, job_id) meets nobody: its id is new, its job_id is made of the id, and
+// it has no job_key. A job with one meets every other session that uses the same key at the same time:
 //
 //   What the insert meets                       What follows
 //   another transaction is inserting the key    it waits for that transaction's end (insert_unless_taken, ON CONFLICT):
 //                                               after a commit the key is taken, after a rollback it inserts
-//   a job that has the key                      its state is the answer, or PT409 where the caller may not know it
+//   a job that has the key                      its state is the answer, or PT409 where it is not what the call says
+//                                               or the caller may not know it
 //   that job is deleted or archived between     nobody has the key: it inserts again
 //   the insert and the look
 //   at REPEATABLE READ a job that is newer      40001, since only a new transaction can see it
 //   than the snapshot
-//   two calls with the same keys in different   both take keys in the order of the keys, so that neither waits for the
-//   order                                       other (Batch::insert_keyed)
+//   two calls with the same keys in different   both take keys in one order, so that neither waits for the other
+//   order                                       (Batch::insert_keyed)
+//
+// The insert itself is the look for the key: it waits for who is inserting it, and under row security the policies are
+// asked before (store/statement.cpp), so that nobody learns of a key, or waits for one, in an organisation in which he
+// may not write. So what the call says besides is judged after it (job/new_job.hpp): for a job that is there, never.
 //
 // An error, a cancel and ROLLBACK TO SAVEPOINT take back all jobs of the call, and the notes of whom to wake for them
 // (shared/at_commit.hpp).
 #include <algorithm>
+#include <cctype>
 
 #include "call/answer.hpp"
 #include "call/privileges.hpp"
@@ -36,42 +42,79 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// With a new snapshot: the one of the insert may be older than the row that it ran into.
-std::optional<Row> find_by_job_id(Jobs &jobs, Datum key)
+// The keys that the caller gave: a set of job_key and job_id.
+using Keys = store::ColumnSet;
+
+Keys keys_of(const job::NewJob &wanted)
 {
-    jobs.renew_snapshot();
-    return jobs.find_by_key(DatumGetTextPP(key));
+    return (wanted.job_key ? store::bit(Column::job_key) : 0) | (wanted.job_id ? store::bit(Column::job_id) : 0);
 }
 
-// The job that has the key of `wanted`, if the caller may know it: it is of the same type and organisation, and visible
-// to the caller under row security. Else raises PT409, with the same message in all these cases, so that nobody learns
-// of another tenant's job. Null: nobody has the key any more, because its job was deleted or archived meanwhile. Raises
-// 42501 without SELECT on `jobs`, 40001 outside READ COMMITTED.
-std::optional<Row> existing(Jobs &jobs, const Row &wanted)
+struct Found {
+    Row job;
+    Column by; // the key that it has
+};
+
+// The job that has a key of `wanted`; where there are two, job_key decides first. Each look has a new snapshot: the one
+// of the insert may be older than the row that it ran into.
+std::optional<Found> find_by_keys(Jobs &jobs, const Row &wanted, Keys keys)
+{
+    for (const Column key : {Column::job_key, Column::job_id}) {
+        if ((keys & store::bit(key)) == 0)
+            continue;
+        jobs.renew_snapshot();
+        const text *value = DatumGetTextPP(wanted[key]);
+        const std::optional<Row> job = key == Column::job_key
+                                           ? jobs.find_by_job_key(DatumGetUUIDP(wanted[Column::organisation_id]), value)
+                                           : jobs.find_by_job_id(value);
+        if (job)
+            return Found{*job, key};
+    }
+    return std::nullopt;
+}
+
+// Whether the job is the one that a call with these keys would have made. Its other key is compared, not the one by
+// which it was found, whose collation may have its own idea of what is equal.
+bool is_same_job(const Found &found, const Row &wanted, Keys keys)
+{
+    const Row &job = found.job;
+    bool same =
+        job.text(Column::job_type) == wanted.text(Column::job_type) &&
+        store::same_id(DatumGetUUIDP(job[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id]));
+    store::each_column(keys & ~store::bit(found.by),
+                       [&](Column other) { same = same && job.has(other) && job.text(other) == wanted.text(other); });
+    return same;
+}
+
+// The job that has a key of `wanted`, if it is what the call says (is_same_job()) and visible to the caller under row
+// security. Else raises PT409, with the same message in all these cases, so that nobody learns of another's job. Null:
+// nobody has the key any more, because its job was deleted or archived meanwhile. Raises 42501 without SELECT on
+// `jobs`, 40001 outside READ COMMITTED.
+std::optional<Row> existing(Jobs &jobs, const Row &wanted, Keys keys)
 {
     call::require_select(jobs.tables().jobs);
-    const Datum key = wanted[Column::job_id];
-    std::optional<Row> found = find_by_job_id(jobs, key);
-    if (!found && IsolationUsesXactSnapshot())
+    std::optional<Found> found = find_by_keys(jobs, wanted, keys);
+    if (!found && IsolationUsesXactSnapshot()) {
         // Only an older snapshot can miss a row that our insert has run into.
+        const Column key = (keys & store::bit(Column::job_key)) != 0 ? Column::job_key : Column::job_id;
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                        errmsg("could not serialize access due to concurrent insert of job_id \"%s\"",
-                               pg::text_excerpt(key))));
+                        errmsg("could not serialize access due to concurrent insert of %s \"%s\"",
+                               store::definition_of(key).name, pg::text_excerpt(wanted[key]))));
+    }
     if (!found)
         return std::nullopt;
-    const Row seen = store::copy(*found); // the next look overwrites the slot
-    if (!job::may_see_job(jobs.tables(), seen.id())) {
-        // find_by_job_id() goes past row security, may_see_job() does not. So the job is hidden from the caller, or
-        // gone between the two looks: the key is taken only if the same job still has it.
-        found = find_by_job_id(jobs, key);
-        if (!found || !store::same_id(found->id(), seen.id()))
+    const Found seen = {store::copy(found->job), found->by}; // the next look overwrites the slot
+    const bool may_see = job::may_see_job(jobs.tables(), seen.job.id());
+    if (!may_see) {
+        // The first look goes past row security, may_see_job() does not. So the job is hidden from the caller, or gone
+        // between the two looks: the key is taken only if the same job still has it.
+        found = find_by_keys(jobs, wanted, keys);
+        if (!found || !store::same_id(found->job.id(), seen.job.id()))
             return std::nullopt;
-        call::raise(job::key_taken(pg::text_excerpt(key)));
     }
-    if (seen.text(Column::job_type) != wanted.text(Column::job_type) ||
-        !store::same_id(DatumGetUUIDP(seen[Column::organisation_id]), DatumGetUUIDP(wanted[Column::organisation_id])))
-        call::raise(job::key_taken(pg::text_excerpt(key)));
-    return seen;
+    if (!may_see || !is_same_job(seen, wanted, keys))
+        call::raise(job::key_taken(seen.by, pg::text_excerpt(wanted[seen.by])));
+    return seen.job;
 }
 
 // Inserts by a statement without ON CONFLICT, in a subtransaction. Null: the row is written. Else the error 23505,
@@ -82,7 +125,7 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
     // By a statement even if a direct write is possible by now: `jobs` would open its indexes and derived tables for
     // one, and the abort of the subtransaction would close what `jobs` goes on using.
     return pg::in_subtransaction(
-        [&] { (void)store::statement::insert_by_statement(jobs.current(), row, false); },
+        [&] { (void)store::statement::insert_by_statement(jobs.current(), row, 0); },
         [](const ErrorData *raised) { return raised->sqlerrcode != ERRCODE_UNIQUE_VIOLATION; });
 }
 
@@ -95,14 +138,14 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 // ON CONFLICT, tells the two apart. If that runs into a key again and again, a trigger of the user's probably gives the
 // row another key, one that is taken: after ten rounds its 23505 is raised, since ten deletions in the very moment
 // between two looks are not to be expected.
-bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
+bool insert_or_find(Jobs &jobs, Row &row, Keys keys)
 {
     constexpr int most_refusals = 10;
     for (int refusals = 0;;) {
         CHECK_FOR_INTERRUPTS();
-        if (jobs.insert(row, keyed))
+        if (jobs.insert(row, keys))
             return true;
-        if (const std::optional<Row> found = existing(jobs, row)) {
+        if (const std::optional<Row> found = existing(jobs, row, keys)) {
             row = *found;
             return false;
         }
@@ -117,6 +160,22 @@ bool insert_or_find(Jobs &jobs, Row &row, bool keyed)
     }
 }
 
+// Enqueues one job: `row` becomes the one that is new, or that was there. Says whether it was created.
+bool enqueue(Jobs &jobs, const job::NewJob &wanted, TimestampTz now, const pg_uuid_t *id, Row &row)
+{
+    const Keys keys = keys_of(wanted);
+    if (keys == 0) {
+        row = job::make_row(jobs, wanted, now, id);
+        return insert_or_find(jobs, row, keys);
+    }
+    const Row made = job::make_unjudged_row(wanted, now, id);
+    row = job::storable(wanted, made);
+    if (!insert_or_find(jobs, row, keys))
+        return false;
+    job::judge_new(jobs, wanted, made);
+    return true;
+}
+
 } // namespace
 
 JOBS_FUNCTION(job_enqueue)
@@ -127,18 +186,34 @@ JOBS_FUNCTION(job_enqueue)
     job::require_may_insert(jobs);
     // One time for id and created_at, so that jobs sort by either in the same order.
     const TimestampTz now = settings::now();
-    Row row = job::make_row(jobs, wanted, now, pg::time_ordered_uuid(now));
-    const bool created = insert_or_find(jobs, row, static_cast<bool>(wanted.job_id));
+    Row row;
+    const bool created = enqueue(jobs, wanted, now, pg::time_ordered_uuid(now), row);
     return call::answer(fcinfo, row, BoolGetDatum(created));
 }
 
 namespace {
 
-// An element with a job_id. These are inserted before the others, so the call keeps their answers until their turn in
-// the answer comes. An element without a job_id is read, inserted and answered at its turn, and leaves nothing behind
-// but its Birth: a call must not hold a multiple of what it was given (test/tap/large_batches.pl).
+// By what an element is found again, and its place in the order in which keys are taken: first those with a job_key, by
+// organisation and job_key, then those with a job_id alone.
+struct Key {
+    bool is_job_id;
+    pg_uuid_t organisation; // zeros where it is a job_id
+    std::string_view text;
+
+    int compare(const Key &other) const
+    {
+        if (is_job_id != other.is_job_id)
+            return is_job_id ? 1 : -1;
+        const int by_organisation = std::memcmp(organisation.data, other.organisation.data, UUID_LEN);
+        return by_organisation != 0 ? by_organisation : text.compare(other.text);
+    }
+};
+
+// An element with a key. These are inserted before the others, so the call keeps their answers until their turn in the
+// answer comes. An element without a key is read, inserted and answered at its turn, and leaves nothing behind but its
+// Birth: a call must not hold a multiple of what it was given (test/tap/large_batches.pl).
 struct Keyed {
-    std::string_view key;
+    Key key;
     JsonbContainer *object;
     HeapTuple answer;
     int position;
@@ -166,33 +241,67 @@ std::span<const Birth> births_of(std::size_t count)
     return {births, count};
 }
 
-struct Keys {
+struct KeyedElements {
     std::span<Keyed> list;         // in the order of the array
     std::span<const Birth> births; // of all elements, by position from 0
 };
 
-// The job_id of an element; null where there is none, or a JSON null, or the element is no object. One that is no
-// string counts as a key, the empty one: read_members() raises 22023 for it at its turn.
-std::optional<std::string_view> job_id_of(const JsonbValue &element)
+// A key of an element; null where there is none, or a JSON null, or the element is no object. One that is no string
+// counts as a key, the empty one: read_members() raises 22023 for it at its turn.
+std::optional<std::string_view> key_in(const JsonbValue &element, std::string_view name)
 {
-    const auto key = pg::is_object(element) ? pg::find_member(element.val.binary.data, "job_id") : std::nullopt;
+    const auto key = pg::is_object(element) ? pg::find_member(element.val.binary.data, name) : std::nullopt;
     if (!key || key->type == jbvNull)
         return std::nullopt;
     return key->type == jbvString ? std::string_view(key->val.string.val, static_cast<std::size_t>(key->val.string.len))
                                   : std::string_view();
 }
 
+bool is_keyed(const JsonbValue &element) { return key_in(element, "job_key") || key_in(element, "job_id"); }
+
+// The organisation of this text, whatever way it is written, since one that is written in two ways is one place in the
+// order of keys. Of what is no uuid anything: it is refused at its turn.
+pg_uuid_t organisation_of(std::string_view given)
+{
+    pg_uuid_t id = {};
+    int digits = 0;
+    for (const char c : given) {
+        const int digit = std::isdigit(static_cast<unsigned char>(c)) != 0    ? c - '0'
+                          : std::isxdigit(static_cast<unsigned char>(c)) != 0 ? (c | 0x20) - 'a' + 10
+                                                                              : -1;
+        if (digit < 0 || digits == 2 * UUID_LEN)
+            continue;
+        id.data[digits / 2] |= static_cast<unsigned char>(digits % 2 == 0 ? digit << 4 : digit);
+        ++digits;
+    }
+    return id;
+}
+
+// `own`: the organisation of elements that name none, once one of them has asked for it: it is found out once for all.
+Key key_of(const JsonbValue &element, const pg_uuid_t *&own)
+{
+    const auto job_key = key_in(element, "job_key");
+    if (!job_key)
+        return {true, {}, *key_in(element, "job_id")};
+    if (const auto named = key_in(element, "organisation_id"))
+        return {false, organisation_of(*named), *job_key};
+    if (own == nullptr)
+        own = job::default_organisation();
+    return {false, *own, *job_key};
+}
+
 // Two passes over the array, to count and to fill: a list that grows would hold up to twice of what is needed.
-Keys read_keys(JsonbContainer *list)
+KeyedElements read_keys(JsonbContainer *list)
 {
     std::size_t count = 0;
-    pg::each_element(list, [&](const JsonbValue &element, int) { count += job_id_of(element).has_value(); });
-    Keys keys;
+    pg::each_element(list, [&](const JsonbValue &element, int) { count += is_keyed(element); });
+    KeyedElements keys;
     keys.list = {static_cast<Keyed *>(pg::allocate(sizeof(Keyed) * count)), count};
     std::size_t next = 0;
+    const pg_uuid_t *own = nullptr;
     pg::each_element(list, [&](const JsonbValue &element, int position) {
-        if (const auto key = job_id_of(element))
-            keys.list[next++] = {*key, element.val.binary.data, nullptr, position};
+        if (is_keyed(element))
+            keys.list[next++] = {key_of(element, own), element.val.binary.data, nullptr, position};
     });
     // In the order of the array, though the jobs are inserted in another: the ids sort as the caller gave the jobs.
     keys.births = births_of(JsonContainerSize(list));
@@ -223,10 +332,12 @@ public:
     }
 
 private:
-    // Inserts the elements with a job_id, in the order of the keys. Two calls that insert the same keys in different
+    // Inserts the elements with a key, in the order of the keys. Two calls that insert the same keys in different
     // orders would wait for each other, each for a key that the other one has inserted and not committed: a deadlock.
-    // In one order the second call waits at the first key they share, and holds none of the later ones. Equal keys in
-    // one array keep the array's order: the first makes the job, the second finds it.
+    // In one order the second call waits at the first key they share, and holds none of the later ones. An element with
+    // both keys takes both at its job_key's place. So a deadlock is left, to Postgres's detector, between calls that
+    // name the same job_id beside different job_keys, or beside one and alone, which are not the same jobs anyway.
+    // Equal keys in one array keep the array's order: the first makes the job, the second finds it.
     void insert_keyed()
     {
         auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));
@@ -234,7 +345,8 @@ private:
         for (Keyed &keyed : keys_.list)
             *end++ = &keyed;
         std::sort(order, end, [](const Keyed *a, const Keyed *b) {
-            return a->key != b->key ? a->key < b->key : a->position < b->position;
+            const int order = a->key.compare(b->key);
+            return order != 0 ? order < 0 : a->position < b->position;
         });
         for (Keyed **keyed = order; keyed != end; ++keyed)
             insert_jobs((*keyed)->object, (*keyed)->position, [&](const pg::RowBuilder &state) {
@@ -259,15 +371,15 @@ private:
         job::NewJob wanted;
         call::read_members<job::new_job_fields>(object, nullptr, wanted);
         const Birth &birth = keys_.births[position - 1];
-        Row row = job::make_row(jobs_, wanted, birth.at, &birth.id);
-        const bool created = insert_or_find(jobs_, row, static_cast<bool>(wanted.job_id));
+        Row row;
+        const bool created = enqueue(jobs_, wanted, birth.at, &birth.id, row);
         answer(call::state_of(row, BoolGetDatum(created)));
     }
 
     Jobs &jobs_;
     JsonbContainer *list_;
     pg::RowSink &sink_;
-    const Keys keys_;
+    const KeyedElements keys_;
     pg::DenseMemory answers_;
     pg::RowMemory memory_;
     pg::ElementContext context_{"jobs"};

@@ -17,8 +17,8 @@ using store::Row;
 namespace attempts = store::attempts;
 
 // Whether this very call took effect before: its answer got lost, and the worker asks again. The job must have had no
-// lease since. The status tells of job_complete; after job_fail and job_release a job may be in one of several states,
-// so what job_attempts has of the attempt tells of those.
+// lease since. The status tells of job_complete; after the others a job may be in one of several states, so what
+// job_attempts has of the attempt tells of those.
 bool is_repeated(const Row &job, const Outcome &outcome)
 {
     const Status status = job.status();
@@ -27,7 +27,9 @@ bool is_repeated(const Row &job, const Outcome &outcome)
     if (outcome.ending == Ending::complete)
         return status == Status::completed;
     auto ended = attempts::outcome_of(&outcome.lease.job, job.number(Column::attempt));
-    return ended == (outcome.ending == Ending::fail ? attempts::Outcome::failed : attempts::Outcome::released);
+    return ended == (outcome.ending == Ending::fail      ? attempts::Outcome::failed
+                     : outcome.ending == Ending::release ? attempts::Outcome::released
+                                                         : attempts::Outcome::blocked);
 }
 
 void apply_outcome(Row &row, const Outcome &outcome, TimestampTz now)
@@ -45,6 +47,11 @@ void apply_outcome(Row &row, const Outcome &outcome, TimestampTz now)
         break;
     case Ending::release:
         job::moves::release(row, now, outcome.run_at);
+        break;
+    case Ending::await_children:
+        job::moves::block(row, now);
+        if (outcome.no_child_left && row.status() == Status::blocked)
+            job::moves::unblock(row, now);
         break;
     }
 }

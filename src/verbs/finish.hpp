@@ -1,4 +1,4 @@
-// The ways in which a worker ends an attempt: complete, fail, release.
+// The ways in which a worker ends an attempt: complete, fail, release, wait for the children.
 //
 // The worker may come too late: upkeep has reaped the attempt, an operator has cancelled the job with force, another
 // worker runs it. All of them write the row of `jobs`, so one is first. store::change() computes from the newest
@@ -17,7 +17,7 @@
 
 namespace verbs {
 
-enum class Ending : std::uint8_t { complete, fail, release };
+enum class Ending : std::uint8_t { complete, fail, release, await_children };
 
 struct Outcome {
     job::Lease lease;
@@ -27,6 +27,7 @@ struct Outcome {
     pg::Nullable error_details;        // fail
     std::optional<TimestampTz> run_at; // fail, release: when to try again
     bool permanent = false;            // fail
+    bool no_child_left = false;        // await_children: the job need not wait
 };
 
 inline constexpr call::Field<Outcome> complete_fields[] = {

@@ -1,6 +1,6 @@
-// job_get, job_list, and the functions under the views jobs_active, jobs_running and jobs_failed. Every row that they
-// show comes from `jobs` by a statement of the caller's, so that row security and privileges hold. The derived tables
-// only say which ids to ask for.
+// job_get, job_list, job_children, and the functions under the views jobs_active, jobs_running and jobs_failed. Every
+// row that they show comes from `jobs` by a statement of the caller's, so that row security and privileges hold. The
+// derived tables only say which ids to ask for.
 //
 // They take no lock on a row and run beside all writers, because the ids and the rows are read under one snapshot. What
 // may come between, and what the code does about it:
@@ -151,7 +151,14 @@ constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
 constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
 
 // Which derived table is read from one end to the other, and which part of it.
-enum class Walk { waiting_and_running, running, failed };
+enum class Walk { waiting_and_running, running, failed, blocked };
+
+store::PrivateTable table_of(Walk walk)
+{
+    return walk == Walk::failed    ? store::PrivateTable::failed
+           : walk == Walk::blocked ? store::PrivateTable::blocked
+                                   : store::PrivateTable::queue;
+}
 
 // Reads the ids of a derived table in the order of its index: of the failed ones the newest first. Under the snapshot
 // that is active when it is made.
@@ -159,8 +166,8 @@ class Walker {
 public:
     // `before`: the failed jobs created before that time; null: all. For the other walks it has no meaning.
     Walker(Walk walk, pg::Nullable before)
-        : table_(walk == Walk::failed ? store::PrivateTable::failed : store::PrivateTable::queue, AccessShareLock),
-          slot_(table_.table()), job_column_(walk == Walk::failed ? 2 : 4),
+        : table_(table_of(walk), AccessShareLock), slot_(table_.table()),
+          job_column_(table_of(walk) == store::PrivateTable::queue ? 4 : 2),
           direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
     {
         table_.unlock_when_closed();
@@ -215,10 +222,11 @@ Datum text_array(std::span<const char *const> texts)
     return PointerGetDatum(construct_array(list, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-// All jobs of these states, by chunks of the ids that a derived table names; by a scan of `jobs` while the derived
+// All jobs of these states, by chunks of the ids that derived tables name; by a scan of `jobs` while the derived
 // tables cannot be read. The status is asked for in either case: a view shows nothing else, whatever the derived table
 // says.
-Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<const char *const> states)
+Datum show(FunctionCallInfo fcinfo, const char *function, std::initializer_list<Walk> walks,
+           std::span<const char *const> states)
 {
     PreventCommandIfParallelMode(function);
     pg::RowSink sink(fcinfo, store::row_type());
@@ -230,19 +238,22 @@ Datum show(FunctionCallInfo fcinfo, const char *function, Walk walk, std::span<c
         return Datum{0};
     }
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
-    Walker walker(walk, {});
-    pg::RowMemory memory;
-    for (;;) {
-        pg::RowMemory::Use use(memory);
-        const Ids ids = walker.next(false);
-        if (ids.is_empty())
-            return Datum{0};
-        Select select(store::ApiTable::jobs);
-        select.where(among_ids, UUIDARRAYOID, ids.array());
-        select.where(of_status, TEXTARRAYOID, text_array(states));
-        select.newest_first();
-        select.execute(sink);
+    for (const Walk walk : walks) {
+        Walker walker(walk, {});
+        pg::RowMemory memory;
+        for (;;) {
+            pg::RowMemory::Use use(memory);
+            const Ids ids = walker.next(false);
+            if (ids.is_empty())
+                break;
+            Select select(store::ApiTable::jobs);
+            select.where(among_ids, UUIDARRAYOID, ids.array());
+            select.where(of_status, TEXTARRAYOID, text_array(states));
+            select.newest_first();
+            select.execute(sink);
+        }
     }
+    return Datum{0};
 }
 
 void known_status(pg::Nullable &status, const char *)
@@ -306,18 +317,31 @@ void list_failed(const Filter &filter, pg::RowSink &sink)
     }
 }
 
+// The derived table that has the jobs of the state that is asked for; nothing: none has.
+std::optional<Walk> walk_of(const Filter &filter)
+{
+    if (!filter.status || !store::derived_are_readable())
+        return std::nullopt;
+    const std::string_view status = pg::text_view(filter.status.value);
+    for (const auto &[wanted, walk] : {std::pair{logic::Status::failed, Walk::failed},
+                                       {logic::Status::in_progress, Walk::running},
+                                       {logic::Status::blocked, Walk::blocked}})
+        if (status == logic::name_of_status(wanted))
+            return walk;
+    return std::nullopt;
+}
+
 void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
-    const std::optional<logic::Status> status =
-        filter.status ? logic::parse_status(TextDatumGetCString(filter.status.value)) : std::nullopt;
-    if (status == logic::Status::failed && store::derived_are_readable()) {
+    const std::optional<Walk> walk = walk_of(filter);
+    if (walk == Walk::failed) {
         list_failed(filter, sink);
         return;
     }
     Select select(store::ApiTable::jobs);
-    if (status == logic::Status::in_progress && store::derived_are_readable()) {
-        Walker walker(Walk::running, {});
+    if (walk) {
+        Walker walker(*walk, {});
         const Ids ids = walker.next(true);
         if (ids.is_empty())
             return;
@@ -346,6 +370,78 @@ HeapTuple find_in(store::ApiTable table, const call::JobName &name)
     });
     return found;
 }
+
+// The ids of the children of a job, in `jobs` and in the archive, in the order in which they were created.
+struct ChildIds {
+    struct Id {
+        pg_uuid_t id;
+        bool is_archived;
+    };
+    std::span<Id> list;
+
+    explicit ChildIds(const pg_uuid_t *parent)
+    {
+        static constexpr const char *text =
+            "select c.id, c.archived "
+            "from (select id, created_at, false as archived from public.jobs "
+            "where parent_job_id operator(pg_catalog.=) $1 "
+            "union all select id, created_at, true from public.jobs_archive "
+            "where parent_job_id operator(pg_catalog.=) $1) as c order by c.created_at, c.id";
+        static constexpr Oid types[] = {UUIDOID, BOOLOID};
+        MemoryContext caller = CurrentMemoryContext;
+        pg::SpiScope spi;
+        const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(parent)}};
+        const pg::Rows rows = pg::query(text, parameters, types, 0, true);
+        pg::InMemory long_lived(caller);
+        list = {static_cast<Id *>(pg::allocate(sizeof(Id) * rows.count())), rows.count()};
+        for (std::uint64_t i = 0; i < rows.count(); ++i)
+            list[i] = {*DatumGetUUIDP(rows.at(i, 0).value), DatumGetBool(rows.at(i, 1).value)};
+    }
+};
+
+Datum id_array(std::span<const ChildIds::Id> ids, bool archived)
+{
+    ArrayBuildState *list = initArrayResult(UUIDOID, CurrentMemoryContext, false);
+    for (const ChildIds::Id &id : ids)
+        if (id.is_archived == archived)
+            accumArrayResult(list, UUIDPGetDatum(&id.id), false, UUIDOID, CurrentMemoryContext);
+    return makeArrayResult(list, CurrentMemoryContext);
+}
+
+// All statements run under one snapshot, which is taken when both tables are locked: a child that goes to the archive
+// meanwhile is in one of them.
+void list_children(const pg_uuid_t *parent, pg::RowSink &sink)
+{
+    const FreshLook look(store::ApiTable::jobs), look_in_archive(store::ApiTable::jobs_archive);
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock),
+                           archive = store::open_table(store::ApiTable::jobs_archive, AccessShareLock);
+    const char *columns = column_list();
+    const char *text = psprintf("select %s from (select %s from public.jobs where id operator(pg_catalog.=) any ($1) "
+                                "union all select %s from public.jobs_archive "
+                                "where id operator(pg_catalog.=) any ($2)) as c order by c.created_at, c.id",
+                                columns, columns, columns);
+    std::span<const ChildIds::Id> ids = ChildIds(parent).list;
+    pg::RowMemory memory;
+    while (!ids.empty()) {
+        CHECK_FOR_INTERRUPTS();
+        pg::RowMemory::Use use(memory);
+        const auto chunk = ids.first(std::min(ids.size(), static_cast<std::size_t>(Ids::chunk)));
+        ids = ids.subspan(chunk.size());
+        const pg::Parameter parameters[] = {{UUIDARRAYOID, id_array(chunk, false)},
+                                            {UUIDARRAYOID, id_array(chunk, true)}};
+        pg::SpiScope spi;
+        const pg::Rows rows = pg::query(text, parameters, store::row_type(), 0, true);
+        for (std::uint64_t i = 0; i < rows.count(); ++i)
+            sink.put(rows.whole(i));
+    }
+}
+
+struct ChildrenOf {
+    pg::Nullable id;
+};
+constexpr call::Field<ChildrenOf> children_fields[] = {
+    {"id", UUIDOID, &ChildrenOf::id, call::anything, call::required},
+};
 
 } // namespace
 
@@ -381,22 +477,31 @@ JOBS_FUNCTION(job_list)
     return Datum{0};
 }
 
+JOBS_FUNCTION(job_children)
+{
+    PreventCommandIfParallelMode("job_children()");
+    const ChildrenOf asked = call::read_arguments<children_fields>(fcinfo);
+    pg::RowSink sink(fcinfo, store::row_type());
+    list_children(DatumGetUUIDP(asked.id.value), sink);
+    return Datum{0};
+}
+
 JOBS_FUNCTION(active_jobs)
 {
-    static constexpr const char *states[] = {"pending", "queued", "in_progress"};
-    return show(fcinfo, "jobs_ext.active_jobs()", Walk::waiting_and_running, states);
+    static constexpr const char *states[] = {"pending", "queued", "in_progress", "blocked"};
+    return show(fcinfo, "jobs_ext.active_jobs()", {Walk::waiting_and_running, Walk::blocked}, states);
 }
 
 JOBS_FUNCTION(running_jobs)
 {
     static constexpr const char *states[] = {"in_progress"};
-    return show(fcinfo, "jobs_ext.running_jobs()", Walk::running, states);
+    return show(fcinfo, "jobs_ext.running_jobs()", {Walk::running}, states);
 }
 
 JOBS_FUNCTION(failed_jobs)
 {
     static constexpr const char *states[] = {"failed"};
-    return show(fcinfo, "jobs_ext.failed_jobs()", Walk::failed, states);
+    return show(fcinfo, "jobs_ext.failed_jobs()", {Walk::failed}, states);
 }
 
 } // namespace verbs

@@ -32,7 +32,7 @@ pg_uuid_t resolve(Jobs &jobs, const JobName &name)
 {
     if (name.id)
         return *DatumGetUUIDP(name.id.value);
-    const std::optional<Row> job = jobs.find_by_key(DatumGetTextPP(name.job_id.value));
+    const std::optional<Row> job = jobs.find_by_job_id(DatumGetTextPP(name.job_id.value));
     if (!job)
         call::raise(job::missing_key(DatumGetTextPP(name.job_id.value)));
     return *job->id();
@@ -105,7 +105,7 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Ste
 }
 
 // What pause and resume share: a move to one state, which is no error when the job is in it already. `hint`: what to do
-// where the move is not legal (logic/states.hpp), which is PT409.
+// where the move is not legal (logic/states.hpp), which is PT409. A blocked job has one of its own.
 template <class Move>
 Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function, Status to, const char *hint,
               Move move)
@@ -117,7 +117,7 @@ Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function
         if (from == to)
             return std::nullopt;
         if (!logic::legal(from, to))
-            return job::illegal_transition(before, to, hint);
+            return job::illegal_transition(before, to, from == Status::blocked ? job::hint_of_blocked : hint);
         move(after, settings::now());
         return std::nullopt;
     });
@@ -149,7 +149,9 @@ JOBS_FUNCTION(job_retry)
         if (!logic::legal(before.status(), Status::queued, logic::Mover::job_retry) ||
             before.status() == Status::paused)
             return job::illegal_transition(before, Status::queued,
-                                           "Only a failed or cancelled job can be tried again.");
+                                           before.status() == Status::blocked
+                                               ? job::hint_of_blocked
+                                               : "Only a failed or cancelled job can be tried again.");
         job::moves::retry(after, now, run_at);
         return std::nullopt;
     });

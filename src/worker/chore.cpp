@@ -14,6 +14,7 @@ constexpr const char *texts[] = {
     "setting aside what did not end",
     "reaping leases",
     "cancelling what expired",
+    "queueing what waited for its children",
     "deleting what ended",
     "archiving",
     "making and dropping months of the archive",

@@ -58,6 +58,8 @@ constexpr long turn_ms = 1000;
 // pgstat_report_stat() keeps what comes within a second of its last report (PGSTAT_MIN_INTERVAL). A worker that is
 // going to sleep for longer reports it by force: else autovacuum would not see it until the worker wakes.
 constexpr long keeps_statistics_ms = 1000;
+// How often it looks at all jobs that wait for their children, and not only at those of which sessions tell.
+constexpr long all_parents_ms = 60000;
 
 // What the worker remembers of a task from piece to piece, beside the agenda.
 struct TaskMemory {
@@ -93,6 +95,9 @@ private:
     void tell_listeners();
     void set_aside_unfinished_job(TimestampTz now);
     void do_task(ChoreKind kind, TimestampTz now);
+    void choose_parents(upkeep::Pace &pace);
+    void parents_looked_at(const upkeep::Pace &pace, std::uint64_t blocked, const Counts &counts);
+    long rest_after(ChoreKind kind, const Counts &counts, double used, long took) const;
     void note_progress(ChoreKind kind, bool done, const Counts &counts);
     void look_ahead();
     void say_what_for();
@@ -107,6 +112,9 @@ private:
     TaskMemory tasks_[upkeep::all_tasks.size()];
     // After the agenda and the report, to which its chore refers.
     Auditing audit_{database_, chore(ChoreKind::audit)};
+    // The jobs of which children have left, and that are to be looked at; when it was all of them, last.
+    logic::Parents parents_;
+    pg::Moment all_parents_at_ = pg::long_ago;
     std::uint64_t types_seen_ = 0; // store::lanes::version_of_types_and_lanes() at the last whole look
     pg::Moment began_ = pg::moment();
 };
@@ -224,26 +232,61 @@ void Worker::note_progress(ChoreKind kind, bool done, const Counts &counts)
         report_.stalled(chore(kind).doing(), (now - task.stall.since()) / USECS_PER_SEC, task.due);
 }
 
+// Which jobs the next piece of `unblock` looks at. What is taken here is kept until a piece has found nothing left to
+// do with it: an error undoes a piece, and nobody tells again.
+void Worker::choose_parents(upkeep::Pace &pace)
+{
+    shared::databases::take_parents(parents_);
+    if (pg::is_over(all_parents_at_, all_parents_ms)) {
+        all_parents_at_ = pg::moment();
+        parents_.add_all();
+    }
+    pace.parents = parents_;
+}
+
+// `blocked`: blocked_so_far(), from before the snapshot of the piece.
+void Worker::parents_looked_at(const upkeep::Pace &pace, std::uint64_t blocked, const Counts &counts)
+{
+    if (pace.any_blocked == true)
+        shared::databases::some_are_blocked();
+    else if (pace.any_blocked == false)
+        shared::databases::none_is_blocked(blocked);
+    if (!counts.more && counts[Count::due] == counts[Count::unblocked])
+        parents_.clear();
+}
+
+// Milliseconds to rest after a piece that used so many of a processor and took so many by the clock.
+long Worker::rest_after(ChoreKind kind, const Counts &counts, double used, long took) const
+{
+    static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (kind == ChoreKind::archive && counts.more)
+        return rest_after_archiving(used, took, processors);
+    // However many children end, and however many jobs wait: half of its time at most.
+    if (kind == ChoreKind::unblock && !counts.more)
+        return std::max(static_cast<long>(unblock_rest / millisecond), took);
+    // A month that cannot be made or dropped now is tried again once a minute (a tenth of jobs_ext.stalled_after).
+    return kind == ChoreKind::months && counts[Count::left] > 0 ? settings::stalled_after / 10 : 0;
+}
+
 // Does one piece of a task. What sessions have told meanwhile is heard after it, and not only in the next round, so
 // that sleepers are woken between two pieces of a long round.
 void Worker::do_task(ChoreKind kind, TimestampTz now)
 {
-    static const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     Counts counts;
+    upkeep::Pace &pace = tasks_[task_number_of(kind)].pace;
+    if (kind == ChoreKind::unblock)
+        choose_parents(pace);
+    const std::uint64_t blocked = shared::databases::blocked_so_far();
     const pg::Moment began = pg::moment();
     const double used = processor_ms();
     const bool done = chore(kind).run([&] {
-        const auto task = task_number_of(kind);
-        counts = upkeep::run_piece(upkeep::all_tasks[task], tasks_[task].pace, now, upkeep::Months::may_change);
+        counts = upkeep::run_piece(upkeep::all_tasks[task_number_of(kind)], pace, now, upkeep::Months::may_change);
     });
     note_progress(kind, done, counts);
     if (done) {
-        long rest = 0;
-        if (kind == ChoreKind::archive && counts.more)
-            rest = rest_after_archiving(processor_ms() - used, pg::milliseconds_since(began), processors);
-        // A month that cannot be made or dropped now is tried again once a minute (a tenth of jobs_ext.stalled_after).
-        if (kind == ChoreKind::months && counts[Count::left] > 0)
-            rest = settings::stalled_after / 10;
+        if (kind == ChoreKind::unblock)
+            parents_looked_at(pace, blocked, counts);
+        const long rest = rest_after(kind, counts, processor_ms() - used, pg::milliseconds_since(began));
         agenda_.piece_done(kind, counts.more, rest * millisecond, pg::moment().microseconds);
         report_.add_counts(counts);
         int sqlstate;
@@ -302,7 +345,7 @@ void Worker::say_what_for()
 long Worker::until_next()
 {
     const News news = {static_cast<TimestampTz>(pg_atomic_read_u64(&database_.planned)),
-                       pg_atomic_read_u32(&database_.look_again) != 0};
+                       pg_atomic_read_u32(&database_.look_again) != 0, shared::databases::are_parents_told()};
     const bool listeners = settings::notify && pg_atomic_read_u32(&database_.to_notify) != 0;
     return pg::milliseconds_until(
         0, agenda_.time_to_sleep(read_clocks(), news, listeners, report_.until_log() * millisecond));
@@ -324,12 +367,15 @@ void Worker::round()
 {
     pg::longest_attempt_ms = settings::longest_piece / attempts_in_piece;
     const TimestampTz server_now = GetCurrentTimestamp();
-    const News news = {take_plan(), pg_atomic_exchange_u32(&database_.look_again, 0) != 0};
+    const News news = {take_plan(), pg_atomic_exchange_u32(&database_.look_again, 0) != 0,
+                       shared::databases::are_parents_told()};
     agenda_.begin_round(read_clocks(), server_now, news, settings::maintenance_interval * millisecond);
     audit_.set_next_time();
-    if (news.asked)
+    if (news.asked) {
         // COMMIT PREPARED may have ended jobs, of which it tells nobody.
         shared::sleepers::wake_all_waiters(MyDatabaseId);
+        parents_.add_all();
+    }
     while (const std::optional<Action> action = agenda_.next(read_clocks()))
         do_chore(*action);
     if (!agenda_.is_present())

@@ -208,7 +208,8 @@ from tests.log l where l.way = 'direct' and l.what ~ '^\d+: ';
 select cmp_ok((select count(*) from made), '>=', 2250::bigint, 'the lives had enough calls');
 select is(array(select v
                 from unnest('{job_enqueue, job_enqueue_many, job_claim, job_heartbeat, job_heartbeat_many,
-                              job_complete, job_fail, job_release, job_next, job_finish_many, job_release_worker,
+                              job_complete, job_fail, job_release, job_await_children, job_next, job_finish_many,
+                              job_release_worker,
                               job_cancel, job_retry, job_pause, job_resume, job_maintain,
                               insert, update}'::text[]) v
                 where (select count(*) from made m where m.verb = v and m.wrote) < 5),

@@ -31,6 +31,12 @@ select tests.run('failed, ended') \g /dev/null
 select job_fail(tests.id('failed, ended'), tests.lease('failed, ended'), 'no', permanent => true) \g /dev/null
 select job_enqueue('beta', job_id => 'none (paused)') \g /dev/null
 select job_pause(job_id => 'none (paused)') \g /dev/null
+select tests.run('blocked') \g /dev/null
+select job_enqueue('beta', job_id => 'queue, children', run_at => '2030-01-02+00', parent_job_id => tests.id('blocked'))
+\g /dev/null
+select job_await_children(tests.id('blocked'), tests.lease('blocked')) \g /dev/null
+-- Under ids that sort, and can be named.
+update jobs set created_at = '2030-01-01+00' where job_id = 'blocked';
 select is(tests.check(), 'nothing', 'nor have jobs of every kind');
 select tests.in_step('as the rules say too');
 select is(tests.check(true), 'nothing', 'and nothing is there to be mended');
@@ -60,6 +66,10 @@ select tests.planted($$delete from jobs_ext.expiring$$,
                      'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.ended where rank = 0$$,
                      'ended (completed) ended: missing (lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)');
+select tests.planted($$delete from jobs_ext.blocked$$,
+                     'blocked blocked: missing (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$delete from jobs_ext.children$$,
+                     format('queue, children children: missing (parent %s)', tests.id('blocked')));
 
 -- Without a job.
 select tests.planted($$insert into jobs_ext.queue values (1, 7, '2030-01-01+00', gen_random_uuid())$$,
@@ -70,6 +80,11 @@ select tests.planted($$insert into jobs_ext.expiring values ('infinity', gen_ran
                      'expiring: orphan (expires_at infinity)');
 select tests.planted($$insert into jobs_ext.ended values (99, 0, '2030-01-01+00', gen_random_uuid())$$,
                      'ended: orphan (lane 99, rank 0, ended_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.blocked values ('2030-01-01+00', gen_random_uuid())$$,
+                     'blocked: orphan (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.children
+                       values ('00000000-0000-0000-0000-000000000001', gen_random_uuid())$$,
+                     'children: orphan (parent 00000000-0000-0000-0000-000000000001)');
 
 -- Under another key than the job's: one that is missing, and one too many.
 select tests.planted($$update jobs_ext.queue set rank = 4 where job = tests.id('queue')$$,
@@ -84,12 +99,20 @@ select tests.planted($$update jobs_ext.expiring set expires_at = '2029-01-01+00'
 select tests.planted($$update jobs_ext.ended set lane = 2 where rank = 1$$,
                      E'failed, ended ended: missing (lane 1, rank 1, ended_at 2030-01-01 12:00:00+00)\n'
                       'failed, ended ended: wrong key (lane 2, rank 1, ended_at 2030-01-01 12:00:00+00)');
+select tests.planted($$update jobs_ext.children set parent = '00000000-0000-0000-0000-000000000001'$$,
+                     format(E'queue, children children: missing (parent %s)\n'
+                             'queue, children children: wrong key (parent 00000000-0000-0000-0000-000000000001)',
+                            tests.id('blocked')));
 
 -- Under a key though the job is to have none.
 select tests.planted($$insert into jobs_ext.queue values (2, 0, '2030-01-01+00', tests.id('none (paused)'))$$,
                      'none (paused) queue: wrong key (lane 2, rank 0, due_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.failed values ('2030-01-01+00', tests.id('queue'))$$,
                      'queue failed: wrong key (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.blocked values ('2030-01-01+00', tests.id('queue'))$$,
+                     'queue blocked: wrong key (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.children values (tests.id('blocked'), tests.id('queue'))$$,
+                     format('queue children: wrong key (parent %s)', tests.id('blocked')));
 
 -- A row that was written while its index was not: found by neither claims nor deletes.
 create function tests.unindexed(what regclass, of_job uuid) returns void language plpgsql as $$
@@ -105,13 +128,15 @@ from (values
   ('queue', 'queue', '(lane 1, rank -3, due_at 2030-01-02 00:00:00+00)'),
   ('failed', 'failed, ended', '(created_at 2030-01-01 12:00:00+00)'),
   ('expiring', 'queue, expiring', '(expires_at 2030-01-03 00:00:00+00)'),
-  ('ended', 'ended (completed)', '(lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)')) as w (name, job, key);
+  ('ended', 'ended (completed)', '(lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)'),
+  ('blocked', 'blocked', '(created_at 2030-01-01 00:00:00+00)'),
+  ('children', 'queue, children', format('(parent %s)', tests.id('blocked')))) as w (name, job, key);
 
 -- All at once, and many: no memory is needed for them, nothing is left.
 insert into jobs_ext.queue select 1, 0, '2030-01-01+00', gen_random_uuid() from generate_series(1, 500);
 select job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'beta')) from generate_series(1, 500)))
 \g /dev/null
-delete from jobs_ext.queue where lane = 2;
+delete from jobs_ext.queue where lane = 2 and job <> tests.id('queue, children');
 select is((select count(*) from jobs_ext.check(true) c where c.mended), 1000::bigint, 'a thousand at once');
 select tests.in_step('are gone');
 select is((select count(*) from job_claim(array['beta'], 1000)), 500::bigint, 'what was brought back can be claimed');

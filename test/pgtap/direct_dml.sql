@@ -100,7 +100,8 @@ from unnest('{in_progress,completed,failed,cancelled}'::text[]) s;
 select tests.refuses(format('insert into jobs (job_type, %I) values (%L, %s)', v.col, 'bulk-update', v.value),
                      v.state, v.message, format('not with %s %s', v.col, left(v.value, 40)))
 from (values
-  ('status', $$'blocked'$$, '22023', 'unknown status "blocked"'),
+  ('status', $$'blocked'$$, 'PT409', 'a new job cannot be blocked'),
+  ('status', $$'stuck'$$, '22023', 'unknown status "stuck"'),
   ('status', $$''$$, '22023', 'unknown status ""'),
   ('status', $$'PENDING'$$, '22023', 'unknown status "PENDING"'),
   ('priority', '11', '23514', '%check_priority%'),
@@ -184,7 +185,7 @@ from (values
   ('run_at', 'null', '23502', '%"run_at"%null%'),
   ('expires_at', $$'-infinity'$$, '22023', 'expires_at %: -infinity'),
   ('status', 'null', '23502', '%"status"%null%'),
-  ('status', $$'blocked'$$, '22023', 'unknown status "blocked"'),
+  ('status', $$'stuck'$$, '22023', 'unknown status "stuck"'),
   ('max_retries', '-1', '22023', 'max_retries must be from 0 to 1000: -1'),
   ('result', $$jsonb_build_object('a', repeat('x', 256 * 1024))$$, 'PT413', 'result is too large: 262157 bytes%'),
   ('progress', $$jsonb_build_object('a', repeat('x', 256 * 1024))$$, 'PT413', 'progress is too large: 262157 bytes%')

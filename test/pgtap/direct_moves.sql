@@ -13,7 +13,7 @@ select jobs_ext.grant_role('tests_moves_worker', 'worker');
 create function pg_temp.clock(instant timestamptz) returns void language sql security definer
 as $$ select set_config('jobs_ext.now', instant::text, true) $$;
 
--- All moves, by a worker and by the owner. "blocked" is no state. What is pending here is not due, so that no UPDATE
+-- All moves, by a worker and by the owner. What is pending here is not due, so that no UPDATE
 -- claims it (direct_rules.sql); between the two that wait nothing moves.
 create temp table move as
 select f.state as "from", t.state as "to",
@@ -23,9 +23,10 @@ select f.state as "from", t.state as "to",
                                         ('queued', 'failed'), ('in_progress', 'completed'), ('in_progress', 'failed'),
                                         ('in_progress', 'pending'), ('in_progress', 'cancelled'),
                                         ('in_progress', 'paused'), ('paused', 'queued'), ('paused', 'cancelled'),
-                                        ('pending', 'queued'), ('queued', 'pending')) end as legal
-from unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) f (state),
-     unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) t (state);
+                                        ('pending', 'queued'), ('queued', 'pending'),
+                                        ('blocked', 'cancelled')) end as legal
+from unnest('{pending,queued,in_progress,paused,blocked,completed,failed,cancelled}'::text[]) f (state),
+     unnest('{pending,queued,in_progress,paused,blocked,completed,failed,cancelled}'::text[]) t (state);
 create temp table job as
 select m."from", tests.job_in(m."from") as id, false as used from (select distinct "from" from move) m;
 grant select on move, job to tests_moves_worker;
@@ -53,8 +54,8 @@ select is(j.status::text, case when m."from" in ('pending', 'queued') and m."to"
                                then m."from" else m."to" end, j.job_id)
 from moved m join jobs j using (id) order by j.job_id;
 select tests.in_step('the queue follows all legal moves');
-select tests.refuses(format('update jobs set status = %L where id = %L', 'blocked', id),
-                     '22023', 'unknown status "blocked"', 'no state: from ' || "from")
+select tests.refuses(format('update jobs set status = %L where id = %L', 'stuck', id),
+                     '22023', 'unknown status "stuck"', 'no state: from ' || "from")
 from job;
 
 -- Waiting to running is a claim: a new attempt and a new lease, whatever else is asked for.

@@ -24,7 +24,7 @@ select * from job_enqueue('import-csv', organisation_id => 'aaaaaaaa-0000-0000-0
 create temp table element as
 select jsonb_build_object('job_type', 'import-csv', 'input_payload', '{"a": [1, {"b": null}]}'::jsonb, 'priority', -3,
                           'run_at', '2030-01-02 00:00+00', 'max_retries', 9, 'retry_delay_ms', 17,
-                          'job_id', 'all-keys', 'job_category', 'monthly',
+                          'job_id', 'all-keys', 'job_key', 'its-key', 'job_category', 'monthly',
                           'organisation_id', 'aaaaaaaa-0000-0000-0000-000000000001',
                           'restaurant_id', 'aaaaaaaa-0000-0000-0000-000000000002',
                           'created_by', 'aaaaaaaa-0000-0000-0000-000000000003',

@@ -370,7 +370,8 @@ select tests.run('one', worker => 'poison') \g /dev/null
 select throws_ok($$select job_fail(tests.id('one'), tests.lease('one'))$$,
                  '23514', null, 'a check in the place of ours is met');
 alter table job_attempts drop constraint check_outcome,
-  add constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled'));
+  add constraint check_outcome check (outcome in ('failed', 'lease_expired', 'timed_out', 'released', 'cancelled',
+                                                   'completed', 'blocked'));
 -- With ours alone attempts are written directly. By a statement nothing could run as the owner in such a session.
 create role tests_hostile_stranger;
 select format('grant temporary on database %I to tests_hostile_stranger', current_database()) \gexec

@@ -28,7 +28,7 @@ select is((select count(*) from pg_constraint where conrelid = 'public.jobs'::re
 -- As an owner may write them: each status with the extremes of each number and time.
 create temporary table edges on commit drop as
 select s.status, n.attempt, n.retries, n.max_retries, n.retry_delay_ms, p.priority, t.instant
-from unnest('{pending, queued, in_progress, paused, completed, failed, cancelled}'::text[]) s (status),
+from unnest('{pending, queued, in_progress, paused, blocked, completed, failed, cancelled}'::text[]) s (status),
   (values (0, 0, 0, 0), (1, 3, 3, 2147483647), (2147483647, 2147483646, 2147483647, 1000),
     (2147483647, 2147483647, 2147483647, 0)) n (attempt, retries, max_retries, retry_delay_ms),
   unnest('{-10, 10}'::int[]) p (priority),
@@ -73,6 +73,7 @@ from (values
   ('select job_fail($1, $2, $$x$$)', 'job_fail'),
   ('select job_fail($1, $2, permanent => true)', 'job_fail for good'),
   ('select job_release($1, $2)', 'job_release'),
+  ('select job_await_children($1, $2)', 'job_await_children'),
   ('select job_heartbeat($1, $2, $${}$$)', 'job_heartbeat'),
   ('select job_cancel($1)', 'job_cancel'),
   ('select job_cancel($1, force => true)', 'job_cancel by force'),

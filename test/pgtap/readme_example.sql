@@ -6,7 +6,7 @@ select plan(3);
 \i build/first_job.sql
 
 select results_eq(
-  $$ select status::text, attempt, result from jobs where job_id = 'welcome-ann' $$,
+  $$ select status::text, attempt, result from jobs where job_key = 'welcome-ann' $$,
   $$ values ('completed', 1, '{"message": 1}'::jsonb) $$,
   'its job is completed with the result');
 select is_empty('select * from jobs_ext.queue', 'and nothing is left in the queue');

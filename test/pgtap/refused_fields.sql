@@ -17,8 +17,8 @@ $$;
 create temp table place (call text, of text, keys text);
 insert into place values
   ($$select job_enqueue_many(jsonb_build_array(jsonb '{"job_type": "bulk-update"}' || %L))$$, null,
-   'job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_category, organisation_id, '
-   || 'restaurant_id, created_by, parent_job_id, metadata, expires_at, options'),
+   'job_type, input_payload, priority, run_at, max_retries, retry_delay_ms, job_id, job_key, job_category, '
+   || 'organisation_id, restaurant_id, created_by, parent_job_id, metadata, expires_at, options'),
   ($$select job_enqueue('bulk-update', options => %L)$$, 'options', null),
   ($$select job_enqueue_many(jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', 'options', jsonb %L)))$$,
    'options', null),
@@ -59,6 +59,10 @@ from place p, (values
    'priority must be of type integer: "' || repeat('9', 100) || '..."'),
   ('run_at', '[1]', null, 'run_at must be of type timestamp with time zone: [1]'),
   ('organisation_id', '{}', null, 'organisation_id must be of type uuid: {}'),
+  ('job_key', '{"k": 1}', null, 'job_key must be of type text: {"k": 1}'),
+  ('job_key', '[]', null, 'job_key must be of type text: []'),
+  ('job_key', '""', null, 'job_key must not be empty'),
+  ('job_key', to_jsonb(repeat('k', 256)), null, 'job_key must have at most 255 characters: it has 256'),
   ('metadata', '7', null, 'metadata must be a JSON object: 7'),
   ('input_payload', '"x"', null, 'input_payload must be a JSON object: "x"'),
   ('options', '[]', null, 'options must be a JSON object: []'),

@@ -4,7 +4,7 @@
 \ir setup/in_step.sql
 \ir setup/refuses.sql
 \ir setup/jobs.sql
-select plan(231);
+select plan(249);
 
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 
@@ -48,6 +48,11 @@ insert into tests.calls (name, call) values
   ('job_fail, permanently', $$ select job_fail(tests.id('running'), tests.lease('running'), permanent => true) $$),
   ('job_fail, cancelled', $$ select job_fail(tests.id('to be cancelled'), tests.lease('to be cancelled')) $$),
   ('job_release', $$ select job_release(tests.id('running'), tests.lease('running')) $$),
+  ('job_await_children', $$ select job_await_children(tests.id('running'), tests.lease('running')) $$),
+  ('job_await_children, of a child that was just made',
+   $$ select job_enqueue('alpha', parent_job_id => tests.id('running'));
+      select job_await_children(tests.id('running'), tests.lease('running')) $$),
+  ('job_enqueue, of a child', $$ select job_enqueue('alpha', parent_job_id => tests.id('running')) $$),
   ('job_next', $$ select job_next(tests.id('running'), tests.lease('running')) $$),
   ('job_finish_many',
    $$ select job_finish_many(jsonb_build_array(jsonb_build_object('id', tests.id('running'),

@@ -289,6 +289,12 @@ with wanted (sort, row) as (
   select 'ended', row(l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at::timestamptz, j.id)::text
   from public.jobs j join jobs_ext.lanes l on l.job_type = j.job_type
   where j.status in ('completed', 'failed', 'cancelled')
+  union all
+  select 'blocked', row(j.created_at, j.id)::text from public.jobs j where j.status = 'blocked'
+  union all
+  select 'children', row(j.parent_job_id, j.id)::text
+  from public.jobs j
+  where j.parent_job_id is not null and j.status in ('pending', 'queued', 'in_progress', 'paused', 'blocked')
 ), actual (sort, row) as (
   select 'queue', row(q.lane, q.rank, q.due_at, q.job)::text from jobs_ext.queue q
   union all
@@ -297,6 +303,10 @@ with wanted (sort, row) as (
   select 'expiring', row(e.expires_at, e.job)::text from jobs_ext.expiring e
   union all
   select 'ended', row(e.lane, e.rank, e.ended_at, e.job)::text from jobs_ext.ended e
+  union all
+  select 'blocked', row(b.created_at, b.job)::text from jobs_ext.blocked b
+  union all
+  select 'children', row(c.parent, c.job)::text from jobs_ext.children c
 )
 (select 'missing', * from (table wanted except all table actual) m)
 union all

@@ -228,6 +228,9 @@ try_alteration('unique index with a condition only',
 try_alteration('job_id no longer unique',
 	'alter table jobs drop constraint jobs_job_id_key', \@altered,
 	undo => 'alter table jobs add unique (job_id)');
+try_alteration('job_key no longer unique',
+	'drop index idx_jobs_job_key', \@altered,
+	undo => 'create unique index on jobs (organisation_id, job_key) where job_key is not null');
 try_alteration('other indexes dropped',
 	'drop index idx_jobs_created_at, idx_jobs_organisation_id, idx_jobs_created_by', \@right);
 try_alteration('indexes of theirs',

@@ -26,6 +26,9 @@ select given('without keys', (select jsonb_agg('{"job_type": "x"}'::jsonb) from 
 select given('with keys',
              (select jsonb_agg(jsonb_build_object('job_type', 'x', 'job_id', 'key ' || n))
               from generate_series(1, 50000) n));
+select given('with job_keys',
+             (select jsonb_agg(jsonb_build_object('job_type', 'x', 'job_key', 'key ' || n))
+              from generate_series(1, 50000) n));
 select given('with payloads',
              (select jsonb_agg(jsonb_build_object('job_type', 'x',
                                                   'input_payload', jsonb_build_object('a', repeat('x', 1000))))
@@ -55,7 +58,7 @@ sub is_frugal
 	return cmp_ok($growth, '<=', 10 * $size, "$call $name: $size kB take $growth kB");
 }
 
-for my $name ('without keys', 'with keys', 'with payloads')
+for my $name ('without keys', 'with keys', 'with job_keys', 'with payloads')
 {
 	is_frugal('job_enqueue_many', $name);
 }

@@ -274,6 +274,9 @@ set jobs_ext.force_statement_path = $by_statement;
 \\set k random(1, 3)
 select id from job_enqueue('hot', job_id => 'hot ' || :k);
 delete from jobs where job_id = 'hot ' || :k;
+select id from job_enqueue('hot', job_key => 'hot ' || :k);
+select id from job_enqueue('hot', job_key => 'hot too', job_id => 'hot too');
+delete from jobs where job_key in ('hot ' || :k, 'hot too');
 SQL
 		is($node->psql('postgres', 'reindex table concurrently jobs'), 0, 'rebuilt') for 1 .. 20;
 		stop_load($load, 'hot keys');

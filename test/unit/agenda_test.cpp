@@ -36,7 +36,7 @@ public:
 
     void begin(bool asked = false)
     {
-        agenda.begin_round(now(), clock, {take(), asked}, interval_);
+        agenda.begin_round(now(), clock, {take(), asked, children}, interval_);
         agenda.turn(audit).opens = never;
     }
     std::optional<Action> next() { return agenda.next(now()); }
@@ -50,6 +50,7 @@ public:
     {
         const Outcome outcome = outcomes[position_of(action.kind)];
         const bool done = !agenda.turn(action.kind).is_resting(moment) && outcome == Outcome::done;
+        children = children && action.kind != unblock;
         if (!agenda.turn(action.kind).is_resting(moment) && (action.kind != unfinished || !done))
             makes_way = agenda.chore_ended(action.kind, outcome, moment);
         if (action.kind == waking && done) {
@@ -75,7 +76,7 @@ public:
     Now now() const { return {clock, moment, stands}; }
     Span wait(bool listeners = false, Span until_log = never) const
     {
-        return agenda.time_to_sleep(now(), {planned, false}, listeners, until_log);
+        return agenda.time_to_sleep(now(), {planned, false, children}, listeners, until_log);
     }
     void pass(Span span)
     {
@@ -87,6 +88,7 @@ public:
     Instant clock = epoch, planned = never, next_wake = never;
     Moment moment = boot;
     bool stands = false, present = true, makes_way = false, whole_waking = false;
+    bool children = false; // of jobs that wait for them have ended
     Dues dues;
     std::array<Outcome, chore_count> outcomes = {};
     ChoreKind more = audit; // of this task another piece waits; the audit: of none
@@ -97,7 +99,8 @@ private:
 };
 
 using Kinds = Bench::Kinds;
-const Kinds all_chores = {presence, waking, notifying, unfinished, reap, expire, remove, archive, months, ahead};
+const Kinds all_chores = {presence, waking, notifying, unfinished, reap, expire,
+                          unblock,  remove, archive,   months,     ahead};
 
 TEST(Agenda, looks_at_everything_once_in_the_interval)
 {
@@ -122,7 +125,7 @@ TEST(Agenda, looks_at_everything_when_it_is_asked)
     Bench bench;
     bench.round();
     EXPECT_EQ(bench.agenda.told_until(), epoch);
-    EXPECT_EQ(bench.agenda.time_to_sleep(bench.now(), {never, true}, false, never), 0);
+    EXPECT_EQ(bench.agenda.time_to_sleep(bench.now(), {never, true, false}, false, never), 0);
     bench.begin(true);
     EXPECT_TRUE(bench.agenda.is_whole());
     EXPECT_EQ(bench.agenda.told_until(), at_once);
@@ -153,7 +156,7 @@ TEST(Agenda, sleeps_until_the_next_time)
 {
     Bench bench;
     bench.next_wake = epoch + 30 * second;
-    bench.dues = {epoch + 20 * second, never, epoch + 40 * second, never, never};
+    bench.dues = {epoch + 20 * second, never, never, epoch + 40 * second, never, never};
     bench.round();
     EXPECT_EQ(bench.planned, epoch + 20 * second);
     EXPECT_EQ(bench.wait(), 20 * second);
@@ -169,7 +172,7 @@ TEST(Agenda, sleeps_until_the_next_time)
 TEST(Agenda, at_the_time_of_its_plan_it_looks_at_all_that_sessions_would_have_told)
 {
     Bench bench;
-    bench.dues[4] = epoch + 20 * second;
+    bench.dues[5] = epoch + 20 * second;
     bench.round();
     bench.pass(20 * second);
     EXPECT_EQ(bench.round(), (Kinds{waking, notifying, unfinished, reap, expire, months, ahead}));
@@ -189,6 +192,41 @@ TEST(Agenda, hears_what_sessions_tell)
     EXPECT_EQ(bench.round(), (Kinds{waking, notifying, unfinished, reap, expire, ahead}));
     EXPECT_FALSE(bench.whole_waking);
     EXPECT_EQ(bench.agenda.told_until(), bench.clock);
+}
+
+TEST(Agenda, looks_at_jobs_whose_children_end_at_once_and_then_a_hundred_times_a_second)
+{
+    Bench bench;
+    bench.round();
+    bench.rest = unblock_rest;
+    bench.children = true;
+    EXPECT_EQ(bench.wait(), 0);
+    bench.pass(1);
+    EXPECT_EQ(bench.round(), (Kinds{unfinished, unblock, ahead}));
+    EXPECT_FALSE(bench.children);
+    bench.pass(1);
+    bench.children = true; // another one has ended
+    EXPECT_EQ(bench.wait(), unblock_rest - 1);
+    EXPECT_EQ(bench.round(), (Kinds{unfinished}));
+    EXPECT_TRUE(bench.children); // is news still
+    bench.pass(unblock_rest - 1);
+    EXPECT_EQ(bench.wait(), 0);
+    EXPECT_EQ(bench.round(), (Kinds{unfinished, unblock, ahead}));
+    EXPECT_EQ(bench.agenda.turn(unblock).due, never);
+}
+
+TEST(Agenda, looks_again_at_jobs_whose_children_end_where_that_failed)
+{
+    Bench bench;
+    bench.round();
+    bench.outcomes[position_of(unblock)] = Outcome::failed;
+    bench.children = true;
+    bench.round();
+    EXPECT_FALSE(bench.children); // the worker has them in mind
+    EXPECT_EQ(bench.wait(), second);
+    bench.outcomes = {};
+    bench.pass(second);
+    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished, unblock, ahead}));
 }
 
 TEST(Agenda, counts_a_job_again_that_was_committed_long_after_it_was_due)
@@ -408,7 +446,7 @@ TEST(Agenda, a_job_that_held_an_earlier_worker_is_set_aside_before_tasks_go_on)
     EXPECT_EQ(bench.wait(), task_rest);
     bench.outcomes[position_of(unfinished)] = Outcome::done;
     bench.pass(task_rest);
-    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished, reap, expire, remove, archive, months, ahead}));
+    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished, reap, expire, unblock, remove, archive, months, ahead}));
 }
 
 TEST(Agenda, the_audit_goes_by_its_own_time)
@@ -511,10 +549,13 @@ private:
         Session &session = session_[number];
         switch (session.at) {
         case At::away:
-            session.thing = {std::array{waking, waking, reap, expire}[static_cast<std::size_t>(random_.below(4))],
-                             clock_ + random_.span(random_.one_in(4) ? 4 * minute : 2 * second)};
+            session.thing = {
+                std::array{waking, waking, reap, expire, unblock}[static_cast<std::size_t>(random_.below(5))],
+                clock_ + random_.span(random_.one_in(4) ? 4 * minute : 2 * second)};
             session.thing.due +=
                 session.thing.kind == waking ? 1 : -random_.span(second); // due at once: the session wakes
+            if (session.thing.kind == unblock)
+                session.thing.due = 0; // not by the clock
             session.at = At::writes;
             return;
         case At::writes:
@@ -524,6 +565,10 @@ private:
             session.at = At::lowers;
             return;
         case At::lowers:
+            if (session.thing.kind == unblock) {
+                session.at = std::exchange(children_, true) ? At::away : At::sets_latch;
+                return;
+            }
             session.at = session.thing.due < planned_ ? At::sets_latch : At::away;
             planned_ = std::min(planned_, session.thing.due);
             return;
@@ -595,7 +640,7 @@ private:
     {
         switch (worker_at_) {
         case WorkerAt::takes_plan:
-            news_ = {std::exchange(planned_, never), std::exchange(asked_, false)};
+            news_ = {std::exchange(planned_, never), std::exchange(asked_, false), children_};
             worker_at_ = WorkerAt::begins;
             return;
         case WorkerAt::begins:
@@ -622,7 +667,7 @@ private:
             worker_at_ = WorkerAt::waits;
             return;
         case WorkerAt::waits: {
-            const Span wait = agenda_.time_to_sleep(now(), {planned_, asked_}, false, never);
+            const Span wait = agenda_.time_to_sleep(now(), {planned_, asked_, children_}, false, never);
             ASSERT_LE(wait, interval_);
             wakes_at_ = moment_ + wait;
             worker_at_ = WorkerAt::asleep;
@@ -650,6 +695,7 @@ private:
         snapshot_ = things_.size();
         looked_at_ = clock_;
         rests_ = agenda_.turn(action_->kind).is_resting(moment_);
+        children_ = children_ && action_->kind != unblock;
         latch_ = latch_ && random_.one_in(2); // whatever waits for a lock resets it
         ASSERT_TRUE(!rests_ || action_->kind == unfinished || action_->kind == ahead);
     }
@@ -718,12 +764,14 @@ private:
                 thing.done = true;
         archive_backlog_ -= action.kind == archive && archive_backlog_ > 0 ? 1 : 0;
         const bool more = action.kind == archive ? archive_backlog_ > 0 : most < 0;
-        agenda_.piece_done(action.kind, more, action.kind == archive && more ? random_.span(second) : 0, moment_);
+        const Span rest = action.kind == archive && more ? random_.span(second) : 0;
+        agenda_.piece_done(action.kind, more, action.kind == unblock && !more ? unblock_rest : rest, moment_);
     }
 
     void look_ahead(bool done)
     {
-        const Dues dues = {first_due(reap), first_due(expire), never, archive_backlog_ > 0 ? looked_at_ : never, never};
+        const Dues dues = {
+            first_due(reap), first_due(expire), never, never, archive_backlog_ > 0 ? looked_at_ : never, never};
         agenda_.dues_seen(done ? &dues : nullptr, moment_);
     }
 
@@ -754,7 +802,7 @@ private:
     std::array<Session, sessions> session_ = {};
     // Shared memory.
     Instant planned_ = never;
-    bool asked_ = false, latch_ = false, reload_ = false;
+    bool asked_ = false, latch_ = false, reload_ = false, children_ = false;
     // The worker.
     Agenda agenda_;
     WorkerAt worker_at_ = WorkerAt::takes_plan;

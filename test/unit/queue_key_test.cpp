@@ -34,7 +34,7 @@ TEST(QueueKey, ARunningJobStandsByWhatEndsFirst)
 
 TEST(QueueKey, AnyOtherJobHasNoRow)
 {
-    for (Status status : {Status::paused, Status::completed, Status::failed, Status::cancelled})
+    for (Status status : {Status::paused, Status::blocked, Status::completed, Status::failed, Status::cancelled})
         EXPECT_EQ(make_queue_key(status, lane, 0, 1000, 50, 60), std::nullopt) << logic::name_of_status(status);
 }
 
@@ -58,7 +58,7 @@ TEST(EndedKey, AnEndedJobStandsByItsEnd)
 
 TEST(EndedKey, AnyOtherJobHasNoRow)
 {
-    for (Status status : {Status::pending, Status::queued, Status::in_progress, Status::paused})
+    for (Status status : {Status::pending, Status::queued, Status::in_progress, Status::paused, Status::blocked})
         EXPECT_EQ(logic::make_ended_key(status, lane, 1000), std::nullopt) << logic::name_of_status(status);
     EXPECT_EQ(logic::make_ended_key(Status::completed, lane, std::nullopt), std::nullopt);
 }

@@ -9,20 +9,21 @@ namespace {
 using logic::Mover;
 using logic::Status;
 
-constexpr Status all[] = {Status::pending,   Status::queued, Status::in_progress, Status::paused,
-                          Status::completed, Status::failed, Status::cancelled};
+constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progress, Status::paused,
+                          Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
-// The table as the documentation has it: a row from, a column to, in the order of `all`. `u`: by a direct UPDATE alone;
-// `r`: by job_retry alone.
+// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE alone,
+// r job_retry alone, c the wait for the children alone.
 constexpr const char *legal_moves[] = {
-    //           p q i s c f x
-    /* pending     */ "..++.++",
-    /* queued      */ "..++.++",
-    /* in_progress */ "+..u+++",
-    /* paused      */ ".+....+",
-    /* completed   */ ".......",
-    /* failed      */ ".r.....",
-    /* cancelled   */ ".r.....",
+    //           p q i s b c f x
+    /* pending     */ "..++..++",
+    /* queued      */ "..++..++",
+    /* in_progress */ "+c.uc+++",
+    /* paused      */ ".+.....+",
+    /* blocked     */ ".c.....+",
+    /* completed   */ "........",
+    /* failed      */ ".r......",
+    /* cancelled   */ ".r......",
 };
 
 TEST(States, LegalMovesAreThoseOfTheTable)
@@ -36,6 +37,8 @@ TEST(States, LegalMovesAreThoseOfTheTable)
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by an UPDATE";
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry == '+' || entry == 'r')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::children), entry == 'c')
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by its children";
         }
 }
 
@@ -56,6 +59,9 @@ TEST(States, AClientInsertsWhatWaitsOrIsHeldBack)
     EXPECT_TRUE(logic::waiting(Status::pending));
     EXPECT_TRUE(logic::waiting(Status::queued));
     EXPECT_FALSE(logic::waiting(Status::in_progress));
+    EXPECT_TRUE(logic::held(Status::blocked));
+    EXPECT_FALSE(logic::waiting(Status::blocked));
+    EXPECT_FALSE(logic::has_ended(Status::blocked));
 }
 
 TEST(States, AnUpdateBetweenTheTwoThatWaitMovesNothing)

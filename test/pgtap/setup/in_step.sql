@@ -23,7 +23,14 @@ begin atomic
   select format('ended: lane %s, rank %s, %s, job %s',
                 l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at, j.id)
   from public.jobs j left join jobs_ext.lanes l on l.job_type = j.job_type
-  where j.status in ('completed', 'failed', 'cancelled') and j.finished_at is not null;
+  where j.status in ('completed', 'failed', 'cancelled') and j.finished_at is not null
+  union all
+  select format('blocked: %s, job %s', j.created_at, j.id)
+  from public.jobs j where j.status = 'blocked'
+  union all
+  select format('children: parent %s, job %s', j.parent_job_id, j.id)
+  from public.jobs j
+  where j.parent_job_id is not null and j.status in ('pending', 'queued', 'in_progress', 'paused', 'blocked');
 end;
 
 create function tests.derived_by_table() returns setof text
@@ -36,7 +43,11 @@ begin atomic
   union all
   select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e
   union all
-  select format('ended: lane %s, rank %s, %s, job %s', e.lane, e.rank, e.ended_at, e.job) from jobs_ext.ended e;
+  select format('ended: lane %s, rank %s, %s, job %s', e.lane, e.rank, e.ended_at, e.job) from jobs_ext.ended e
+  union all
+  select format('blocked: %s, job %s', b.created_at, b.job) from jobs_ext.blocked b
+  union all
+  select format('children: parent %s, job %s', c.parent, c.job) from jobs_ext.children c;
 end;
 
 create function tests.derived_by_index() returns setof text
@@ -51,7 +62,12 @@ begin atomic
   select format('expiring: %s, job %s', e.expires_at, e.job) from jobs_ext.expiring e where e.expires_at >= '-infinity'
   union all
   select format('ended: lane %s, rank %s, %s, job %s', e.lane, e.rank, e.ended_at, e.job)
-  from jobs_ext.ended e where e.lane >= 0;
+  from jobs_ext.ended e where e.lane >= 0
+  union all
+  select format('blocked: %s, job %s', b.created_at, b.job) from jobs_ext.blocked b where b.created_at >= '-infinity'
+  union all
+  select format('children: parent %s, job %s', c.parent, c.job)
+  from jobs_ext.children c where c.parent >= '00000000-0000-0000-0000-000000000000';
 end;
 
 -- What differs, a line each; nothing when all is well.

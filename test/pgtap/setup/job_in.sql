@@ -10,7 +10,7 @@ declare
                            run_at => case state when 'pending' then '2100-01-01'::timestamptz end)).id;
   running public.job;
 begin
-  if state in ('in_progress', 'completed', 'failed') then
+  if state in ('in_progress', 'blocked', 'completed', 'failed') then
     update jobs set run_at = '2000-01-01' where id = job; -- before all others
     select c.* into running from job_claim(worker => 'w', job_types => array[job_type]) c;
     if running.id is distinct from job then
@@ -20,6 +20,9 @@ begin
   case state
     when 'paused' then perform job_pause(job);
     when 'cancelled' then perform job_cancel(job);
+    when 'blocked' then
+      perform job_enqueue(job_type, run_at => '2100-01-01', parent_job_id => job);
+      perform job_await_children(job, running.lease_id);
     when 'completed' then perform job_complete(job, running.lease_id, '{"done": true}');
     when 'failed' then perform job_fail(job, running.lease_id, 'broken', permanent => true);
     else null;

@@ -117,7 +117,8 @@ language sql as $$
                        then tests.some_time(p, 'expires_at' || place, 30, 90) end,
     'parent_job_id', case tests.draw(p, 'has parent' || place, 16)
                        when 0 then tests.any_job(p, 'parent' || place)
-                       when 1 then tests.job_in(p, 'parent' || place, '{pending, queued, in_progress, completed}')
+                       when 1 then tests.job_in(p, 'parent' || place,
+                                                   '{pending, queued, in_progress, blocked, completed}')
                      end))
 $$;
 
@@ -221,8 +222,10 @@ begin
     'select j.input_payload, j.status from job_list(max_rows => 1000) j' || by_number,
     'select j.input_payload, j.status from job_list(''failed'', max_rows => 1000) j' || by_number,
     'select j.input_payload, j.status from job_list(''in_progress'', max_rows => 1000) j' || by_number,
-    format('select * from job_get(%L)', tests.any_job(p, 'get'))
-  ])[1 + tests.draw(p, 'look', 7)];
+    format('select * from job_get(%L)', tests.any_job(p, 'get')),
+    'select j.input_payload, j.status from job_list(''blocked'', max_rows => 1000) j' || by_number,
+    format('select j.input_payload, j.status from job_children(%L) j', tests.any_job(p, 'children')) || by_number
+  ])[1 + tests.draw(p, 'look', 9)];
 end $$;
 
 -- What is called, how often in a hundred calls, and by whom: the player, whose play it is; the server, who may do all;
@@ -266,6 +269,8 @@ insert into tests.calls (weight, name, by_whom, statement) values
      format('select * from job_release(%s, %L)',
             tests.held_arguments(p, 'release'),
             tests.perhaps_a_time(p, 'release', one_in => 2)) $$),
+  (3, 'await_children', 'player', $$
+     format('select * from job_await_children(%s)', tests.held_arguments(p, 'await')) $$),
   (5, 'next', 'server', $$
      format('select * from job_next(%s, %L, %L, %L)',
             tests.held_arguments(p, 'next'),
@@ -279,7 +284,7 @@ insert into tests.calls (weight, name, by_whom, statement) values
             tests.draw(p, 'worker', 'w1', 'w1', 'w2', 'w3', 'w3', 'nobody')) $$),
   (4, 'cancel', 'player', $$
      format('select * from job_cancel(%L, reason => %L, force => %L)',
-            tests.job_of(p, 'cancel', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused}',
+            tests.job_of(p, 'cancel', '{pending, queued}', '{in_progress}', '{in_progress}', '{paused, blocked}',
                          '{failed, completed, cancelled}'),
             tests.draw(p, 'reason', null, 'unwanted'),
             tests.draw(p, 'force', 3) = 0) $$),
@@ -297,7 +302,7 @@ insert into tests.calls (weight, name, by_whom, statement) values
             tests.job_of(p, 'pause', '{pending, queued}', '{pending, queued}', '{in_progress}')) $$),
   (2, 'resume', 'player', $$
      format('select * from job_resume(%L, run_at => %L)',
-            tests.job_of(p, 'resume', '{paused}', '{paused}', '{queued, pending, failed}'),
+            tests.job_of(p, 'resume', '{paused}', '{paused}', '{queued, pending, failed, blocked}'),
             tests.perhaps_a_time(p, 'resume', one_in => 2)) $$),
   (1, 'type_set', 'server', $$
      format('select job_type, paused from job_type_set(''beta'', paused => %L)',

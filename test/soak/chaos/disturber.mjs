@@ -5,11 +5,11 @@ import { Session, isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
 
 const TABLES = ['public.jobs', 'public.job_types', 'public.job_attempts', 'jobs_ext.queue', 'jobs_ext.failed',
-  'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.lanes', 'jobs_ext.state', 'jobs_ext.set_aside',
-  'jobs_ext.schedules'];
+  'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.blocked', 'jobs_ext.children', 'jobs_ext.lanes', 'jobs_ext.state',
+  'jobs_ext.set_aside', 'jobs_ext.schedules'];
 const CLUSTERED = ['public.jobs using jobs_pkey', 'public.job_attempts using job_attempts_pkey',
   'jobs_ext.queue using queue_pkey', 'jobs_ext.failed using failed_pkey', 'jobs_ext.expiring using expiring_pkey',
-  'jobs_ext.ended using ended_pkey'];
+  'jobs_ext.ended using ended_pkey', 'jobs_ext.blocked using blocked_pkey', 'jobs_ext.children using children_pkey'];
 
 // [what is done, what takes it back]. Whoever works meanwhile meets 42804 or works rightly.
 const ALTERATIONS = [

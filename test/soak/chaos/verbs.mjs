@@ -64,7 +64,8 @@ export class Verbs {
   #newJob() {
     const { random } = this;
     const job = { job_type: random.of(TYPES), priority: random.weighted([[6, 0], [2, 5], [1, -10], [1, 10]]) };
-    if (random.chance(0.5)) job.job_id = `${this.name}-${++this.keys}`;
+    if (random.chance(0.4)) job.job_key = `${this.name}-${++this.keys}`;
+    if (random.chance(0.2)) job.job_id = `${this.name}-${++this.keys}`;
     if (random.chance(0.2)) job.run_at = new Date(Date.now() + random.between(-1000, 4000)).toISOString();
     if (random.chance(0.1)) job.expires_at = new Date(Date.now() + random.between(5000, 9000)).toISOString();
     if (random.chance(0.3)) job.max_retries = random.between(0, 5);
@@ -74,11 +75,12 @@ export class Verbs {
 
   async enqueue() {
     const job = this.unanswered ?? this.#newJob();
-    if (job.job_id) this.unanswered = job;
+    if (job.job_id ?? job.job_key) this.unanswered = job;
     try {
       const [state] = await this.session.query(
-        `select * from job_enqueue($1, coalesce($2, '{}')::jsonb, $3, $4, $5, 50, $6, expires_at => $7)`,
-        [job.job_type, job.input_payload, job.priority, job.run_at, job.max_retries, job.job_id, job.expires_at]);
+        `select * from job_enqueue($1, coalesce($2, '{}')::jsonb, $3, $4, $5, 50, $6, $7, expires_at => $8)`,
+        [job.job_type, job.input_payload, job.priority, job.run_at, job.max_retries, job.job_id, job.job_key,
+          job.expires_at]);
       this.unanswered = null;
       return [this.#enqueued(state.id)];
     } catch (error) {
@@ -149,6 +151,20 @@ export class Verbs {
   release() {
     return this.#withLease(async (id, lease) =>
       [this.#finished((await this.session.query('select * from job_release($1, $2)', [id, lease]))[0])]);
+  }
+
+  // With one more child, so that it mostly has something to wait for. The job may have left `jobs` meanwhile, and be no
+  // parent any more.
+  await_children() {
+    return this.#withLease(async (id, lease) => {
+      const [row] = await this.session.query(
+        `select c.id, s.status from job_enqueue($3, parent_job_id => $1) c, job_await_children($1, $2) s`,
+        [id, lease, this.random.of(TYPES)]).catch((error) => {
+        error.isOfTime = error.code === '22023';
+        throw error;
+      });
+      return [this.#enqueued(row.id)];
+    });
   }
 
   heartbeat() {
@@ -276,8 +292,8 @@ export class Verbs {
 // In transactions nothing that waits, and nothing that all others would wait for.
 export const VERBS_IN_TRANSACTIONS = [
   [20, 'enqueue'], [3, 'enqueue_many'], [3, 'insert'],
-  [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [4, 'heartbeat'], [6, 'next'],
-  [4, 'finish_many'], [2, 'update_to_completed'],
+  [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [2, 'await_children'],
+  [4, 'heartbeat'], [6, 'next'], [4, 'finish_many'], [2, 'update_to_completed'],
   [2, 'cancel'], [1, 'retry'], [1, 'pause'], [2, 'resume'], [1, 'get'], [1, 'list'], [1, 'view'],
 ];
 

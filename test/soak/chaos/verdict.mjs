@@ -107,6 +107,8 @@ export class Verdict {
       where a.recorded <> a.attempt - (a.status = 'completed')::int and a.attempt < 100`);
     await this.#nothing('left in the queue', 'select * from jobs_ext.queue');
     await this.#nothing('left expiring', 'select * from jobs_ext.expiring');
+    await this.#nothing('left blocked', 'select * from jobs_ext.blocked');
+    await this.#nothing('left of children', 'select * from jobs_ext.children');
     await this.#nothing('an index that is not valid',
       'select indexrelid::regclass from pg_index where not indisvalid');
     for (const file of ['amcheck.sql', 'in_step.sql']) await this.#ask(readFileSync(`${setup}/${file}`, 'utf8'));
