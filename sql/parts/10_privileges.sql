@@ -14,7 +14,8 @@ begin atomic
        public.jobs_schedules}'),
     ('reader', 'function', 'execute',
      '{public.job_get, public.job_list, public.job_children, public.job_wait, jobs_ext.active_jobs,
-       jobs_ext.running_jobs, jobs_ext.failed_jobs, jobs_ext.scheduled_jobs}'),
+       jobs_ext.running_jobs, jobs_ext.failed_jobs, jobs_ext.scheduled_jobs, jobs_ext.claimed_organisation,
+       jobs_ext.claimed_user}'),
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
     ('watcher', 'table', 'select', '{jobs_ext.maintenance, jobs_ext.jobs_set_aside}'),

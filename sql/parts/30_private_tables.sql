@@ -134,6 +134,16 @@ comment on column jobs_ext.schedules.job is 'The last job that it enqueued: publ
 comment on column jobs_ext.schedules.enqueued_at is 'When that was';
 comment on column jobs_ext.schedules.skipped is 'How many runs were left out because the job before still waited';
 
+-- Not derived either. Not in a dump: who restores one into which an erasure has not come asks for it again.
+create table jobs_ext.erasures (
+  organisation uuid primary key,
+  asked_at timestamptz not null
+);
+comment on table jobs_ext.erasures is
+'The organisations that are being erased, by jobs_ext.erase_organisation() or because they were deleted.';
+comment on column jobs_ext.erasures.organisation is 'public.jobs.organisation_id';
+comment on column jobs_ext.erasures.asked_at is 'Since when';
+
 create table jobs_ext.set_aside (
   job uuid primary key,
   task text not null,

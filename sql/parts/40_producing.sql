@@ -37,9 +37,10 @@ job_key: the idempotency key, 1 to 255 characters, for as long as the job is in 
 job_id: 1 to 100 characters that address the job, unique over all organisations, so that it tells them when it is '
 'taken. Given twice it works as a key too, for the same type and organisation. With a job_key, which decides first, '
 'the job that is there must have this job_id. Default: made by the server.
-organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub. '
-'parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: '
-'a job not started by then ends as cancelled. options: must be empty.
+organisation_id: default the claim org_id, or app_metadata.org_id, of the JWT, else the nil UUID. created_by: default '
+'the claim sub; a claim that is no uuid counts as none. parent_job_id: public.jobs.id of the job that this one is part '
+'of. metadata: an object of the caller''s. expires_at: a job not started by then ends as cancelled. options: must be '
+'empty.
 
 Returns the job''s state. Raises 22023 for a bad argument or an unknown type, PT409 when job_key or job_id belongs to '
 'another job (of another type, and of job_id another organisation), PT413 when payload, metadata or the whole row is '

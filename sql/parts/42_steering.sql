@@ -120,7 +120,7 @@ Fails attempts whose lease or run-time limit ran out; cancels jobs that had to b
 'locks would last until its end.
 
 Returns an object that counts what it did: leases_reaped and timeouts_reaped, of which retried, failed and '
-'cancelled; expired; unblocked; archived; deleted; partitions_dropped; set_aside: jobs that made it fail, shown by '
-'jobs_ext.jobs_set_aside; left: what could not be done now, mostly jobs that somebody else holds; errors: tasks that '
-'failed as a whole, each with a warning; more: whether something is left for the next round. Raises 42501 when not '
-'allowed.';
+'cancelled; expired; unblocked; archived; deleted; partitions_dropped; erased: rows of organisations; set_aside: jobs '
+'that made it fail, shown by jobs_ext.jobs_set_aside; left: what could not be done now, mostly jobs that somebody '
+'else holds; errors: tasks that failed as a whole, each with a warning; more: whether something is left for the next '
+'round. Raises 42501 when not allowed.';

@@ -85,3 +85,18 @@ create trigger pauses_changed after insert or update or delete or truncate on jo
 for each statement execute function jobs_ext.pauses_changed();
 -- Also where a restore sets session_replication_role.
 alter table jobs_ext.pauses enable always trigger pauses_changed;
+
+-- The policies call these two, once a statement. They read the claims as the functions of the API do
+-- (src/job/claims.hpp).
+create function jobs_ext.claimed_organisation() returns uuid
+language c stable parallel safe as 'MODULE_PATHNAME';
+comment on function jobs_ext.claimed_organisation() is
+'The organisation that the JWT of the request names: its claim org_id, or else app_metadata.org_id, whichever is a '
+'uuid first; null where neither is, or where the claims are no JSON. Raises nothing. For policies: '
+'organisation_id = (select jobs_ext.claimed_organisation()).';
+
+create function jobs_ext.claimed_user() returns uuid
+language c stable parallel safe as 'MODULE_PATHNAME';
+comment on function jobs_ext.claimed_user() is
+'The user whom the JWT of the request names: its claim sub; null where that is no uuid, or where the claims are no '
+'JSON. Raises nothing. What auth.uid() says, which raises instead.';

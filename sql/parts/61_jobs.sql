@@ -20,31 +20,6 @@ end $$;
 comment on function jobs_ext.make_index_of_jobs(text, boolean, text[], text) is
 'Makes an index of jobs_ext.indexes_of_jobs(), under a name that may be another one.';
 
--- Under names of their own: the seed's migration, run on top, makes policies too, which Postgres then shows beside
--- these.
-create function jobs_ext.install_jobs_policies() returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if to_regrole('authenticated') is null then
-    return;
-  end if;
-  alter table public.jobs enable row level security;
-  create policy jobs_ext_members_read on public.jobs for select to authenticated
-    using (organisation_id = (
-      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-  create policy jobs_ext_members_insert on public.jobs for insert to authenticated
-    with check (organisation_id = (
-      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-  create policy jobs_ext_members_update on public.jobs for update to authenticated
-    using (organisation_id = (
-      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid))
-    with check (organisation_id = (
-      select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org_id', '')::uuid));
-end $$;
-comment on function jobs_ext.install_jobs_policies() is
-'Opens public.jobs to the members of an organisation, where there is a role authenticated. Part of install_jobs().';
-
 create function jobs_ext.install_jobs() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -73,7 +48,7 @@ begin
     execute format('comment on column public.jobs.%I is %L', listed.name, listed.comment);
   end loop;
 
-  perform jobs_ext.install_jobs_policies();
+  perform jobs_ext.put_policies('public.jobs'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.jobs'::regclass);
 end $$;
 comment on function jobs_ext.install_jobs() is 'Makes public.jobs where it is missing. Part of jobs_ext.install().';

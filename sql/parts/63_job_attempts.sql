@@ -36,12 +36,7 @@ begin
   comment on column public.job_attempts.error_message is 'What went wrong, for people';
   comment on column public.job_attempts.error_details is 'What went wrong, for programs';
 
-  if to_regrole('authenticated') is not null then
-    alter table public.job_attempts enable row level security;
-    create policy "Enable read access for org members" on public.job_attempts for select to authenticated
-      using (exists (select from public.jobs j where j.id = job));
-  end if;
-
+  perform jobs_ext.put_policies('public.job_attempts'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.job_attempts'::regclass);
 end $$;
 comment on function jobs_ext.install_job_attempts() is

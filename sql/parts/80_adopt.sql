@@ -452,7 +452,7 @@ begin
   if (had_seeds or not exists (select from pg_policy p where p.polrelid = 'public.jobs'::regclass))
       and not exists (
         select from pg_policy p where p.polrelid = 'public.jobs'::regclass and p.polname like 'jobs\_ext\_%') then
-    perform jobs_ext.install_jobs_policies();
+    perform jobs_ext.put_policies('public.jobs'::text, jobs_ext.members_by_claim());
     return next (
       'policy', 'made those of jobs_ext, for authenticated: a member is who has the organisation in the claim org_id'
         || case when had_rls then '' else '; row level security is on now, so that other roles need policies' end,

@@ -1,9 +1,8 @@
 #include "job/new_job.hpp"
 
-#include <cctype>
-
 #include "call/privileges.hpp"
 #include "call/refusal.hpp"
+#include "job/claims.hpp"
 #include "job/moves.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
@@ -57,28 +56,6 @@ void check_expiry(const Row &row, TimestampTz now)
                         errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
 }
 
-pg::Nullable to_uuid(pg::Nullable claim)
-{
-    if (!claim)
-        return {};
-    return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
-}
-
-// The `sub` of the request, where it is a uuid; other identity providers name users otherwise, and an enqueue must not
-// fail for that. Compared by characters, since uuid_in() would raise. It would take other forms of a uuid too.
-pg::Nullable user_of_request()
-{
-    constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    const pg::Nullable claim = jwt_claim("sub");
-    if (!claim)
-        return {};
-    const std::string_view name = TextDatumGetCString(claim.value);
-    bool fits = name.size() == form.size();
-    for (std::size_t i = 0; fits && i < form.size(); ++i)
-        fits = form[i] == '-' ? name[i] == '-' : std::isxdigit(static_cast<unsigned char>(name[i])) != 0;
-    return fits ? to_uuid(claim) : pg::Nullable{};
-}
-
 } // namespace
 
 bool under_row_security(const store::Tables &tables)
@@ -93,22 +70,6 @@ bool may_see_job(const store::Tables &tables, const pg_uuid_t *id)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
     return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
-}
-
-pg::Nullable jwt_claim(const char *name)
-{
-    const char *single = GetConfigOption(psprintf("request.jwt.claim.%s", name), true, false);
-    if (single != nullptr && *single != '\0')
-        return CStringGetTextDatum(single);
-    const char *all = GetConfigOption("request.jwt.claims", true, false);
-    if (all == nullptr || *all == '\0')
-        return {};
-    Jsonb *claims = DatumGetJsonbP(pg::parse_json(all));
-    if (!JB_ROOT_IS_OBJECT(claims))
-        return {};
-    const std::optional<JsonbValue> found = pg::find_member(&claims->root, name);
-    const pg::Nullable value = found ? pg::sql_value(*found, TEXTOID, name) : pg::Nullable{};
-    return value && VARSIZE_ANY_EXHDR(DatumGetTextPP(value.value)) > 0 ? value : pg::Nullable{};
 }
 
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
@@ -136,7 +97,7 @@ void require_may_insert(const store::Jobs &jobs)
 
 pg_uuid_t *default_organisation()
 {
-    const pg::Nullable claimed = to_uuid(jwt_claim("org_id"));
+    const pg::Nullable claimed = organisation_of_request();
     return claimed ? DatumGetUUIDP(claimed.value) : static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t)));
 }
 

@@ -58,8 +58,7 @@ void require_may_insert(const store::Jobs &jobs);
 // The row to insert, created at `now` under this id, from fields that were checked one by one. Makes the lane of the
 // type where there is none, so it may wait for a transaction that is making the same one, and calls of the same
 // (sub)transaction hold it. Raises 22023 for a type that is not registered, max_retries over the type's under row
-// security, a parent of another organisation, expires_at before the job could start; PT413 for a row that is too large;
-// 22P02 where the request's JWT has an org_id that is no uuid.
+// security, a parent of another organisation, expires_at before the job could start; PT413 for a row that is too large.
 store::Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
 
 // The same for a job that may be there already, without any of these errors but 22P02 (under
@@ -77,9 +76,5 @@ pg_uuid_t *default_organisation();
 // `<job_type>-<26 characters>`: the id in Crockford's base 32 (https://www.crockford.com/base32.html), in lower case.
 // So the job_ids of a type sort by time, and are unique because the ids are.
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id);
-
-// A claim of the request's JWT, as text; null where there is none, or an empty one. PostgREST sets request.jwt.claims
-// to a JSON object; older ones set request.jwt.claim.<name>, which wins. Raises 22P02 where the first is no JSON.
-pg::Nullable jwt_claim(const char *name);
 
 } // namespace job

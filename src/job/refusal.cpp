@@ -86,7 +86,7 @@ call::Refusal not_in_jobs(const char *which, Archived archive)
 call::Refusal no_such_job(const char *which)
 {
     return {sqlstate::not_found, psprintf("no such job: %s", which), nullptr,
-            "It was never there, was deleted, or is not yours to see."};
+            "It was never there, was deleted, alone or with its organisation, or is not yours to see."};
 }
 
 call::Refusal lost_lease(const Row &job)

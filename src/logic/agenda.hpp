@@ -92,14 +92,17 @@ enum class ChoreKind : std::uint8_t {
     remove,
     archive,
     months,
+    erase,
     ahead, // looks when tasks are due next
     audit, // looks at a slice of all tables
 };
-constexpr std::size_t chore_count = 12, task_count = 6;
+constexpr std::size_t chore_count = static_cast<std::size_t>(ChoreKind::audit) + 1;
+constexpr std::size_t task_count =
+    static_cast<std::size_t>(ChoreKind::ahead) - static_cast<std::size_t>(ChoreKind::reap);
 using Dues = std::array<Instant, task_count>;
 
 constexpr std::size_t position_of(ChoreKind kind) { return static_cast<std::size_t>(kind); }
-constexpr bool is_task(ChoreKind kind) { return kind >= ChoreKind::reap && kind <= ChoreKind::months; }
+constexpr bool is_task(ChoreKind kind) { return kind >= ChoreKind::reap && kind <= ChoreKind::erase; }
 
 enum class Outcome : std::uint8_t {
     done,
@@ -316,7 +319,7 @@ public:
     {
         using enum ChoreKind;
         for (const ChoreKind kind :
-             {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months, audit})
+             {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months, erase, audit})
             if (turn(kind).is_resting(now) && turn(kind).last != Outcome::done)
                 return turn(kind).last;
         return Outcome::done;

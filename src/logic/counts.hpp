@@ -24,6 +24,7 @@ enum class Count : std::uint8_t {
     archived,
     deleted,
     months_dropped,
+    erased,
     set_aside,
     audit_faults,
     woken,
@@ -31,7 +32,6 @@ enum class Count : std::uint8_t {
     left,
     due,
 };
-inline constexpr std::size_t count_count = 17;
 
 struct CountTraits {
     const char *column;    // of the view; null: not shown. Two with the same one are shown as their sum
@@ -40,7 +40,7 @@ struct CountTraits {
     bool is_done;          // whether it counts work done: with none, due work stands still (logic/stall.hpp)
 };
 
-inline constexpr std::array<CountTraits, count_count> count_traits = {{
+inline constexpr auto count_traits = std::to_array<CountTraits>({
     {"rounds", nullptr, nullptr, false},
     {"reaped", "leases_reaped", "leases ran out", true},
     {"reaped", "timeouts_reaped", "run-time limits ran out", true}, // runs longer than the type allows
@@ -52,13 +52,16 @@ inline constexpr std::array<CountTraits, count_count> count_traits = {{
     {"archived", "archived", "jobs archived", true},
     {"deleted", "deleted", "jobs deleted", true}, // ended, of a type that keeps nothing
     {"months_dropped", "partitions_dropped", "months of the archive dropped", true},
+    {nullptr, "erased", "rows erased of organisations", true},
     {"set_aside", "set_aside", "jobs set aside", true}, // made upkeep fail, now or once more
     {"audit_faults", nullptr, nullptr, false},
     {"woken", nullptr, nullptr, false},    // sleepers, for jobs that became due
     {"notified", nullptr, nullptr, false}, // NOTIFY jobs
     {nullptr, "left", nullptr, false},     // could not be done now: locked by somebody, for example
     {nullptr, nullptr, nullptr, false},    // found to be due, whatever became of them
-}};
+});
+inline constexpr std::size_t count_count = count_traits.size();
+static_assert(count_count == static_cast<std::size_t>(Count::due) + 1);
 
 constexpr Count count_at(std::size_t position) { return static_cast<Count>(position); }
 

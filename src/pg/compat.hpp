@@ -178,4 +178,15 @@ inline bool owns_database(Oid database, Oid role)
 #endif
 }
 
+// 17: a lexer's memory may be the caller's (commit 1c99cde2f3). One that reads escapes, too.
+inline JsonLexContext *json_lexer(const char *text)
+{
+    const int length = static_cast<int>(std::strlen(text));
+#if PG_VERSION_NUM >= 170000
+    return makeJsonLexContextCstringLen(nullptr, text, length, GetDatabaseEncoding(), true);
+#else
+    return makeJsonLexContextCstringLen(const_cast<char *>(text), length, GetDatabaseEncoding(), true);
+#endif
+}
+
 } // namespace pg

@@ -17,8 +17,8 @@ constexpr int last_in_json = 90;
 constexpr int bytes_in_json = 1024 * 1024; // of either
 
 // In the order of AttemptOutcome.
-constexpr std::string_view outcome_names[] = {"failed",   "lease_expired", "timed_out",
-                                              "released", "cancelled",     "completed", "blocked"};
+constexpr std::string_view outcome_names[] = {"failed",    "lease_expired", "timed_out", "released",
+                                              "cancelled", "completed",     "blocked"};
 
 std::optional<Outcome> parse_outcome(std::string_view text)
 {

@@ -18,6 +18,7 @@ enum class PrivateTable : std::uint8_t {
     children,
     set_aside,
     schedules,
+    erasures,
     state,
     lanes,
     pauses
@@ -58,6 +59,7 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"schedules",
      2,
      {{{"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}}}},
+    {"erasures", 1, {{{"organisation", UUIDOID}, {"asked_at", TIMESTAMPTZOID}}}},
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
     {"pauses", 1, {{{"since", TIMESTAMPTZOID}, {"role", TEXTOID}, {"reason", TEXTOID}}}},

@@ -11,7 +11,8 @@ namespace upkeep {
 //
 // Runs beside every writer: it reads a few index tuples under one snapshot and takes ACCESS SHARE locks. What a session
 // commits afterwards is not in the answer; the session itself tells the worker of it (logic/agenda.hpp). The caller has
-// become the owner of `jobs`. Months have no due time of their own: the worker does them once in an interval.
+// become the owner of `jobs`. Months and erasures have no due time of their own: the worker does them once in an
+// interval.
 using Dues = std::array<TimestampTz, all_tasks.size()>;
 Dues next_due(TimestampTz now);
 

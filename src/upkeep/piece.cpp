@@ -32,6 +32,7 @@
 #include "settings.hpp"
 #include "shared/databases.hpp"
 #include "store/owner.hpp"
+#include "upkeep/erase.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {
@@ -384,10 +385,11 @@ Counts do_piece(Task task, Pace &pace, TimestampTz now, bool may_alter)
     case Task::archive:
         return work_on_jobs(archiving, pace, now, may_alter);
     case Task::months:
+    case Task::erase:
         break;
     }
     pg::StatementScope scope(function);
-    return keep_months(now, may_alter);
+    return task == Task::months ? keep_months(now, may_alter) : erase_organisations(pace);
 }
 
 } // namespace

@@ -38,9 +38,10 @@ enum class Task {
     remove,  // ended jobs whose type keeps them for no time
     archive, // ended jobs that were kept long enough
     months,  // partitions of the archive: made ahead, old ones dropped
+    erase,   // what organisations had that are gone
 };
-inline constexpr std::array all_tasks = {Task::reap,   Task::expire,  Task::unblock,
-                                         Task::remove, Task::archive, Task::months};
+inline constexpr std::array all_tasks = {Task::reap,    Task::expire, Task::unblock, Task::remove,
+                                         Task::archive, Task::months, Task::erase};
 
 // As it stands in the table set_aside, in shared memory and in messages.
 const char *name_of_task(Task task);

@@ -26,6 +26,7 @@
 
 #include "call/answer.hpp"
 #include "call/privileges.hpp"
+#include "job/claims.hpp"
 #include "job/new_job.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
@@ -141,6 +142,7 @@ ErrorData *insert_or_be_refused(Jobs &jobs, Row &row)
 bool insert_or_find(Jobs &jobs, Row &row, Keys keys)
 {
     constexpr int most_refusals = 10;
+    const job::ExplainRefusal explained(row[Column::organisation_id]);
     for (int refusals = 0;;) {
         CHECK_FOR_INTERRUPTS();
         if (jobs.insert(row, keys))

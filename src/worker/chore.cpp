@@ -18,6 +18,7 @@ constexpr const char *texts[] = {
     "deleting what ended",
     "archiving",
     "making and dropping months of the archive",
+    "erasing organisations",
     "looking what is due next",
     "auditing",
 };

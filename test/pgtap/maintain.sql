@@ -19,7 +19,7 @@ $$;
 
 select is(tests.maintain(), '', 'nothing to do');
 select is(array(select jsonb_object_keys(job_maintain()) order by 1),
-          '{archived,cancelled,deleted,errors,expired,failed,leases_reaped,left,more,
+          '{archived,cancelled,deleted,erased,errors,expired,failed,leases_reaped,left,more,
             partitions_dropped,retried,set_aside,timeouts_reaped,unblocked}',
           'it counts what it did');
 

@@ -2,7 +2,7 @@
 \ir setup/begin.psql
 select plan(3);
 
-\! awk '/^\140\140\140sql$/ {inside = 1; next} /^\140\140\140$/ {inside = 0} inside' README.md > build/first_job.sql
+\! awk '/^\140\140\140sql$/ {inside = 1; next} inside && /^\140\140\140$/ {exit} inside' README.md > build/first_job.sql
 \i build/first_job.sql
 
 select results_eq(

@@ -99,8 +99,8 @@ private:
 };
 
 using Kinds = Bench::Kinds;
-const Kinds all_chores = {presence, waking, notifying, unfinished, reap, expire,
-                          unblock,  remove, archive,   months,     ahead};
+const Kinds all_chores = {presence, waking, notifying, unfinished, reap,  expire,
+                          unblock,  remove, archive,   months,     erase, ahead};
 
 TEST(Agenda, looks_at_everything_once_in_the_interval)
 {
@@ -156,7 +156,7 @@ TEST(Agenda, sleeps_until_the_next_time)
 {
     Bench bench;
     bench.next_wake = epoch + 30 * second;
-    bench.dues = {epoch + 20 * second, never, never, epoch + 40 * second, never, never};
+    bench.dues = {epoch + 20 * second, never, never, epoch + 40 * second, never, never, never};
     bench.round();
     EXPECT_EQ(bench.planned, epoch + 20 * second);
     EXPECT_EQ(bench.wait(), 20 * second);
@@ -446,7 +446,8 @@ TEST(Agenda, a_job_that_held_an_earlier_worker_is_set_aside_before_tasks_go_on)
     EXPECT_EQ(bench.wait(), task_rest);
     bench.outcomes[position_of(unfinished)] = Outcome::done;
     bench.pass(task_rest);
-    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished, reap, expire, unblock, remove, archive, months, ahead}));
+    EXPECT_EQ(bench.round(),
+              (Kinds{notifying, unfinished, reap, expire, unblock, remove, archive, months, erase, ahead}));
 }
 
 TEST(Agenda, the_audit_goes_by_its_own_time)
@@ -771,7 +772,7 @@ private:
     void look_ahead(bool done)
     {
         const Dues dues = {
-            first_due(reap), first_due(expire), never, never, archive_backlog_ > 0 ? looked_at_ : never, never};
+            first_due(reap), first_due(expire), never, never, archive_backlog_ > 0 ? looked_at_ : never, never, never};
         agenda_.dues_seen(done ? &dues : nullptr, moment_);
     }
 

@@ -20,6 +20,7 @@ begin atomic
     union all select 'child ' || c::text from jobs_ext.children c
     union all select 'set aside ' || s::text from jobs_ext.set_aside s
     union all select 'lane ' || l::text from jobs_ext.lanes l
+    union all select 'erasure ' || e::text from jobs_ext.erasures e
     union all select 'schedule ' || s::text from jobs_ext.schedules s
   ) as t (line);
 end;

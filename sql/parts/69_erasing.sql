@@ -1,0 +1,72 @@
+-- Nothing of an organisation is left. src/upkeep/erase.cpp says when, and who else may be at its jobs.
+
+-- Both are called as the owner of the tables, which the API's are (jobs_ext.policies() lists them). With a job go its
+-- attempts, and whatever else follows it.
+create function jobs_ext.erase_batch(organisation uuid, most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  emptied text;
+  erased integer := 0;
+  count integer;
+begin
+  for emptied in
+    select p.relation from jobs_ext.policies() p
+    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
+    order by p.relation
+  loop
+    exit when erased >= most;
+    -- What somebody has locked is not waited for.
+    execute format(
+      'delete from %1$s where organisation_id = $1 and id = any (array(
+         select t.id from %1$s t where t.organisation_id = $1 limit $2 for update skip locked))', emptied)
+      using organisation, most - erased;
+    get diagnostics count = row_count;
+    erased := erased + count;
+  end loop;
+  return erased;
+end $$;
+comment on function jobs_ext.erase_batch(uuid, integer) is
+'Deletes so many jobs of an organisation, archived ones too, and returns how many it were.';
+
+create function jobs_ext.left_to_erase(organisation uuid, most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  counted text;
+  count integer;
+  total integer := 0;
+begin
+  for counted in
+    select p.relation from jobs_ext.policies() p
+    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
+  loop
+    execute format('select count(*) from (select from %s where organisation_id = $1 limit $2) t', counted)
+      into count using organisation, most - total;
+    total := total + count;
+  end loop;
+  return total;
+end $$;
+comment on function jobs_ext.left_to_erase(uuid, integer) is
+'How many jobs an organisation has, archived ones too, counted up to this number.';
+
+create function jobs_ext.erase_organisation(id uuid) returns bigint
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function jobs_ext.erase_organisation(uuid) is
+'Erases all that an organisation has in the tables of jobs_ext: jobs in any status, archived ones, attempts and '
+'whatever else belongs to a job. For the owner of public.jobs.
+
+Deletes 1000 rows and leaves the rest to the worker, or to job_maintain(), which go on by 500, each time in a '
+'transaction of their own, so that no lock is held for long; it may be called again to go on at once. The worker of a '
+'job that is gone hears PT404. A function and no procedure, so that it can be called over an API and in a transaction.
+
+id: the organisation; the nil UUID has the jobs of nobody. It does not keep new ones from coming: stop its users, or '
+'delete the organisation (jobs_ext.bind()), which does the same.
+
+Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 22023 for null, 42501 for anybody but the '
+'owner, or where the session holds temporary objects of a third role.';
+
+create function jobs_ext.organisation_deleted() returns trigger
+language c volatile parallel unsafe as 'MODULE_PATHNAME';
+comment on function jobs_ext.organisation_deleted() is
+'Trigger on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive.';
