@@ -54,7 +54,12 @@ comment on function jobs_ext.failed_jobs() is
 create function jobs_ext.jobs_before_row() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.jobs_before_row() is
-'Trigger on public.jobs: fills in what the server owns and refuses illegal transitions (PT409).';
+'Trigger on public.jobs: fills in what the server owns and refuses illegal transitions (PT409). '
+'Of everybody but the owner, an UPDATE that ends or releases a running job, or writes its result, has to set lease_id '
+'or worker to the value that the row has, unless the row has no worker (PT409); what has ended keeps its status, '
+'result and error_message (PT409); input_payload, job_type, organisation_id and created_by never change (22023); a '
+'parent is another job of the organisation (42501) and no descendant (PT409). Anybody''s UPDATE to in_progress claims '
+'only what is due, has not expired and is of no paused type (PT409).';
 
 create function jobs_ext.jobs_after_row() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';

@@ -4,8 +4,10 @@
 #include "job/direct_insert.hpp"
 #include "job/moves.hpp"
 #include "job/new_job.hpp"
+#include "job/parent.hpp"
 #include "job/refusal.hpp"
 #include "job/triggers.hpp"
+#include "job/update_rules.hpp"
 #include "pg/sqlstate.hpp"
 #include "settings.hpp"
 #include "store/statement.hpp"
@@ -26,19 +28,12 @@ void keep_server_owned(const Row &before, Row &after)
     store::each_column(store::server_owned_columns, [&](Column column) { after.set(column, before.get(column)); });
 }
 
-// Whether a column has the same value in both, byte by byte.
-bool equal(const Row &a, const Row &b, Column column)
+// A value that is the same, but was written otherwise, as 1.0 for 1, is no change either.
+void keep_unchanging(const Row &before, Row &after)
 {
-    if (a.has(column) != b.has(column))
-        return false;
-    if (!a.has(column))
-        return true;
-    const Oid type = store::definition_of(column).type;
-    if (type == INT4OID || type == TIMESTAMPTZOID)
-        return a[column] == b[column];
-    if (type == UUIDOID)
-        return store::same_id(DatumGetUUIDP(a[column]), DatumGetUUIDP(b[column]));
-    return a.text(column) == b.text(column);
+    store::each_column(store::columns_that_never_change, [&](Column column) { after.set(column, before.get(column)); });
+    if (logic::has_ended(before.status()))
+        after.set(Column::result, before.get(Column::result));
 }
 
 // What an UPDATE of the status says besides. A trigger sees the whole new row, so only what it changes is taken as
@@ -46,9 +41,9 @@ bool equal(const Row &a, const Row &b, Column column)
 struct Said {
     Said(const Row &before, const Row &asked)
     {
-        if (!equal(before, asked, Column::error_message))
+        if (!same_value(before, asked, Column::error_message))
             message = asked.get(Column::error_message);
-        if (!equal(before, asked, Column::run_at))
+        if (!same_value(before, asked, Column::run_at))
             run_at = asked.time(Column::run_at);
     }
 
@@ -56,8 +51,25 @@ struct Said {
     std::optional<TimestampTz> run_at;
 };
 
+// Permanent, since the client says failed: for another try it says pending.
+void set_failed(Row &row, const store::Type &type, TimestampTz now, pg::Nullable message)
+{
+    if (row.status() == Status::in_progress)
+        moves::fail(row, type, now, {message, {}, true});
+    else
+        moves::give_up(row, now, message);
+}
+
+void set_paused(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
+{
+    if (row.status() == Status::in_progress)
+        moves::pause_running(row, now, run_at);
+    else
+        moves::pause(row);
+}
+
 // A direct UPDATE of the status is the same move as that of a verb. Raises PT409 for a state to which no UPDATE leads,
-// and what the moves raise.
+// and for a job that no claim would take; and what the moves raise.
 void move_job(const Row &before, const Row &asked, Row &after, Status from, Status to, TimestampTz now)
 {
     const Said said(before, asked);
@@ -66,17 +78,14 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
     after.set_status(from);
     switch (to) {
     case Status::in_progress:
+        check_claimable(before, type, now);
         moves::claim(after, type, now, asked.get(Column::worker), {});
         break;
     case Status::completed:
         moves::complete(after, now, asked.get(Column::result));
         break;
     case Status::failed:
-        if (from == Status::in_progress)
-            // Permanent, since the client says failed: for another try it says pending.
-            moves::fail(after, type, now, {asked.get(Column::error_message), {}, true});
-        else
-            moves::give_up(after, now, asked.get(Column::error_message));
+        set_failed(after, type, now, asked.get(Column::error_message));
         break;
     case Status::pending:
         // A client that counts a retry, or says what went wrong, means a failure; else it gives the job back. What it
@@ -90,7 +99,7 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
         moves::cancel(after, now, said.message);
         break;
     case Status::paused:
-        moves::pause(after);
+        set_paused(after, now, said.run_at);
         break;
     case Status::queued:
         moves::resume(after, now, said.run_at);
@@ -110,6 +119,24 @@ void ask_to_cancel(Row &after, Status status, TimestampTz now)
         moves::request_cancel(after, now, after.get(Column::error_message));
 }
 
+// Raises PT409 where no UPDATE leads from one state to the other.
+void check_legal(const Update &update, Status from, Status to)
+{
+    if (to == Status::in_progress && from == Status::in_progress && update.names(Column::status))
+        call::raise(illegal_transition(update.before, to, "Another worker has the job; claim with job_claim()."));
+    if (from == to || logic::legal(from, to, logic::Mover::update))
+        return;
+    const char *hint = nullptr;
+    if (from == Status::blocked)
+        hint = hint_of_blocked;
+    else if (to == Status::blocked)
+        hint = "job_await_children() leads there, no UPDATE.";
+    else if (to == Status::queued)
+        hint = logic::has_ended(from) ? "job_retry() brings a failed or cancelled job back."
+                                      : "Set pending to give it back.";
+    call::raise(illegal_transition(update.before, to, hint));
+}
+
 // Emptying finished_at is how a client without any other privilege has a job that ended tried again. Raises PT409 for a
 // completed one.
 void ask_to_retry(const Row &before, Row &after, TimestampTz now)
@@ -119,61 +146,60 @@ void ask_to_retry(const Row &before, Row &after, TimestampTz now)
     moves::retry(after, now, {});
 }
 
-struct Update {
-    Row before, asked;
-    bool names_status; // in its SET list
-    bool owner;
-    std::int32_t most_retries; // that this caller may give a job of the type that it will have
-    TimestampTz now;
-};
+// Raises 22023 for values that a client's new job could not have either. Under row security the type's max_retries is
+// the ceiling.
+void check_values(const Tables &tables, const Update &update, const Row &after)
+{
+    if (!update.by_owner && update.changes(Column::max_retries)) {
+        const std::int32_t most = under_row_security(tables)
+                                      ? store::types::settings_of(update.before.text(Column::job_type)).max_retries
+                                      : store::most_retries;
+        call::check_range(after.get(Column::max_retries), 0, std::min(store::most_retries, most), "max_retries");
+    }
+    if (!same_value(update.before, after, Column::worker))
+        call::check_length(after.get(Column::worker), call::longest_worker, "worker");
+    check_client_values(after, &update.before);
+}
 
-// What a client's UPDATE writes: what it asked for, but for what is the server's, and the move that its status means.
-// Raises 22023, PT409 or PT413 for what it may not.
-Row keep_what_is_ours(const Update &update)
+// What an UPDATE writes: what it asked for, but for what is the server's, and the move that its status means. Raises
+// 22023, 42501, PT409 or PT413 for what it may not.
+Row keep_what_is_ours(const Tables &tables, Relation jobs, const Update &update)
 {
     const Row &before = update.before;
     Row after = update.asked;
     if (!store::same_id(before.id(), after.id()))
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("the id of job %s cannot be changed", store::to_text(before.id()))));
+    if (update.changes(Column::job_type))
+        store::types::require_registered(after.text(Column::job_type));
     after.set_time(Column::updated_at, update.now);
     const Status from = before.status();
-    const Status to = call::status_argument(update.asked.text(Column::status));
-    if (to == Status::in_progress && from == Status::in_progress && update.names_status)
-        call::raise(illegal_transition(before, to, "Another worker has the job; claim with job_claim()."));
-    if (to != from && !logic::legal(from, to))
-        call::raise(illegal_transition(before, to,
-                                       from == Status::blocked ? hint_of_blocked
-                                       : to == Status::blocked ? "job_await_children() leads there, no UPDATE."
-                                       : to == Status::queued  ? "job_retry() brings a failed or cancelled job back."
-                                                               : nullptr));
+    Status to = call::status_argument(update.asked.text(Column::status));
+    if (logic::stays(from, to))
+        to = from;
+    check_legal(update, from, to);
+    if (!update.by_owner) {
+        check_client_update(update, from, to);
+        if (update.changes(Column::parent_job_id))
+            check_parent(tables, jobs, update.asked);
+    }
 
     const bool asks_cancel = !before.has(Column::cancel_requested_at) && after.has(Column::cancel_requested_at);
     const bool asks_retry = before.has(Column::finished_at) && !after.has(Column::finished_at);
+    after.set_status(to);
     // The owner may mend these columns, but in a move they are the move's.
-    if (to != from || asks_retry || !update.owner)
+    if (to != from || asks_retry || !update.by_owner)
         keep_server_owned(before, after);
+    if (!update.by_owner)
+        keep_unchanging(before, after);
     if (to != from)
         move_job(before, update.asked, after, from, to, update.now);
     else if (asks_retry)
         ask_to_retry(before, after, update.now);
     else if (asks_cancel)
         ask_to_cancel(after, from, update.now);
-    if (!equal(before, after, Column::job_type))
-        store::types::require_registered(after.text(Column::job_type));
-    if (!update.owner && !(equal(before, after, Column::max_retries) && equal(before, after, Column::job_type)))
-        call::check_range(after.get(Column::max_retries), 0, update.most_retries, "max_retries");
-    if (!equal(before, after, Column::worker))
-        call::check_length(after.get(Column::worker), call::longest_worker, "worker");
-    check_client_values(after, &before);
+    check_values(tables, update, after);
     return after;
-}
-
-// Whether the column is in the statement's SET list, also where it sets the value that was there.
-bool names(const Tables &tables, const TriggerData *trigger, Column column)
-{
-    return bms_is_member(tables.number[store::index_of(column)] - FirstLowInvalidHeapAttributeNumber,
-                         trigger->tg_updatedcols);
 }
 
 } // namespace
@@ -183,9 +209,10 @@ HeapTuple judge_update(const Tables &tables, TriggerData *trigger)
     TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
     Update update;
     update.before = triggers::read_tuple(tables, trigger->tg_trigtuple, descriptor);
-    update.owner = triggers::by_owner(tables);
+    update.by_owner = triggers::by_owner(tables);
+    update.named = named_columns(tables, trigger);
     if (store::null_in(update.before)) {
-        if (!update.owner && !triggers::is_replica())
+        if (!update.by_owner && !triggers::is_replica())
             store::require_complete(update.before);
         return trigger->tg_newtuple; // only the owner may mend what a dropped constraint let in
     }
@@ -195,7 +222,7 @@ HeapTuple judge_update(const Tables &tables, TriggerData *trigger)
         // it stands. What it did not name (columns_to_name() in statement.cpp) is filled in from the intent.
         Row unnamed = *meant;
         store::each_column(meant->changed, [&](Column column) {
-            if (names(tables, trigger, column))
+            if (update.names(column))
                 unnamed.changed &= ~store::bit(column);
         });
         return triggers::with(tables, trigger->tg_newtuple, descriptor, unnamed);
@@ -204,16 +231,13 @@ HeapTuple judge_update(const Tables &tables, TriggerData *trigger)
         return trigger->tg_newtuple;
     update.asked = triggers::read_tuple(tables, trigger->tg_newtuple, descriptor);
     update.asked.changed = 0;
-    update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
+    if (update.changes(Column::error_message)) // one that was longer before stays as it is
+        update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
     if (auto column = store::null_in(update.asked))
         refuse_null(*column);
-    update.names_status = names(tables, trigger, Column::status);
     update.now = settings::now();
-    update.most_retries =
-        under_row_security(tables)
-            ? std::min(store::most_retries, store::types::settings_of(update.asked.text(Column::job_type)).max_retries)
-            : store::most_retries;
-    return triggers::with(tables, trigger->tg_newtuple, descriptor, keep_what_is_ours(update));
+    return triggers::with(tables, trigger->tg_newtuple, descriptor,
+                          keep_what_is_ours(tables, trigger->tg_relation, update));
 }
 
 bool goes_on(const Row &before, const Row &after)

@@ -11,7 +11,8 @@
 namespace job {
 
 // The tuple that is to be written: a verb's intent, or what a client asked for, but for what is the server's, and the
-// move that its status means. Raises 23502, 22023, PT409 and PT413 for what it may not.
+// move that its status means. Raises 23502, 22023, 42501, PT409 and PT413 for what it may not (update_rules.hpp,
+// parent.hpp).
 HeapTuple judge_update(const store::Tables &tables, TriggerData *trigger);
 
 // Whether the same attempt runs in both.

@@ -185,6 +185,15 @@ void request_cancel(Row &row, TimestampTz now, pg::Nullable reason)
 
 void pause(Row &row) { row.set_status(Status::paused); }
 
+void pause_running(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
+{
+    release(row, now, run_at);
+    if (row.status() == Status::cancelled)
+        return;
+    pause(row);
+    row.clear(Column::lease_id);
+}
+
 void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
 {
     row.set_status(Status::queued);

@@ -40,7 +40,7 @@ void check_parent(store::Jobs &jobs, const Row &row)
         return;
     const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
     std::optional<Row> parent;
-    if (may_see_job(jobs, parent_id))
+    if (may_see_job(jobs.tables(), parent_id))
         parent = jobs.find(parent_id);
     if (!parent ||
         !store::same_id(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
@@ -63,9 +63,9 @@ bool under_row_security(const store::Tables &tables)
     return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
 }
 
-bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id)
+bool may_see_job(const store::Tables &tables, const pg_uuid_t *id)
 {
-    if (!under_row_security(jobs.tables()))
+    if (!under_row_security(tables))
         return true;
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};

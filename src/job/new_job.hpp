@@ -47,8 +47,9 @@ inline constexpr call::Field<NewJob> new_job_fields[] = {
 bool under_row_security(const store::Tables &tables);
 
 // Whether the caller may see the job. Under row security a statement of the caller's tells, so that policies count; its
-// snapshot is a new one at READ COMMITTED, which may show more than that of `jobs`. Else true, without a look.
-bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id);
+// snapshot is a new one at READ COMMITTED, which may show more than the caller's own look at `jobs`. Else true, without
+// a look.
+bool may_see_job(const store::Tables &tables, const pg_uuid_t *id);
 
 // Raises 42501 for a caller who may not insert, where the write goes straight to the table. On the statement path the
 // executor asks, also for the privileges of columns.

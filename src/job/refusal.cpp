@@ -11,8 +11,15 @@ namespace {
 using store::Column;
 using store::Row;
 
-// The detail of a refusal, as JSON: the reason, and where the job is in hand what became of it.
-const char *detail(const char *reason, const Row *job)
+// As to_json() gives it, whatever the session's DateStyle is.
+const char *time_as_json(const Row &job, Column column)
+{
+    return JsonEncodeDateTime(static_cast<char *>(palloc(MAXDATELEN + 1)), job[column], TIMESTAMPTZOID, nullptr);
+}
+
+// The detail of a refusal, as JSON: the reason, and where the job is in hand what became of it. `more`: of these times
+// of the job's as well.
+const char *detail(const char *reason, const Row *job, std::optional<Column> more = {})
 {
     StringInfoData json;
     initStringInfo(&json);
@@ -25,6 +32,8 @@ const char *detail(const char *reason, const Row *job)
             escape_json(&json, pg::excerpt(job->text(Column::worker), call::longest_worker));
         else
             appendStringInfoString(&json, "null");
+        if (more)
+            appendStringInfo(&json, ", \"%s\": \"%s\"", store::definition_of(*more).name, time_as_json(*job, *more));
     }
     appendStringInfoChar(&json, '}');
     return json.data;
@@ -94,6 +103,64 @@ call::Refusal illegal_transition(const Row &job, logic::Status to, const char *h
             psprintf("job %s is %s and cannot become %s", store::to_text(job.id()), pg::excerpt(from),
                      logic::name_of_status(to).data()),
             detail("illegal_transition", &job), hint};
+}
+
+call::Refusal unnamed_lease(const Row &job)
+{
+    return {sqlstate::conflict,
+            psprintf("job %s is held by a worker, and the UPDATE names neither its lease_id nor its worker",
+                     store::to_text(job.id())),
+            detail("illegal_transition", &job),
+            "Set lease_id or worker as well, to the value that the claim gave, in an UPDATE that ends the attempt or "
+            "writes its result; or use the functions. job_cancel(force => true) ends anybody's."};
+}
+
+call::Refusal keeps_outcome(const Row &job, Column column)
+{
+    return {sqlstate::conflict,
+            psprintf("job %s is %s and keeps its %s", store::to_text(job.id()), pg::excerpt(job.text(Column::status)),
+                     store::definition_of(column).name),
+            detail("illegal_transition", &job),
+            "Another worker has ended it, or this one before. What is to be noted of it later belongs into metadata."};
+}
+
+call::Refusal not_claimable(const Row &job, NotNow why)
+{
+    const char *id = store::to_text(job.id());
+    switch (why) {
+    case NotNow::not_due:
+        return {sqlstate::conflict,
+                psprintf("job %s is not due before %s", id, timestamptz_to_str(*job.time(Column::run_at))),
+                detail("illegal_transition", &job, Column::run_at),
+                "Claim with job_claim(), or select jobs whose run_at is not later than now. To have it done sooner, "
+                "update its run_at first."};
+    case NotNow::expired:
+        return {sqlstate::conflict,
+                psprintf("job %s has expired, at %s", id, timestamptz_to_str(*job.time(Column::expires_at))),
+                detail("illegal_transition", &job, Column::expires_at), "It is about to be cancelled."};
+    case NotNow::type_paused:
+        break;
+    }
+    return {sqlstate::conflict,
+            psprintf("jobs of type \"%s\" are paused: job %s", pg::excerpt(job.text(Column::job_type)), id),
+            detail("illegal_transition", &job),
+            "job_type_set(job_type, paused => false) ends a type's pause, job_resume_all() that of the whole queue."};
+}
+
+call::Refusal own_ancestor(const Row &job, const pg_uuid_t *parent)
+{
+    return {sqlstate::conflict,
+            psprintf("job %s cannot have the parent %s, since it would be its own ancestor", store::to_text(job.id()),
+                     store::to_text(parent)),
+            detail("cycle", &job), "A parent must not descend from its child."};
+}
+
+call::Refusal too_many_ancestors(const Row &job, const pg_uuid_t *parent, int most)
+{
+    return {sqlstate::conflict,
+            psprintf("job %s cannot have the parent %s, which has more than %d ancestors", store::to_text(job.id()),
+                     store::to_text(parent), most),
+            detail("cycle", &job), "Unless jobs are nested so deep, the owner of jobs has made a cycle of parents."};
 }
 
 call::Refusal archived(const char *which)

@@ -1,6 +1,6 @@
 // Why a job does not do what is asked of it, as a value: job_finish_many and others report it for one element of a
 // list, a single call raises it. The detail is JSON with a "reason" for programs: lease_lost, illegal_transition,
-// archived, key_taken.
+// archived, key_taken, cycle.
 #pragma once
 
 #include "call/refusal.hpp"
@@ -18,6 +18,17 @@ call::Refusal illegal_transition(const store::Row &job, logic::Status to, const 
 // Of a job that waits for its children.
 inline constexpr const char *hint_of_blocked =
     "It waits for its children, and is queued when all of them have ended; job_cancel() ends it.";
+// PT409: an UPDATE that is to end the attempt, or to write its result, without a word of whose attempt it means.
+call::Refusal unnamed_lease(const store::Row &job);
+// PT409: the job has ended, and an UPDATE would change what became of it.
+call::Refusal keeps_outcome(const store::Row &job, store::Column column);
+// PT409: an UPDATE to in_progress of a job that no claim would take now: it is not due before its run_at, has expired,
+// or its type is paused, be it with all others.
+enum class NotNow { not_due, expired, type_paused };
+call::Refusal not_claimable(const store::Row &job, NotNow why);
+// PT409: the job's parent would be the job itself, or descend from it; or nobody looks so far up.
+call::Refusal own_ancestor(const store::Row &job, const pg_uuid_t *parent);
+call::Refusal too_many_ancestors(const store::Row &job, const pg_uuid_t *parent, int most);
 // PT409: the job ended and was moved to the archive.
 call::Refusal archived(const char *which);
 // PT409: another job has this job_id or job_key.

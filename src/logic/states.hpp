@@ -27,24 +27,29 @@ struct State {
     std::string_view name;
     Phase phase;
     StatusSet next = 0;        // where a verb or a direct UPDATE may take it
+    StatusSet by_update = 0;   // where a direct UPDATE may besides
     StatusSet after_retry = 0; // where job_retry alone may
     StatusSet by_children = 0; // where job_await_children and the end of the children alone may
 };
 
 // In the order of Status. Moves that one may not expect: a waiting job fails when it has been started as often as can
 // be counted (moves::give_up()); a running job goes back to pending with a retry left, by job_release, or when it is
-// reaped.
+// reaped. An UPDATE pauses a running job, which gives it back as well; job_pause does not, since it names no lease.
 inline constexpr auto states = [] {
     using enum Status;
     return std::array{
         State{"pending", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
         State{"queued", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
-        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled), 0, set_of(blocked, queued)},
+        State{.name = "in_progress",
+              .phase = Phase::running,
+              .next = set_of(completed, failed, pending, cancelled),
+              .by_update = set_of(paused),
+              .by_children = set_of(blocked, queued)},
         State{"paused", Phase::held, set_of(queued, cancelled)},
-        State{"blocked", Phase::held, set_of(cancelled), 0, set_of(queued)},
+        State{.name = "blocked", .phase = Phase::held, .next = set_of(cancelled), .by_children = set_of(queued)},
         State{"completed", Phase::ended},
-        State{"failed", Phase::ended, 0, set_of(queued)},
-        State{"cancelled", Phase::ended, 0, set_of(queued)},
+        State{.name = "failed", .phase = Phase::ended, .after_retry = set_of(queued)},
+        State{.name = "cancelled", .phase = Phase::ended, .after_retry = set_of(queued)},
     };
 }();
 
@@ -73,18 +78,24 @@ constexpr bool waiting(Status status) { return state_of_status(status).phase == 
 constexpr bool held(Status status) { return state_of_status(status).phase == Phase::held; }
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
-// Who asks for a move: a verb or a direct UPDATE; job_retry, which alone brings an ended job back; the wait of a job
-// for its children.
-enum class Mover : std::uint8_t { anyone, job_retry, children };
+// Who asks for a move: a verb; a direct UPDATE; job_retry, which alone brings an ended job back; the wait of a job for
+// its children.
+enum class Mover : std::uint8_t { verb, update, job_retry, children };
 
-constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
+constexpr bool legal(Status from, Status to, Mover mover = Mover::verb)
 {
     const State &state = state_of_status(from);
-    const StatusSet next = mover == Mover::job_retry  ? state.next | state.after_retry
-                           : mover == Mover::children ? state.by_children
-                                                      : state.next;
+    StatusSet next = mover == Mover::children ? state.by_children : state.next;
+    if (mover == Mover::update)
+        next |= state.by_update;
+    if (mover == Mover::job_retry)
+        next |= state.after_retry;
     return (next & bit_of_status(to)) != 0;
 }
+
+// Whether a direct UPDATE that sets this status moves nothing: it is there already, or the job waits either way, and
+// which of the two words says so is the server's to tell.
+constexpr bool stays(Status from, Status to) { return from == to || (waiting(from) && waiting(to)); }
 
 // What a client may insert: a job begins in the queue or paused. The owner of `jobs` may insert any state (a restore, a
 // migration).

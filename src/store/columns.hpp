@@ -57,6 +57,7 @@ inline constexpr unsigned server_owned = 0x08;      // a client's UPDATE leaves 
 inline constexpr unsigned starts_empty = 0x10;      // a client's new job has nothing in it
 inline constexpr unsigned moved = 0x20;             // a move from one state to another may write it
 inline constexpr unsigned lost_by_retry = 0x40;     // job_retry empties it
+inline constexpr unsigned never_changes = 0x80;     // a client's UPDATE that changes it is refused (22023)
 // What one attempt leaves behind in the row.
 inline constexpr unsigned of_attempt = server_owned | starts_empty | moved | lost_by_retry;
 } // namespace trait
@@ -65,10 +66,10 @@ inline constexpr ColumnDefinition columns[] = {
     {"id", UUIDOID, trait::needed},
     {"job_id", VARCHAROID, trait::needed, 100},
     {"job_key", TEXTOID, trait::server_owned},
-    {"job_type", VARCHAROID, trait::needed, 50},
+    {"job_type", VARCHAROID, trait::needed | trait::never_changes, 50},
     {"job_category", VARCHAROID, 0, 50},
     {"status", VARCHAROID, trait::needed | trait::moved, 50},
-    {"input_payload", JSONBOID},
+    {"input_payload", JSONBOID, trait::never_changes},
     {"result", JSONBOID, trait::starts_empty | trait::moved | trait::lost_by_retry},
     {"error_message", TEXTOID, trait::starts_empty | trait::moved},
     {"retries", INT4OID, trait::needed | trait::server_owned | trait::moved},
@@ -80,9 +81,9 @@ inline constexpr ColumnDefinition columns[] = {
     {"completed_at", TIMESTAMPTZOID, trait::server_owned | trait::starts_empty | trait::moved},
     {"cancelled_at", TIMESTAMPTZOID, trait::of_attempt},
     {"updated_at", TIMESTAMPTZOID, not_null | trait::moved},
-    {"organisation_id", UUIDOID, trait::needed},
+    {"organisation_id", UUIDOID, trait::needed | trait::never_changes},
     {"restaurant_id", UUIDOID},
-    {"created_by", UUIDOID},
+    {"created_by", UUIDOID, trait::never_changes},
     {"parent_job_id", UUIDOID},
     {"metadata", JSONBOID, not_null},
     {"priority", INT4OID, trait::needed},
@@ -122,6 +123,7 @@ inline constexpr ColumnSet columns_needed_to_run = columns_with(trait::needed_to
 inline constexpr ColumnSet server_owned_columns = columns_with(trait::server_owned);
 inline constexpr ColumnSet columns_that_start_empty = columns_with(trait::starts_empty);
 inline constexpr ColumnSet moved_columns = columns_with(trait::moved);
+inline constexpr ColumnSet columns_that_never_change = columns_with(trait::never_changes);
 inline constexpr ColumnSet columns_lost_by_retry = columns_with(trait::lost_by_retry);
 inline constexpr ColumnSet all_columns = columns_with(0);
 

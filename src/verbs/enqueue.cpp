@@ -105,7 +105,7 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted, Keys keys)
     if (!found)
         return std::nullopt;
     const Found seen = {store::copy(found->job), found->by}; // the next look overwrites the slot
-    const bool may_see = job::may_see_job(jobs, seen.job.id());
+    const bool may_see = job::may_see_job(jobs.tables(), seen.job.id());
     if (!may_see) {
         // The first look goes past row security, may_see_job() does not. So the job is hidden from the caller, or gone
         // between the two looks: the key is taken only if the same job still has it.

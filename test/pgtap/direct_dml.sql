@@ -139,19 +139,17 @@ from (values
   ($$expires_at = '2040-01-01'$$),
   ($$expires_at = null$$),
   ($$expires_at = '2041-01-01'$$),
-  ($$job_type = 'merge-menus'$$),
-  ($$input_payload = '{"new": 1}', metadata = '{}', job_category = null$$),
-  ($$organisation_id = gen_random_uuid(), restaurant_id = gen_random_uuid()$$),
+  ($$metadata = '{"new": 1}', job_category = null$$),
+  ($$restaurant_id = gen_random_uuid(), parent_job_id = null$$),
   ($$max_retries = 30, retry_delay_ms = 0$$),
   ($$progress = '{"half": true}'$$),
-  ($$result = '[]', error_message = 'e'$$),
   ($$job_id = job_id || ' renamed'$$)) as v (change);
 select tests.in_step();
-select results_eq($$ select j.status::text, j.priority, j.run_at, j.expires_at, j.job_type::text, j.input_payload,
+select results_eq($$ select j.status::text, j.priority, j.run_at, j.expires_at, j.job_type::text, j.metadata,
                             j.max_retries, j.retry_delay_ms, j.progress, j.job_id::text
                      from jobs j where j.job_id like 'given %' order by 1 $$,
                   $$ select s, -10, '2030-06-01 00:00+00'::timestamptz, '2041-01-01 00:00+00'::timestamptz,
-                            'merge-menus', '{"new": 1}'::jsonb, 30, 0, '{"half": true}'::jsonb,
+                            'bulk-update', '{"new": 1}'::jsonb, 30, 0, '{"half": true}'::jsonb,
                             'given ' || s || ' renamed'
                      from unnest('{pending,queued,in_progress,paused,completed,failed,cancelled}'::text[]) s
                      order by 1 $$,

@@ -511,8 +511,10 @@ from unnest('{owner,client}'::text[]) r, unnest('{x,xx}'::text[]) m \g /dev/null
 update jobs set status = 'failed', error_message = repeat('x', 200000) where job_id = 'long owner 1';
 update jobs set status = 'pending', error_message = 'x' || repeat('ä', 100000) where job_id = 'long owner 2';
 set local role tests_hostile_worker;
-update jobs set status = 'failed', error_message = repeat('x', 200000) where job_id = 'long client 1';
-update jobs set status = 'cancelled', error_message = 'x' || repeat('ä', 100000) where job_id = 'long client 2';
+update jobs set status = 'failed', error_message = repeat('x', 200000), worker = 'x'
+where job_id = 'long client 1';
+update jobs set status = 'cancelled', error_message = 'x' || repeat('ä', 100000), worker = 'xx'
+where job_id = 'long client 2';
 reset role;
 select ok(octet_length(j.error_message) between 65000 and 65536
             and j.error_message ~ '^x+ \.\.\. \[cut\]$|^xä+ \.\.\. \[cut\]$',

@@ -12,13 +12,13 @@ using logic::Status;
 constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progress, Status::paused,
                           Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
-// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, r job_retry alone,
-// c the wait for the children alone.
+// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE alone,
+// r job_retry alone, c the wait for the children alone.
 constexpr const char *legal_moves[] = {
     //           p q i s b c f x
     /* pending     */ "..++..++",
     /* queued      */ "..++..++",
-    /* in_progress */ "+c..c+++",
+    /* in_progress */ "+c.uc+++",
     /* paused      */ ".+.....+",
     /* blocked     */ ".c.....+",
     /* completed   */ "........",
@@ -33,6 +33,8 @@ TEST(States, LegalMovesAreThoseOfTheTable)
             const char entry = legal_moves[from][to];
             EXPECT_EQ(logic::legal(all[from], all[to]), entry == '+')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]);
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::update), entry == '+' || entry == 'u')
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by an UPDATE";
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::job_retry), entry == '+' || entry == 'r')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::children), entry == 'c')
@@ -62,11 +64,25 @@ TEST(States, AClientInsertsWhatWaitsOrIsHeldBack)
     EXPECT_FALSE(logic::has_ended(Status::blocked));
 }
 
+TEST(States, AnUpdateBetweenTheTwoThatWaitMovesNothing)
+{
+    for (Status from : all)
+        for (Status to : all)
+            EXPECT_EQ(logic::stays(from, to), from == to || (logic::waiting(from) && logic::waiting(to)))
+                << logic::name_of_status(from) << " to " << logic::name_of_status(to);
+    EXPECT_TRUE(logic::stays(Status::pending, Status::queued));
+    EXPECT_TRUE(logic::stays(Status::queued, Status::pending));
+    EXPECT_FALSE(logic::stays(Status::paused, Status::queued));
+    EXPECT_FALSE(logic::stays(Status::in_progress, Status::pending));
+}
+
 TEST(States, WhatHasEndedStaysUnlessTriedAgain)
 {
     for (Status from : {Status::completed, Status::failed, Status::cancelled})
         for (Status to : all)
-            EXPECT_FALSE(logic::legal(from, to)) << logic::name_of_status(from) << " to " << logic::name_of_status(to);
+            for (Mover mover : {Mover::verb, Mover::update})
+                EXPECT_FALSE(logic::legal(from, to, mover))
+                    << logic::name_of_status(from) << " to " << logic::name_of_status(to);
 }
 
 } // namespace
