@@ -27,12 +27,13 @@ comment on function public.job_enqueue is
 
 Null means the default everywhere but in job_type.
 job_type: a type of public.job_types. input_payload: an object that the worker gets. priority: -10 (last) to 10 '
-'(first). run_at: not before this time; default now. max_retries: runs after the first one, 1000 at most; under row '
-'security no more than the type''s. retry_delay_ms: milliseconds before the first retry. These two and job_category '
-'come from the type by default.
+'(first). run_at: not before this time; default now, which a time in the past is under row security. max_retries: '
+'runs after the first one, 1000 at most; under row security no more than the type''s. retry_delay_ms: milliseconds '
+'before the first retry. These two and job_category come from the type by default.
 job_id: an idempotency key of 1 to 100 characters, for as long as the job is in public.jobs: the same one again, for '
 'the same type and organisation, gives back the job that is there, with created = false. Default: made by the server.
-organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub. '
+organisation_id: default the claim org_id of the JWT, else the nil UUID. created_by: default the claim sub, which is '
+'the only one allowed under row security. '
 'parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: '
 'a job not started by then ends as cancelled. options: must be empty.
 

@@ -20,40 +20,17 @@ pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ?
 
 // Raises 22023. A caller under row security is a tenant, who shares the workers with others: a job that fails at once a
 // thousand times would take their turns.
-void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
+void check_retries(bool is_tenant, const NewJob &wanted, const store::Type &type)
 {
-    if (wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries &&
-        under_row_security(jobs.tables()))
+    if (is_tenant && wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("max_retries must be at most that of the type, %d: %d", type.max_retries,
                                DatumGetInt32(wanted.max_retries.value)),
                         errhint("Only who is not under row security may give a job more retries than its type has.")));
 }
 
-// Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
-// organisation: nobody is to learn of another tenant's job. There is no foreign key, so a parent that is deleted or
-// archived a moment later leaves its id in the row; nothing depends on it.
-void check_parent(store::Jobs &jobs, const Row &row)
-{
-    if (!row.has(Column::parent_job_id))
-        return;
-    const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
-    std::optional<Row> parent;
-    if (may_see_job(jobs, parent_id))
-        parent = jobs.find(parent_id);
-    if (!parent ||
-        !store::same_id(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
-}
-
-void check_expiry(const Row &row, TimestampTz now)
-{
-    const auto expires_at = row.time(Column::expires_at);
-    if (expires_at && *expires_at <= std::max(now, *row.time(Column::run_at)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
-}
+// The nil uuid: organisation_id is part of the policies and must not be null.
+pg::Nullable nobody() { return UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t)))); }
 
 pg::Nullable to_uuid(pg::Nullable claim)
 {
@@ -62,10 +39,25 @@ pg::Nullable to_uuid(pg::Nullable claim)
     return pg::from_text(TextDatumGetCString(claim.value), UUIDOID, "org_id");
 }
 
-// The `sub` of the request, where it is a uuid; other identity providers name users otherwise, and an enqueue must not
-// fail for that. Compared by characters, since uuid_in() would raise. It would take other forms of a uuid too.
+} // namespace
+
+bool under_row_security(const store::Tables &tables)
+{
+    return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+}
+
+bool may_see_job(const store::Tables &tables, const pg_uuid_t *id)
+{
+    if (!under_row_security(tables))
+        return true;
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
+    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
 pg::Nullable user_of_request()
 {
+    // Compared by characters, since uuid_in() would raise. It would take other forms of a uuid too.
     constexpr std::string_view form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     const pg::Nullable claim = jwt_claim("sub");
     if (!claim)
@@ -77,20 +69,39 @@ pg::Nullable user_of_request()
     return fits ? to_uuid(claim) : pg::Nullable{};
 }
 
-} // namespace
-
-bool under_row_security(const store::Tables &tables)
+void settle_creator(bool is_tenant, Row &row)
 {
-    return check_enable_rls(tables.jobs.in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+    if (row.has(Column::created_by) && !is_tenant)
+        return;
+    const pg::Nullable user = user_of_request();
+    if (!row.has(Column::created_by))
+        row.set(Column::created_by, user);
+    else if (!user || !store::same_id(DatumGetUUIDP(row[Column::created_by]), DatumGetUUIDP(user.value)))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("created_by names another than the user of the request: %s",
+                               store::to_text(DatumGetUUIDP(row[Column::created_by]))),
+                        errhint("Under row security created_by is the claim sub of the JWT: leave it out.")));
 }
 
-bool may_see_job(const store::Jobs &jobs, const pg_uuid_t *id)
+void check_expiry(const Row &row, TimestampTz now)
 {
-    if (!under_row_security(jobs.tables()))
-        return true;
-    pg::SpiScope spi;
-    const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
-    return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+    const auto expires_at = row.time(Column::expires_at);
+    if (expires_at && *expires_at <= std::max(now, *row.time(Column::run_at)))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
+}
+
+bool is_of_same_organisation(const std::optional<Row> &job, const Row &other)
+{
+    return job && other.has(Column::organisation_id) &&
+           store::same_id(DatumGetUUIDP((*job)[Column::organisation_id]),
+                          DatumGetUUIDP(other[Column::organisation_id]));
+}
+
+void refuse_parent(const pg_uuid_t *parent)
+{
+    ereport(ERROR, (errcode(sqlstate::bad_argument),
+                    errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent))));
 }
 
 pg::Nullable jwt_claim(const char *name)
@@ -135,13 +146,12 @@ void require_may_insert(const store::Jobs &jobs)
 Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
     const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
-    check_retries(jobs, wanted, type);
+    const bool is_tenant = under_row_security(jobs.tables());
+    check_retries(is_tenant, wanted, type);
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     // Makes the lane, if this is the type's first job. Before the row is inserted, because of the lock order `jobs`,
     // lane, rows: a session that makes the lane first and then wants our row would wait for us, and we for its lane.
     store::lanes::of(type.name);
-    // organisation_id is part of the policies and must not be null: without one a job is nobody's, the nil uuid.
-    const pg::Nullable nil = UUIDPGetDatum(static_cast<pg_uuid_t *>(palloc0(sizeof(pg_uuid_t))));
 
     Row row = {};
     row.null.fill(true);
@@ -161,15 +171,17 @@ Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_
     row.set_time(Column::created_at, now);
     row.set_time(Column::updated_at, now);
     row.set(Column::organisation_id,
-            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(jwt_claim("org_id")), nil));
-    row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
+            or_else(wanted.organisation_id ? wanted.organisation_id : to_uuid(jwt_claim("org_id")), nobody()));
+    row.set(Column::created_by, wanted.created_by);
+    settle_creator(is_tenant, row);
     row.set(Column::restaurant_id, wanted.restaurant_id);
     row.set(Column::parent_job_id, wanted.parent_job_id);
     row.set(Column::expires_at, wanted.expires_at);
-    moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
+    moves::wait(row, now,
+                wanted.run_at ? allowed_run_at(is_tenant, DatumGetTimestampTz(wanted.run_at.value), now) : now);
 
     check_expiry(row, now);
-    check_parent(jobs, row);
+    check_new_parent(jobs.tables(), row, [&](const pg_uuid_t *parent) { return jobs.find(parent); });
     call::check_row_size(row);
     return row;
 }

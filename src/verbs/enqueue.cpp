@@ -60,7 +60,7 @@ std::optional<Row> existing(Jobs &jobs, const Row &wanted)
     if (!found)
         return std::nullopt;
     const Row seen = store::copy(*found); // the next look overwrites the slot
-    if (!job::may_see_job(jobs, seen.id())) {
+    if (!job::may_see_job(jobs.tables(), seen.id())) {
         // find_by_job_id() goes past row security, may_see_job() does not. So the job is hidden from the caller, or
         // gone between the two looks: the key is taken only if the same job still has it.
         found = find_by_job_id(jobs, key);
