@@ -28,9 +28,9 @@ comment on function public.job_enqueue is
 
 Null means the default everywhere but in job_type.
 job_type: a type of public.job_types. input_payload: an object that the worker gets. priority: -10 (last) to 10 '
-'(first). run_at: not before this time; default now. max_retries: runs after the first one, 1000 at most; under row '
-'security no more than the type''s. retry_delay_ms: milliseconds before the first retry. These two and job_category '
-'come from the type by default.
+'(first). run_at: not before this time; default now, which a time in the past is under row security. max_retries: '
+'runs after the first one, 1000 at most; under row security no more than the type''s. retry_delay_ms: milliseconds '
+'before the first retry. These two and job_category come from the type by default.
 job_key: the idempotency key, 1 to 255 characters, for as long as the job is in public.jobs: the same one again, for '
 'the same organisation and type, gives back the job that is there, with created = false, whatever else the call says '
 '(a payload, an expires_at that has passed, a parent that is gone).
@@ -38,9 +38,9 @@ job_id: 1 to 100 characters that address the job, unique over all organisations,
 'taken. Given twice it works as a key too, for the same type and organisation. With a job_key, which decides first, '
 'the job that is there must have this job_id. Default: made by the server.
 organisation_id: default the claim org_id, or app_metadata.org_id, of the JWT, else the nil UUID. created_by: default '
-'the claim sub; a claim that is no uuid counts as none. parent_job_id: public.jobs.id of the job that this one is part '
-'of. metadata: an object of the caller''s. expires_at: a job not started by then ends as cancelled. options: must be '
-'empty.
+'the claim sub, which is the only one allowed under row security; a claim that is no uuid counts as none. '
+'parent_job_id: public.jobs.id of the job that this one is part of. metadata: an object of the caller''s. expires_at: '
+'a job not started by then ends as cancelled. options: must be empty.
 
 Returns the job''s state. Raises 22023 for a bad argument or an unknown type, PT409 when job_key or job_id belongs to '
 'another job (of another type, and of job_id another organisation), PT413 when payload, metadata or the whole row is '

@@ -69,7 +69,7 @@ comment on function jobs_ext.jobs_after_row() is
 create function jobs_ext.jobs_after_truncate() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.jobs_after_truncate() is
-'Trigger on public.jobs: empties the private tables.';
+'Trigger on public.jobs: empties the private tables and public.job_attempts.';
 
 create function jobs_ext.job_types_changed() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';

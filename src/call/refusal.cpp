@@ -1,5 +1,6 @@
 #include "call/refusal.hpp"
 
+#include "pg/json.hpp"
 #include "settings.hpp"
 
 namespace call {
@@ -29,19 +30,22 @@ std::optional<Refusal> too_large(pg::Nullable json, const char *argument)
 
 std::optional<Refusal> too_large(const Row &row)
 {
-    // Supabase Realtime drops records over 1 MiB: a client that follows `jobs` by it would miss the change. The rest of
-    // the MiB is for the other columns and the JSON around them.
+    // Supabase Realtime drops records over 1 MiB of JSON: a client that follows `jobs` by it would miss the change. The
+    // rest of the MiB is for the other columns and what stands around them.
     constexpr std::size_t longest_row = std::size_t{900} * 1024;
+    constexpr std::size_t enough = 16 * longest_row; // counting on would only take time
     std::size_t size = 0;
-    for (Column column :
-         {Column::input_payload, Column::result, Column::error_message, Column::metadata, Column::progress})
-        if (row.has(column))
-            size += toast_raw_datum_size(row[column]); // by the header: nothing is fetched or decompressed
+    for (Column column : {Column::input_payload, Column::result, Column::metadata, Column::progress})
+        if (row.has(column) && size <= enough)
+            size += pg::size_of_json_in_json(row[column], enough - size);
+    if (row.has(Column::error_message))
+        size += pg::size_of_text_in_json(row[Column::error_message]);
     if (size <= longest_row)
         return std::nullopt;
     return Refusal{sqlstate::too_large,
-                   psprintf("job %s would be too large: %zu bytes, and a row may have %zu", store::to_text(row.id()),
-                            size, longest_row),
+                   psprintf("job %s would be too large: %s%zu bytes as JSON, escapes included, and a row may have %zu",
+                            store::to_text(row.id()), size > enough ? "more than " : "", std::min(size, enough),
+                            longest_row),
                    nullptr, smaller};
 }
 

@@ -14,8 +14,9 @@ struct Refusal {
     const char *hint;
 };
 
-// Each returns a PT413, or null: for a value larger than jobs_ext.max_payload (kB); for a row whose large columns have
-// more than 900 kB together, as they are without compression.
+// Each returns a PT413, or null: for a value larger than jobs_ext.max_payload (kB); for a row whose large columns
+// have more than 900 kB together as JSON, as those who follow `jobs` by a decoder of the WAL get it. The second fetches
+// and reads all of them.
 std::optional<Refusal> too_large(pg::Nullable json, const char *argument);
 std::optional<Refusal> too_large(const store::Row &row);
 

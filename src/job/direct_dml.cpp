@@ -19,6 +19,7 @@
 #include "job/direct_insert.hpp"
 #include "job/direct_update.hpp"
 #include "job/triggers.hpp"
+#include "store/attempts.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
 #include "store/transition.hpp"
@@ -123,6 +124,7 @@ JOBS_FUNCTION(jobs_after_truncate)
         return (event & triggers::when_bits) == triggers::after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
     store::empty_derived();
+    store::attempts::remove_all(); // the last, since code of the user's may run in it
     return PointerGetDatum(nullptr);
 }
 

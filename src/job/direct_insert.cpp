@@ -1,6 +1,7 @@
 #include "job/direct_insert.hpp"
 
 #include "call/arguments.hpp"
+#include "job/inserted_id.hpp"
 #include "job/new_job.hpp"
 #include "job/triggers.hpp"
 #include "pg/sqlstate.hpp"
@@ -44,9 +45,37 @@ void fill_in(Row &row, TimestampTz now)
     }
 }
 
-// Stamps a new job of a client. What the server owns is overwritten, not obeyed and not refused. Raises 22023, PT409 or
-// PT413 for what a new job can't be.
-void stamp_new(const Tables &tables, Row &row, TimestampTz now)
+// The parent, past row security. What this very statement has written counts: a parent may be inserted with its
+// children.
+std::optional<Row> find_parent(const Tables &tables, Relation jobs, const pg_uuid_t *id)
+{
+    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(id)};
+    pg::Slot slot(jobs);
+    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    pg::IndexLookup by_id(jobs, index);
+    std::optional<Row> found;
+    if (by_id.find(keys, equal_uuid, slot))
+        found = store::copy(store::read_row(tables.number, slot));
+    by_id.end();
+    PopActiveSnapshot();
+    return found;
+}
+
+// What a single value must be, as in the table of job_enqueue()'s fields. Raises 22023 or PT413.
+void check_new_values(const Row &row)
+{
+    call::check_object(row.get(Column::input_payload), "input_payload");
+    call::check_object(row.get(Column::metadata), "metadata");
+    call::check_range(row.get(Column::max_retries), 0, store::most_retries, "max_retries");
+    check_client_values(row);
+}
+
+// Stamps a new job of a client. What the server owns is overwritten, not obeyed and not refused. Raises 22023, 42501,
+// PT409 or PT413 for what a new job can't be.
+void stamp_new(bool is_tenant, Row &row, TimestampTz now)
 {
     const Status status = call::status_argument(row.text(Column::status));
     if (!logic::insertable(status))
@@ -60,8 +89,7 @@ void stamp_new(const Tables &tables, Row &row, TimestampTz now)
         // Under row security the type's max_retries is the ceiling, as for job_enqueue(). Lowered, not refused: the
         // column has a default of its own, so a client that asks for more cannot be told from one that asks for
         // nothing.
-        if (!row.has(Column::max_retries) ||
-            (under_row_security(tables) && row.number(Column::max_retries) > type.max_retries))
+        if (!row.has(Column::max_retries) || (is_tenant && row.number(Column::max_retries) > type.max_retries))
             row.set_number(Column::max_retries, type.max_retries);
         if (!row.has(Column::retry_delay_ms))
             row.set_number(Column::retry_delay_ms, type.retry_delay_ms);
@@ -69,12 +97,14 @@ void stamp_new(const Tables &tables, Row &row, TimestampTz now)
             row.set(Column::job_category, CStringGetTextDatum(type.category));
     }
     store::each_column(store::columns_that_start_empty, [&](Column column) { row.clear(column); });
-    call::check_range(row.get(Column::max_retries), 0, store::most_retries, "max_retries");
     row.set_number(Column::retries, 0);
     row.set_number(Column::attempt, 0);
     row.set_time(Column::created_at, now);
     row.set_time(Column::updated_at, now);
-    check_client_values(row);
+    settle_creator(is_tenant, row);
+    check_new_values(row);
+    row.set_time(Column::run_at, allowed_run_at(is_tenant, *row.time(Column::run_at), now));
+    check_expiry(row, now);
 }
 
 // Whether a dump is being restored, as jobs_ext.restoring() in SQL has it: the script of pg_dump sets row_security off,
@@ -163,13 +193,19 @@ HeapTuple stamp_insert(const Tables &tables, TriggerData *trigger)
     }
     const TimestampTz now = settings::now();
     row.changed = 0;
+    const bool by_owner = triggers::by_owner(tables);
+    const bool is_tenant = !by_owner && under_row_security(tables);
+    if (!by_owner)
+        judge_id(tables, is_tenant, row);
     fill_in(row, now);
-    if (!triggers::by_owner(tables)) {
+    if (!by_owner) {
         // Refused here, since a trigger of the user's after ours could fill them, past what is checked here.
         for (Column column : {Column::status, Column::job_type})
             if (!row.has(column))
                 refuse_null(column);
-        stamp_new(tables, row, now);
+        stamp_new(is_tenant, row, now);
+        check_new_parent(tables, row,
+                         [&](const pg_uuid_t *parent) { return find_parent(tables, trigger->tg_relation, parent); });
     } else {
         check_of_owner(row);
         pause_restored(now);

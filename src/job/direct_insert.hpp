@@ -7,7 +7,7 @@ namespace job {
 
 // The tuple that is to be written. What a verb's intent fits is kept, and what a replica or the owner inserts; of
 // anybody else what the server owns is overwritten, not obeyed. Makes the lane of the job's type. Raises 23502, 22023,
-// PT409 and PT413 for what a new job can't be.
+// 42501, PT409 and PT413 for what a new job can't be.
 HeapTuple stamp_insert(const store::Tables &tables, TriggerData *trigger);
 
 // The checks of a verb's arguments, on a row that a client writes; where it is an UPDATE of `before`, of what it gives

@@ -20,40 +20,13 @@ pg::Nullable or_else(pg::Nullable value, pg::Nullable fallback) { return value ?
 
 // Raises 22023. A caller under row security is a tenant, who shares the workers with others: a job that fails at once a
 // thousand times would take their turns.
-void check_retries(const store::Jobs &jobs, const NewJob &wanted, const store::Type &type)
+void check_retries(bool is_tenant, const NewJob &wanted, const store::Type &type)
 {
-    if (wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries &&
-        under_row_security(jobs.tables()))
+    if (is_tenant && wanted.max_retries && DatumGetInt32(wanted.max_retries.value) > type.max_retries)
         ereport(ERROR, (errcode(sqlstate::bad_argument),
                         errmsg("max_retries must be at most that of the type, %d: %d", type.max_retries,
                                DatumGetInt32(wanted.max_retries.value)),
                         errhint("Only who is not under row security may give a job more retries than its type has.")));
-}
-
-// Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
-// organisation: nobody is to learn of another tenant's job. There is no foreign key, so a parent that is deleted or
-// archived before its row is locked (store::hold_parent) or after the commit leaves its id in the row; nothing depends
-// on it.
-void check_parent(store::Jobs &jobs, const Row &row)
-{
-    if (!row.has(Column::parent_job_id))
-        return;
-    const pg_uuid_t *parent_id = DatumGetUUIDP(row[Column::parent_job_id]);
-    std::optional<Row> parent;
-    if (may_see_job(jobs.tables(), parent_id))
-        parent = jobs.find(parent_id);
-    if (!parent ||
-        !store::same_id(DatumGetUUIDP((*parent)[Column::organisation_id]), DatumGetUUIDP(row[Column::organisation_id])))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent_id))));
-}
-
-void check_expiry(const Row &row, TimestampTz now)
-{
-    const auto expires_at = row.time(Column::expires_at);
-    if (expires_at && *expires_at <= std::max(now, *row.time(Column::run_at)))
-        ereport(ERROR, (errcode(sqlstate::bad_argument),
-                        errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
 }
 
 } // namespace
@@ -70,6 +43,41 @@ bool may_see_job(const store::Tables &tables, const pg_uuid_t *id)
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(id)}};
     return pg::run_sql("select 1 from public.jobs where id operator(pg_catalog.=) $1", parameters) > 0;
+}
+
+void settle_creator(bool is_tenant, Row &row)
+{
+    if (row.has(Column::created_by) && !is_tenant)
+        return;
+    const pg::Nullable user = user_of_request();
+    if (!row.has(Column::created_by))
+        row.set(Column::created_by, user);
+    else if (!user || !store::same_id(DatumGetUUIDP(row[Column::created_by]), DatumGetUUIDP(user.value)))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("created_by names another than the user of the request: %s",
+                               store::to_text(DatumGetUUIDP(row[Column::created_by]))),
+                        errhint("Under row security created_by is the claim sub of the JWT: leave it out.")));
+}
+
+void check_expiry(const Row &row, TimestampTz now)
+{
+    const auto expires_at = row.time(Column::expires_at);
+    if (expires_at && *expires_at <= std::max(now, *row.time(Column::run_at)))
+        ereport(ERROR, (errcode(sqlstate::bad_argument),
+                        errmsg("expires_at is before the job could start: %s", timestamptz_to_str(*expires_at))));
+}
+
+bool is_of_same_organisation(const std::optional<Row> &job, const Row &other)
+{
+    return job && other.has(Column::organisation_id) &&
+           store::same_id(DatumGetUUIDP((*job)[Column::organisation_id]),
+                          DatumGetUUIDP(other[Column::organisation_id]));
+}
+
+void refuse_parent(const pg_uuid_t *parent)
+{
+    ereport(ERROR, (errcode(sqlstate::bad_argument),
+                    errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent))));
 }
 
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id)
@@ -103,7 +111,7 @@ pg_uuid_t *default_organisation()
 
 namespace {
 
-Row compose(const NewJob &wanted, const store::Type &type, TimestampTz now, const pg_uuid_t *id)
+Row compose(bool is_tenant, const NewJob &wanted, const store::Type &type, TimestampTz now, const pg_uuid_t *id)
 {
     call::check_length(wanted.job_type, 50, "job_type"); // its column may be wider in job_types
     // Makes the lane, if this is the type's first job. Before the row is inserted, because of the lock order `jobs`,
@@ -130,21 +138,23 @@ Row compose(const NewJob &wanted, const store::Type &type, TimestampTz now, cons
     row.set_time(Column::updated_at, now);
     row.set(Column::organisation_id,
             wanted.organisation_id ? wanted.organisation_id : UUIDPGetDatum(default_organisation()));
-    row.set(Column::created_by, wanted.created_by ? wanted.created_by : user_of_request());
+    row.set(Column::created_by, wanted.created_by);
+    settle_creator(is_tenant, row);
     row.set(Column::restaurant_id, wanted.restaurant_id);
     row.set(Column::parent_job_id, wanted.parent_job_id);
     row.set(Column::expires_at, wanted.expires_at);
-    moves::wait(row, now, wanted.run_at ? DatumGetTimestampTz(wanted.run_at.value) : now);
+    moves::wait(row, now,
+                wanted.run_at ? allowed_run_at(is_tenant, DatumGetTimestampTz(wanted.run_at.value), now) : now);
     return row;
 }
 
 void judge(store::Jobs &jobs, const NewJob &wanted, const store::Type &type, const Row &row)
 {
-    check_retries(jobs, wanted, type);
+    check_retries(under_row_security(jobs.tables()), wanted, type);
     call::check_size(wanted.input_payload, "input_payload");
     call::check_size(wanted.metadata, "metadata");
     check_expiry(row, *row.time(Column::created_at));
-    check_parent(jobs, row);
+    check_new_parent(jobs.tables(), row, [&](const pg_uuid_t *parent) { return jobs.find(parent); });
     call::check_row_size(row);
 }
 
@@ -153,17 +163,17 @@ void judge(store::Jobs &jobs, const NewJob &wanted, const store::Type &type, con
 Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
     const store::Type type = store::types::require_registered(pg::text_view(wanted.job_type.value));
-    const Row row = compose(wanted, type, now, id);
+    const Row row = compose(under_row_security(jobs.tables()), wanted, type, now, id);
     judge(jobs, wanted, type, row);
     return row;
 }
 
 // A type that is to be registered is registered before its job is written: registering locks the type's name, and a
 // session that had written its job first could wait for one that has the name and waits for the job's lane.
-Row make_unjudged_row(const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
+Row make_unjudged_row(const store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id)
 {
     const std::string_view type = pg::text_view(wanted.job_type.value);
-    return compose(wanted,
+    return compose(under_row_security(jobs.tables()), wanted,
                    settings::auto_register_types ? store::types::require_registered(type)
                                                  : store::types::settings_of(type),
                    now, id);

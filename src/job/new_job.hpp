@@ -51,6 +51,42 @@ bool under_row_security(const store::Tables &tables);
 // a look.
 bool may_see_job(const store::Tables &tables, const pg_uuid_t *id);
 
+// What is asked of a new job, whether a function makes it or an INSERT. A caller under row security is a tenant: it
+// shares the queue and its workers with others, and may not say that it is somebody else. What the owner inserts is
+// kept as given and asked nothing of this.
+
+// Sets the creator, where it is null, to the user of the request. Raises 42501 for another one of a tenant's, and for
+// any of a tenant's where the request names no user.
+void settle_creator(bool is_tenant, store::Row &row);
+
+// When a job may start that is to start at `run_at`: of a tenant not before now. Of jobs of one priority the oldest
+// run_at is claimed first, so a time in the past would put the job before those of all others.
+inline TimestampTz allowed_run_at(bool is_tenant, TimestampTz run_at, TimestampTz now)
+{
+    return is_tenant ? std::max(run_at, now) : run_at;
+}
+
+// Raises 22023 for a job that would expire before it could start.
+void check_expiry(const store::Row &row, TimestampTz now);
+
+bool is_of_same_organisation(const std::optional<store::Row> &job, const store::Row &other);
+[[noreturn]] void refuse_parent(const pg_uuid_t *parent);
+
+// Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
+// organisation: nobody is to learn of another tenant's job. A new job is not there yet, so it is not its own parent
+// either. `find(const pg_uuid_t *) -> std::optional<Row>` may go past row security; it is called for a job alone that
+// the caller may see. There is no foreign key, so a parent that is deleted or archived a moment later leaves its id in
+// the row; nothing depends on it.
+template <class Find>
+void check_new_parent(const store::Tables &tables, const store::Row &row, Find find)
+{
+    if (!row.has(store::Column::parent_job_id))
+        return;
+    const pg_uuid_t *parent = DatumGetUUIDP(row[store::Column::parent_job_id]);
+    if (!may_see_job(tables, parent) || !is_of_same_organisation(find(parent), row))
+        refuse_parent(parent);
+}
+
 // Raises 42501 for a caller who may not insert, where the write goes straight to the table. On the statement path the
 // executor asks, also for the privileges of columns.
 void require_may_insert(const store::Jobs &jobs);
@@ -58,19 +94,20 @@ void require_may_insert(const store::Jobs &jobs);
 // The row to insert, created at `now` under this id, from fields that were checked one by one. Makes the lane of the
 // type where there is none, so it may wait for a transaction that is making the same one, and calls of the same
 // (sub)transaction hold it. Raises 22023 for a type that is not registered, max_retries over the type's under row
-// security, a parent of another organisation, expires_at before the job could start; PT413 for a row that is too large.
+// security, a parent of another organisation, expires_at before the job could start; 42501 as settle_creator() does;
+// PT413 for a row that is too large.
 store::Row make_row(store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
 
-// The same for a job that may be there already, without any of these errors but 22P02 (under
+// The same for a job that may be there already, without any of these errors but 42501 (under
 // jobs_ext.auto_register_types it registers the type, and raises what that raises). judge_new() raises them for the row
 // that it made, once that turned out to be new; `storable` is that row without a payload and metadata that are too
 // large, so that they are not written to be taken back.
-store::Row make_unjudged_row(const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
+store::Row make_unjudged_row(const store::Jobs &jobs, const NewJob &wanted, TimestampTz now, const pg_uuid_t *id);
 store::Row storable(const NewJob &wanted, const store::Row &row);
 void judge_new(store::Jobs &jobs, const NewJob &wanted, const store::Row &row);
 
 // The organisation of a job whose producer names none: the claim org_id, else the nil uuid, so that it is never null,
-// which policies and the key of `jobs` rest on. Raises 22P02 as make_row() does.
+// which policies and the key of `jobs` rest on.
 pg_uuid_t *default_organisation();
 
 // `<job_type>-<26 characters>`: the id in Crockford's base 32 (https://www.crockford.com/base32.html), in lower case.

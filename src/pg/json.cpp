@@ -25,6 +25,83 @@ char *scalar_text(const JsonbValue &value, Oid type, const char *key)
 
 } // namespace
 
+namespace {
+
+// By how many bytes each byte of a text is written: in a JSON string; in the text of a jsonb that is one.
+using Widths = std::array<std::uint8_t, 256>;
+constexpr Widths widths(std::uint8_t quote, std::uint8_t named, std::uint8_t control)
+{
+    Widths result = {};
+    for (int c = 0; c < 256; ++c)
+        result[c] = c < 0x20 ? control : 1;
+    for (unsigned char c : {'\b', '\f', '\n', '\r', '\t'})
+        result[c] = named;
+    for (unsigned char c : {'"', '\\'})
+        result[c] = quote;
+    return result;
+}
+constexpr Widths in_string = widths(2, 2, 6);           // \"   \n   \u0001
+constexpr Widths in_string_in_string = widths(4, 3, 7); // \\\"  \\n  \\u0001
+
+std::size_t width_of(std::string_view text, const Widths &widths)
+{
+    std::size_t size = 0;
+    for (const char c : text)
+        size += widths[static_cast<unsigned char>(c)];
+    return size;
+}
+
+std::size_t width_of_scalar(const JsonbValue &value)
+{
+    constexpr std::size_t quotes = 4; // \" and \"
+    switch (value.type) {
+    case jbvString:
+        return quotes +
+               width_of({value.val.string.val, static_cast<std::size_t>(value.val.string.len)}, in_string_in_string);
+    case jbvNumeric: {
+        char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+        const std::size_t size = std::strlen(digits);
+        pfree(digits);
+        return size;
+    }
+    case jbvBool:
+        return value.val.boolean ? 4 : 5;
+    default:
+        return 4; // null
+    }
+}
+
+} // namespace
+
+// As JsonbToCString() writes it: {"a": 1, "b": [2, 3]}.
+std::size_t size_of_json_in_json(Datum json, std::size_t enough)
+{
+    Jsonb *whole = DatumGetJsonbP(json);
+    const std::size_t bracket = JB_ROOT_IS_SCALAR(whole) ? 0 : 1; // jsonb keeps a scalar as an array of one element
+    JsonbIterator *iterator = JsonbIteratorInit(&whole->root);
+    JsonbValue value;
+    std::size_t size = 2;    // the quotes around it
+    bool comes_first = true; // of its array or object, or after its key
+    while (JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, false)) {
+        if (size > enough)
+            break;
+        const bool begins = token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT;
+        const bool ends = token == WJB_END_ARRAY || token == WJB_END_OBJECT;
+        if (!comes_first && !ends)
+            size += 2; // ", "
+        if (begins || ends)
+            size += bracket;
+        else
+            size += width_of_scalar(value) + (token == WJB_KEY ? 2 : 0); // ": "
+        comes_first = begins || token == WJB_KEY;
+    }
+    if (reinterpret_cast<char *>(whole) != DatumGetPointer(json))
+        pfree(whole);
+    return size;
+}
+
+std::size_t size_of_text_in_json(Datum text) { return 2 + width_of(text_view(text), in_string); }
+
 Datum parse_json(const char *text) { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text)); }
 
 std::optional<JsonbValue> find_member(JsonbContainer *object, std::string_view key)

@@ -66,6 +66,13 @@ void require_object(const JsonbValue &value, const char *what);
 // A whole jsonb as a JsonbValue, to be read like a nested one. Detoasts it, and copies no more.
 JsonbValue json_value_of(Datum json);
 
+// How many bytes a value takes as a string inside of JSON, its quotes included, as a decoder of the WAL writes a column
+// of this type (wal2json, and Supabase Realtime with it): of jsonb its text, so that what is escaped in it is escaped
+// once more. Nothing of it is written out but numbers: one of a few bytes, 1e131071, has 131072 digits. Stops where the
+// count is over `enough`. Detoasts the value.
+std::size_t size_of_json_in_json(Datum json, std::size_t enough);
+std::size_t size_of_text_in_json(Datum text);
+
 // Raises 22023, or the SQLSTATE given: "`name` must be `wanted`: `shown`", where `shown` is an excerpt already. So
 // every value that is not of its type has one message.
 [[noreturn]] void raise_wrong_type(const char *name, const char *wanted, const char *shown,

@@ -193,6 +193,26 @@ bool is_kept(const Row &job, const EndedAttempt &ended)
 
 } // namespace
 
+// Row by row, as those of one job: a TRUNCATE would wait for whoever reads the table, and they, whose policies read
+// `jobs`, for the TRUNCATE of that. Nobody records another one meanwhile. The direct path has the latest snapshot; by
+// the statement path, at REPEATABLE READ, an attempt that is newer than the transaction stays.
+void remove_all()
+{
+    const Attempts attempts(RowExclusiveLock);
+    PushActiveSnapshot(GetLatestSnapshot());
+    if (attempts.by_statement) {
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::SpiScope spi;
+        pg::run_sql("delete from public.job_attempts", {});
+    } else {
+        pg::TableWriter writer(attempts.table);
+        pg::TableScan rows(attempts.table, GetActiveSnapshot());
+        while (TupleTableSlot *slot = rows.next())
+            writer.remove(&slot->tts_tid);
+    }
+    PopActiveSnapshot();
+}
+
 std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
 {
     const Attempts attempts(AccessShareLock);

@@ -28,4 +28,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt);
 // in the current memory context.
 pg::Nullable as_json(const Row &job);
 
+// Removes the attempts of all jobs, for a TRUNCATE of `jobs`, whose lock keeps away whoever would record another one.
+void remove_all();
+
 } // namespace store::attempts

@@ -170,7 +170,7 @@ bool enqueue(Jobs &jobs, const job::NewJob &wanted, TimestampTz now, const pg_uu
         row = job::make_row(jobs, wanted, now, id);
         return insert_or_find(jobs, row, keys);
     }
-    const Row made = job::make_unjudged_row(wanted, now, id);
+    const Row made = job::make_unjudged_row(jobs, wanted, now, id);
     row = job::storable(wanted, made);
     if (!insert_or_find(jobs, row, keys))
         return false;

@@ -1,18 +1,14 @@
-// jobs_ext.rebuild_queue(), jobs_ext.uuid_v7().
+// jobs_ext.rebuild_queue().
 //
 // A rebuild has `jobs` under SHARE ROW EXCLUSIVE: it waits for every transaction that has written there, and writers
 // wait for it, while readers go on with `jobs` alone (store/rebuild.hpp). ROLLBACK leaves the derived tables as they
 // were.
 #include "call/privileges.hpp"
 #include "pg/function.hpp"
-#include "pg/uuid.hpp"
-#include "settings.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
 
 namespace verbs {
-
-JOBS_FUNCTION(uuid_v7) { return UUIDPGetDatum(pg::time_ordered_uuid(settings::now())); }
 
 JOBS_FUNCTION(rebuild_queue)
 {

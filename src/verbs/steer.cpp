@@ -14,6 +14,7 @@
 #include "job/moves.hpp"
 #include "job/new_job.hpp"
 #include "job/refusal.hpp"
+#include "pg/plan.hpp"
 #include "settings.hpp"
 
 namespace verbs {
@@ -26,16 +27,32 @@ using store::Column;
 using store::Jobs;
 using store::Row;
 
-// The id of the job. Raises PT404 for a job_id that names none, PT409 where that one is archived. It looks past row
-// security, and tells nothing by it: store::change() then locks the job as the caller, and refuses alike.
+// The id of the job that has this job_id, of those that the caller may see. Under row security a statement of the
+// caller's tells, as in store::change(): so another tenant's job costs what nobody's does, and no lock of its is met.
+std::optional<pg_uuid_t> find_by_job_id(Jobs &jobs, Datum job_id)
+{
+    if (!job::under_row_security(jobs.tables())) {
+        const std::optional<Row> job = jobs.find_by_job_id(DatumGetTextPP(job_id));
+        return job ? std::optional(*job->id()) : std::nullopt;
+    }
+    static constexpr Oid gives[] = {UUIDOID};
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{VARCHAROID, job_id}};
+    const pg::Rows rows =
+        pg::query("select id from public.jobs where job_id operator(pg_catalog.=) $1", parameters, gives, 1);
+    const pg::Nullable id = rows.count() > 0 ? rows.at(0, 0) : pg::Nullable();
+    return id ? std::optional(*DatumGetUUIDP(id.value)) : std::nullopt;
+}
+
+// The id of the job. Raises PT404 for a job_id that names none, PT409 where that one is archived.
 pg_uuid_t resolve(Jobs &jobs, const JobName &name)
 {
     if (name.id)
         return *DatumGetUUIDP(name.id.value);
-    const std::optional<Row> job = jobs.find_by_job_id(DatumGetTextPP(name.job_id.value));
-    if (!job)
+    const std::optional<pg_uuid_t> id = find_by_job_id(jobs, name.job_id.value);
+    if (!id)
         call::raise(job::missing_key(DatumGetTextPP(name.job_id.value)));
-    return *job->id();
+    return *id;
 }
 
 // Changes one job: `decide(const Row &before, Row &after) -> std::optional<Refusal>` makes the move, or leaves `after`
@@ -142,9 +159,9 @@ JOBS_FUNCTION(job_retry)
     pg::StatementScope scope("job_retry()");
     Jobs jobs = Jobs::open(call::require_retry);
     const TimestampTz now = settings::now();
-    // A tenant shares the workers with others: a time in the past would put its job before all of theirs.
-    const auto run_at =
-        asked.run_at && job::under_row_security(jobs.tables()) ? std::max(now, *asked.run_at) : asked.run_at;
+    auto run_at = asked.run_at;
+    if (run_at)
+        run_at = job::allowed_run_at(job::under_row_security(jobs.tables()), *run_at, now);
     Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::has_ended(before.status()) ||
             !logic::legal(before.status(), Status::queued, logic::Mover::job_retry))

@@ -35,6 +35,8 @@ select results_eq($$ select j.run_at, j.priority, j.retries, j.attempt, j.metada
                   'null is the same as nothing given, where the server knows a value');
 
 -- What the client may choose is kept.
+insert into jobs (id, job_type, organisation_id)
+values ('cccccccc-0000-0000-0000-000000000004', 'extract-menu', 'cccccccc-0000-0000-0000-000000000001');
 insert into jobs (id, job_type, job_id, job_category, status, input_payload, max_retries, retry_delay_ms,
                   organisation_id, restaurant_id, created_by, parent_job_id, metadata, priority, run_at, expires_at)
 values ('cccccccc-0000-0000-0000-000000000000', 'extract-menu', 'chosen', 'mine', 'queued', '{"a": 1}', 9, 8,

@@ -73,9 +73,11 @@ begin
   end if;
 end $$;
 
+-- While tests.nothing_past is on, it is now where it would be in the past.
 create function tests.some_time(p tests.play, what text, lowest int, highest int) returns timestamptz
 language sql stable as $$
-  select p.clock + (lowest + tests.draw(p, what || ' time', highest - lowest)) * interval '1 s'
+  select case when current_setting('tests.nothing_past', true) = 'on' then greatest(t.drawn, p.clock) else t.drawn end
+  from (values (p.clock + (lowest + tests.draw(p, what || ' time', highest - lowest)) * interval '1 s')) t (drawn)
 $$;
 
 -- Often null, for what comes of itself; else a time near now.
