@@ -170,6 +170,11 @@ begin
     execute format('alter table public.jobs set (%s)', r.setting);
     return next ('storage', 'set ' || r.setting, null)::jobs_ext.adoption;
   end loop;
+  if exists (select from pg_attribute a
+             where a.attrelid = 'public.jobs'::regclass and a.attname = 'organisation_id' and a.attoptions is null) then
+    perform jobs_ext.expect_many_organisations('public.jobs'::regclass);
+    return next ('storage', 'set n_distinct of "organisation_id"', 'analyze public.jobs')::jobs_ext.adoption;
+  end if;
 end $$;
 comment on function jobs_ext.adopt_storage() is 'Part of jobs_ext.adopt(): storage parameters that are not set.';
 
