@@ -122,6 +122,7 @@ as $$
     -- The key of an enqueue that may be repeated; without one a job is not in it, and pays nothing.
     ('idx_jobs_job_key', true, '{organisation_id,job_key}'::text[], 'job_key is not null'),
     ('idx_jobs_created_at', false, '{created_at}', null),
+    ('idx_jobs_job_type', false, '{job_type,created_at}', null),
     ('idx_jobs_organisation_id', false, '{organisation_id,created_at}', null),
     ('idx_jobs_restaurant_id', false, '{restaurant_id,created_at}', 'restaurant_id is not null'),
     ('idx_jobs_created_by', false, '{created_by}', 'created_by is not null'),

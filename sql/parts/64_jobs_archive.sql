@@ -7,6 +7,7 @@ declare
 begin
   execute format('create table jobs_ext.%I partition of public.jobs_archive %s', partition, bounds);
   made := format('jobs_ext.%I', partition)::regclass;
+  perform jobs_ext.expect_many_organisations(made);
   execute format('comment on table %s is %L', made, comment);
   -- Default privileges must not open what only the table above opens.
   perform jobs_ext.revoke_all('table'::text, made::text, c.relowner, c.relacl) from pg_class c where c.oid = made;

@@ -347,21 +347,46 @@ end $$;
 comment on function jobs_ext.bind_members(text) is
 'Makes the policies by a function, by what was bound before, or by public.profiles. Part of jobs_ext.bind().';
 
+-- For queries of the seed's that ask for a status and nothing else. (priority desc, created_at) without the status that
+-- the seed's idx_jobs_queue begins with: two statuses are asked for, and the first row of an order is read only from
+-- what is in that order. By finished_at the two views over all jobs find what has not ended, or not long ago.
+create function jobs_ext.status_indexes()
+returns table (name name, definition text)
+language sql immutable set search_path = pg_catalog, pg_temp
+begin atomic
+  values ('idx_jobs_status'::name, '(status, created_at)'),
+         ('idx_jobs_waiting', '(priority desc, created_at) where status::text in (''pending'', ''queued'')'),
+         ('idx_jobs_finished_at', '(finished_at)');
+end;
+comment on function jobs_ext.status_indexes() is
+'The indexes of public.jobs that jobs_ext.bind(status_index => true) makes, over what the moves of a job change.';
+
 create function jobs_ext.bind_status_index(wanted boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+  i record;
+  there regclass;
+  has_made boolean := false;
 begin
-  if not wanted then
-    perform jobs_ext.drop_bound('index'::text, 'status'::name);
-  elsif to_regclass('public.idx_jobs_status') is null then
-    create index idx_jobs_status on public.jobs (status, created_at);
-    execute format('comment on index public.idx_jobs_status is %L', jobs_ext.mark_of_bind());
+  for i in select * from jobs_ext.status_indexes() loop
+    there := to_regclass(format('public.%I', i.name));
+    if wanted and there is null then
+      execute format('create index %I on public.jobs %s', i.name, i.definition);
+      execute format('comment on index public.%I is %L', i.name, jobs_ext.mark_of_bind());
+      has_made := true;
+    elsif not wanted and obj_description(there, 'pg_class') = jobs_ext.mark_of_bind() then
+      execute format('drop index %s', there);
+    end if;
+  end loop;
+  if has_made then
     raise notice 'each claim, completion and failure now writes all indexes of jobs'
       using hint = 'That is the price of an index on status: no update of it is heap-only any more. jobs_active, '
                    'jobs_failed and job_list() do without.';
   end if;
 end $$;
-comment on function jobs_ext.bind_status_index(boolean) is 'Makes or drops idx_jobs_status. Part of jobs_ext.bind().';
+comment on function jobs_ext.bind_status_index(boolean) is
+'Makes or drops the indexes of jobs_ext.status_indexes(). Part of jobs_ext.bind().';
 
 -- Whoever deletes an organisation need not know of jobs: the trigger notes it for the archive.
 create function jobs_ext.watch_organisations(organisations regclass) returns void
@@ -440,8 +465,9 @@ membership: of whom a user is a member, for the policies of the role authenticat
 'organisation uuid) returns boolean, or f(organisation uuid). It is called as the caller, once a statement where it '
 'can be; the user is the claim sub. Null: the one that was given before (unbind() forgets it), else public.profiles '
 '(id, organisation_id, role), where super_admin sees all; its own policies must not read jobs.
-status_index: true makes an index on (status, created_at), false drops it. Its price is that no claim and no '
-'completion is a heap-only update any more.
+status_index: true makes the indexes for queries by status alone, on (status, created_at), on (finished_at) and, of '
+'what waits, on (priority desc, created_at); false drops them. Their price is that no claim and no completion is a '
+'heap-only update any more.
 
 Adds the indexes that the foreign keys need, holding public.jobs. Raises 42501 for anybody but the owner, for a '
 'superuser who is not, and where authenticated may not read profiles or execute the function; 42830 for a table '

@@ -170,6 +170,11 @@ begin
     execute format('alter table public.jobs set (%s)', r.setting);
     return next ('storage', 'set ' || r.setting, null)::jobs_ext.adoption;
   end loop;
+  if exists (select from pg_attribute a
+             where a.attrelid = 'public.jobs'::regclass and a.attname = 'organisation_id' and a.attoptions is null) then
+    perform jobs_ext.expect_many_organisations('public.jobs'::regclass);
+    return next ('storage', 'set n_distinct of "organisation_id"', 'analyze public.jobs')::jobs_ext.adoption;
+  end if;
 end $$;
 comment on function jobs_ext.adopt_storage() is 'Part of jobs_ext.adopt(): storage parameters that are not set.';
 
@@ -360,7 +365,7 @@ end $$;
 comment on function jobs_ext.adopt_constraints() is
 'Part of jobs_ext.adopt(): what holds for every job of ours.';
 
-create function jobs_ext.has_index(columns text[], is_key boolean) returns boolean
+create function jobs_ext.has_index(columns text[], is_key boolean, predicate text) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp
 return exists (
   select from pg_index i
@@ -371,10 +376,11 @@ return exists (
       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
       where k.n <= case when is_key then i.indnkeyatts else least(i.indnkeyatts, cardinality(columns)) end
       order by k.n)
-    and case when is_key then i.indisunique and i.indimmediate and i.indpred is null
-             else i.indpred is null or pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', columns[1]) end);
-comment on function jobs_ext.has_index(text[], boolean) is
-'Whether public.jobs has an index that serves as one that begins with these columns; is_key: as a key of just these.';
+    and (not is_key or i.indisunique and i.indimmediate)
+    and (i.indpred is null or lower(pg_get_expr(i.indpred, i.indrelid)) = format('(%s)', predicate)));
+comment on function jobs_ext.has_index(text[], boolean, text) is
+'Whether public.jobs has an index that serves as one that begins with these columns; is_key: as a key of just these. '
+'predicate: of one that need not have all rows; null: it must.';
 
 create function jobs_ext.adopt_indexes() returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -383,16 +389,16 @@ declare
   r record;
   free_name text;
 begin
-  if not jobs_ext.has_index('{id}'::text[], true) then
+  if not jobs_ext.has_index('{id}'::text[], true, null::text) then
     alter table public.jobs add primary key (id);
     return next ('index', 'added the primary key on "id"', null)::jobs_ext.adoption;
   end if;
-  if not jobs_ext.has_index('{job_id}'::text[], true) then
+  if not jobs_ext.has_index('{job_id}'::text[], true, null::text) then
     alter table public.jobs add unique (job_id);
     return next ('index', 'added the unique constraint on "job_id"', null)::jobs_ext.adoption;
   end if;
   for r in select i.name, i.is_unique, i.columns, i.predicate from jobs_ext.indexes_of_jobs() i loop
-    if jobs_ext.has_index(r.columns, r.is_unique) then
+    if jobs_ext.has_index(r.columns, r.is_unique, r.predicate) then
       continue;
     end if;
     -- The seed's own of that name may have other columns.

@@ -83,6 +83,16 @@ void set_constraints_immediate()
     AfterTriggerSetState(all);
 }
 
+ByIndex::ByIndex() : settings_(NewGUCNestLevel())
+{
+    // A scan that is the only one there is costs, on paper, so much that the statement would be compiled.
+    for (const char *setting : {"enable_seqscan", "jit"})
+        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+// As at the end of a function with SET: what code of the user's has SET meanwhile stays.
+ByIndex::~ByIndex() { AtEOXact_GUC(true, settings_); }
+
 std::uint64_t run_sql(const char *statement, std::span<const Parameter> parameters, long row_limit, bool read_only)
 {
     SPIPlanPtr plan = prepared(statement, parameters);

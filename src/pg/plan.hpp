@@ -29,6 +29,20 @@ public:
 // raise. Those queued later in this transaction fire at the end of their statements.
 void set_constraints_immediate();
 
+// Statements that run in this scope are planned to read tables by an index wherever one serves, and never compiled. For
+// those of which the caller knows, and the planner cannot, that they give few rows: its guess for a policy is the share
+// of an average organisation. They need texts of their own, since a saved plan may have been made in the scope.
+class ByIndex {
+public:
+    ByIndex();
+    ~ByIndex();
+    ByIndex(const ByIndex &) = delete;
+    ByIndex &operator=(const ByIndex &) = delete;
+
+private:
+    int settings_;
+};
+
 struct Parameter {
     Oid type;
     Nullable value;

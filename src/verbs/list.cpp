@@ -9,6 +9,7 @@
 //     alone is read, more slowly.
 //   - An orphan or a wrong key: its id finds no job, or a job of another status. Each statement asks for the status
 //     again, so the job does not show.
+//   - A caller under row security who sees few jobs of many: the caller's own are read instead (verbs/own_jobs.hpp).
 //   - DROP or ALTER by code of the user's in one of our statements: Postgres refuses it (55006), since Select and
 //     Walker hold their tables open.
 // `jobs` is opened before a derived table, which is the lock order of the writers.
@@ -23,6 +24,7 @@
 #include "pg/sqlstate.hpp"
 #include "store/built.hpp"
 #include "store/queue_scan.hpp"
+#include "verbs/own_jobs.hpp"
 
 namespace verbs {
 
@@ -68,16 +70,24 @@ private:
     bool has_waited_ = false;
 };
 
+// own_jobs: the caller sees so few rows that all of them are read, by their index, and then sorted. The planner is not
+// asked for the first ones of an order: it would walk the index of all jobs in that order, hoping for the caller's.
+enum class Reading { as_planned, own_jobs };
+
 // A SELECT that grows by conditions and their parameters, run as the caller. The table stays open meanwhile, so that it
 // keeps the columns that open_table() has compared (42804). No value goes into the text, which is the name of a saved
 // plan (pg/plan.hpp): a combination of conditions is planned once in a session. Every operator is qualified, because
 // the statement runs under the caller's search_path.
 class Select {
 public:
-    explicit Select(store::ApiTable table) : look_(table), table_(store::open_table(table, AccessShareLock))
+    explicit Select(store::ApiTable table, Reading reading = Reading::as_planned)
+        : look_(table), table_(store::open_table(table, AccessShareLock)), reading_(reading)
     {
         initStringInfo(&text_);
-        appendStringInfo(&text_, "select %s from public.%s where true", column_list(), store::name_of_table(table));
+        const char *columns = column_list();
+        if (reading == Reading::own_jobs)
+            appendStringInfo(&text_, "select %s from (", columns);
+        appendStringInfo(&text_, "select %s from public.%s where true", columns, store::name_of_table(table));
     }
 
     // Adds a condition, which has one %d for the number of its parameter; a null value adds none.
@@ -90,7 +100,13 @@ public:
         appendStringInfo(&text_, condition, count_);
     }
 
-    void newest_first() { appendStringInfoString(&text_, " order by created_at desc, id desc"); }
+    // After all conditions.
+    void newest_first()
+    {
+        if (reading_ == Reading::own_jobs)
+            appendStringInfoString(&text_, " offset 0) as own"); // keeps order and limit out
+        appendStringInfoString(&text_, " order by created_at desc, id desc");
+    }
 
     void page(std::int32_t rows, std::int32_t skip)
     {
@@ -106,7 +122,7 @@ public:
     std::uint64_t execute(Each each)
     {
         pg::SpiScope spi;
-        const pg::Rows rows = pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
+        const pg::Rows rows = query();
         for (std::uint64_t i = 0; i < rows.count(); ++i)
             if (!each(rows.whole(i)))
                 break;
@@ -122,8 +138,17 @@ public:
     }
 
 private:
+    pg::Rows query()
+    {
+        std::optional<pg::ByIndex> by_index;
+        if (reading_ == Reading::own_jobs)
+            by_index.emplace();
+        return pg::query(text_.data, std::span(parameters_, count_), store::row_type(), 0, true);
+    }
+
     FreshLook look_;
     pg::OpenRelation table_;
+    Reading reading_;
     StringInfoData text_;
     pg::Parameter parameters_[16];
     int count_ = 0;
@@ -196,6 +221,17 @@ public:
         return ids;
     }
 
+    // Goes on by so many ids; returns how many were there.
+    std::int64_t skip(std::int64_t most)
+    {
+        std::int64_t count = 0;
+        while (count < most && advance()) {
+            CHECK_FOR_INTERRUPTS();
+            ++count;
+        }
+        return count;
+    }
+
 private:
     bool advance()
     {
@@ -214,6 +250,38 @@ private:
     bool ended_ = false;
 };
 
+bool names_more_than(std::span<const Walk> walks, pg::Nullable before, std::int64_t count)
+{
+    std::int64_t named = 0;
+    for (const Walk walk : walks) {
+        if (named > count)
+            break;
+        named += Walker(walk, before).skip(count + 1 - named);
+    }
+    return named > count;
+}
+
+// Whether the caller sees so few jobs that reading all of these costs less than asking for each id that the derived
+// tables name, which are those of all callers. Both are counted up to a bound, which grows until one of them ends: the
+// price of the answer is in proportion to the cheaper of the two. To ask for an id costs about four times as much as to
+// read a job of one's own. Beyond the last bound either is long, and the walk goes on by chunks.
+//
+// No walks: there is no derived table to ask, and a member of few is spared the plan for many.
+bool reads_own_jobs(std::span<const Walk> walks, pg::Nullable before)
+{
+    if (!is_under_row_security())
+        return false;
+    if (walks.empty())
+        return sees_at_most(4000);
+    for (std::int64_t ids = 250; ids <= 64000; ids *= 4) {
+        if (!names_more_than(walks, before, ids))
+            return false;
+        if (sees_at_most(4 * ids))
+            return true;
+    }
+    return false;
+}
+
 Datum text_array(std::span<const char *const> texts)
 {
     Datum list[8];
@@ -222,22 +290,26 @@ Datum text_array(std::span<const char *const> texts)
     return PointerGetDatum(construct_array(list, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-// All jobs of these states, by chunks of the ids that derived tables name; by a scan of `jobs` while the derived
-// tables cannot be read. The status is asked for in either case: a view shows nothing else, whatever the derived table
-// says.
-Datum show(FunctionCallInfo fcinfo, const char *function, std::initializer_list<Walk> walks,
+// All jobs of these states, by chunks of the ids that derived tables name; by the caller's own where these are few; by
+// a scan of `jobs` while the derived tables cannot be read. The status is asked for in each case: a view shows nothing
+// else, whatever the derived table says.
+Datum show(FunctionCallInfo fcinfo, const char *function, std::span<const Walk> walks,
            std::span<const char *const> states)
 {
     PreventCommandIfParallelMode(function);
     pg::RowSink sink(fcinfo, store::row_type());
     const FreshLook look(store::ApiTable::jobs);
-    if (!store::derived_are_readable()) {
-        Select select(store::ApiTable::jobs);
+    if (!store::derived_are_readable())
+        walks = {};
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
+    const bool own_jobs = reads_own_jobs(walks, {});
+    if (own_jobs || walks.empty()) {
+        Select select(store::ApiTable::jobs, own_jobs ? Reading::own_jobs : Reading::as_planned);
         select.where(of_status, TEXTARRAYOID, text_array(states));
+        select.newest_first();
         select.execute(sink);
         return Datum{0};
     }
-    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
     for (const Walk walk : walks) {
         Walker walker(walk, {});
         pg::RowMemory memory;
@@ -335,12 +407,13 @@ void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
     const std::optional<Walk> walk = walk_of(filter);
-    if (walk == Walk::failed) {
+    const bool own_jobs = reads_own_jobs(walk ? std::span(&*walk, 1) : std::span<const Walk>(), filter.before);
+    if (walk == Walk::failed && !own_jobs) {
         list_failed(filter, sink);
         return;
     }
-    Select select(store::ApiTable::jobs);
-    if (walk) {
+    Select select(store::ApiTable::jobs, own_jobs ? Reading::own_jobs : Reading::as_planned);
+    if (walk && !own_jobs) {
         Walker walker(*walk, {});
         const Ids ids = walker.next(true);
         if (ids.is_empty())
@@ -488,20 +561,23 @@ JOBS_FUNCTION(job_children)
 
 JOBS_FUNCTION(active_jobs)
 {
+    static constexpr Walk walks[] = {Walk::waiting_and_running, Walk::blocked};
     static constexpr const char *states[] = {"pending", "queued", "in_progress", "blocked"};
-    return show(fcinfo, "jobs_ext.active_jobs()", {Walk::waiting_and_running, Walk::blocked}, states);
+    return show(fcinfo, "jobs_ext.active_jobs()", walks, states);
 }
 
 JOBS_FUNCTION(running_jobs)
 {
+    static constexpr Walk walks[] = {Walk::running};
     static constexpr const char *states[] = {"in_progress"};
-    return show(fcinfo, "jobs_ext.running_jobs()", {Walk::running}, states);
+    return show(fcinfo, "jobs_ext.running_jobs()", walks, states);
 }
 
 JOBS_FUNCTION(failed_jobs)
 {
+    static constexpr Walk walks[] = {Walk::failed};
     static constexpr const char *states[] = {"failed"};
-    return show(fcinfo, "jobs_ext.failed_jobs()", {Walk::failed}, states);
+    return show(fcinfo, "jobs_ext.failed_jobs()", walks, states);
 }
 
 } // namespace verbs

@@ -320,7 +320,7 @@ test('testing query 2: its columns are the seed\'s, in the seed\'s order, and mo
 test('testing query 3: its indexes', async () => {
   const names = (await query(3)).map((index) => index.indexname);
   for (const name of ['jobs_pkey', 'jobs_job_id_key', 'idx_jobs_created_at', 'idx_jobs_organisation_id',
-    'idx_jobs_restaurant_id', 'idx_jobs_created_by', 'idx_jobs_parent_job_id'])
+    'idx_jobs_restaurant_id', 'idx_jobs_created_by', 'idx_jobs_job_type', 'idx_jobs_parent_job_id'])
     assert.ok(names.includes(name), name);
 });
 

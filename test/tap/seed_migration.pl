@@ -350,7 +350,7 @@ like($did, $_, "it says: $_")
   qr/^policy\|dropped "Enable read access for org members"/m;
 like($did, qr/^advice\|index public\.$_ is over what each move .*\|drop index public\.$_$/m, "it advises against $_")
   for qw(idx_jobs_status idx_jobs_queue idx_jobs_completed_at idx_jobs_failed idx_jobs_retryable);
-unlike($did, qr/^advice\|index public\.(?:mine|idx_jobs_job_type|idx_jobs_created_at|idx_jobs_parent_job_id) /m,
+unlike($did, qr/^advice\|index public\.(?:mine|idx_jobs_created_at|idx_jobs_parent_job_id) /m,
 	'… not against those that cost nothing');
 like($did, qr/drop constraint jobs_parent_job_id_fkey$/m, "… but against the seed's foreign key to the parent");
 like($did, qr/^advice\|trigger "mine" is kept, and costs/m, '… and says what a trigger costs');
