@@ -6,10 +6,11 @@
 
 namespace settings {
 
-extern int default_lease; // seconds
-extern int max_payload;   // kilobytes
-extern int max_batch;     // elements
-extern int max_wait;      // milliseconds
+extern int default_lease;          // seconds
+extern int max_payload;            // kilobytes
+extern int max_batch;              // elements
+extern int max_wait;               // milliseconds
+extern int max_wait_authenticated; // milliseconds
 extern int max_waiters;
 extern int maintenance_interval; // milliseconds
 extern int audit_interval;       // seconds; -1: never
@@ -20,7 +21,7 @@ extern int archive_keep;        // minutes; -1: for ever
 extern bool async_claim;
 extern bool auto_register_types;
 extern bool force_statement_path;
-extern bool restoring;    // a dump that was made with row security
+extern bool restoring; // a dump that was made with row security
 extern bool pause_after_restore;
 extern int longest_piece; // milliseconds
 extern int stalled_after; // milliseconds
