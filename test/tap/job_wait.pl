@@ -168,8 +168,9 @@ is_deeply(
 	[ sql_states($node, 'postgres', 'set role viewer', "set jobs_ext.max_wait_authenticated = '1min'") ],
 	[ '00000', '42501' ],
 	'… and nobody raises it for himself');
-($status, $said, $seconds) =
-  $lasts->($node, 'set jobs_ext.max_wait_authenticated = 0', "select status from job_wait('$unfinished', wait => '1 s')");
+($status, $said, $seconds) = $lasts->(
+	$node, 'set jobs_ext.max_wait_authenticated = 0',
+	"select status from job_wait('$unfinished', wait => '1 s')");
 ok($status eq 'in_progress' && $seconds >= 0.95 && $said eq '', '… it is not for who is above row security');
 $sleeper = $asleep->('set role viewer', "select status from job_wait('$unfinished', wait => NAP)");
 $sql->("update jobs set status = 'completed' where id = '$unfinished'");

@@ -114,7 +114,8 @@ sub brings
 		sleep 0.05;
 		push @seen, changes();
 	}
-	is(join(', ', map { join ' ', grep { defined } $_->{kind}, $_->{new}{status} } @seen), join(', ', @expected), $name);
+	my @moves = map { join ' ', grep { defined } $_->{kind}, $_->{new}{status} } @seen;
+	is(join(', ', @moves), join(', ', @expected), $name);
 	return $seen[-1];
 }
 
@@ -122,7 +123,10 @@ sub brings
 sub life
 {
 	my ($path, $settings) = @_;
-	my $sees = sub { my ($name, $statement, @rest) = @_; return brings("$path: $name", "$settings; $statement", @rest) };
+	my $sees = sub {
+		my ($name, $statement, @rest) = @_;
+		return brings("$path: $name", "$settings; $statement", @rest);
+	};
 
 	my $organisation = '00000000-0000-4000-8000-000000000001';
 	my $job = $sees->(
@@ -137,7 +141,8 @@ sub life
 
 	my $lease;
 	my $claim = sub {
-		my $claimed = $sees->($_[0], "select id from job_claim('{import-csv}', worker => 'w', lease => '1 h', wait => '30 s')",
+		my $claimed = $sees->(
+			$_[0], "select id from job_claim('{import-csv}', worker => 'w', lease => '1 h', wait => '30 s')",
 			'UPDATE in_progress')->{new};
 		is($claimed->{id}, $id, '… of this job');
 		$lease = $claimed->{lease_id};
