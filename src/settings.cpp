@@ -8,6 +8,7 @@ int default_lease = 600;
 int max_payload = 256;
 int max_batch = 100000;
 int max_wait = 60000;
+int max_wait_authenticated = 2000;
 int max_waiters = 200;
 int maintenance_interval = 1000;
 int audit_interval = 24 * 3600;
@@ -119,6 +120,10 @@ constexpr Number numbers[] = {
     {"jobs_ext.max_batch", "The most elements that one call takes in an array.",
      "A call's memory and its transaction grow with them.", &max_batch, 1, INT_MAX, PGC_SUSET, 0},
     {"jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.", nullptr, &max_wait, 0,
+     INT_MAX, PGC_SUSET, GUC_UNIT_MS},
+    {"jobs_ext.max_wait_authenticated",
+     "The longest that job_wait waits for a role under row security, such as authenticated.",
+     "Each one that waits keeps a connection of an API's pool from everybody else.", &max_wait_authenticated, 0,
      INT_MAX, PGC_SUSET, GUC_UNIT_MS},
     {"jobs_ext.maintenance_interval",
      "How often the worker looks at all that is due, besides at the time at which it is.", nullptr,

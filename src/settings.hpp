@@ -6,10 +6,11 @@
 
 namespace settings {
 
-extern int default_lease; // seconds
-extern int max_payload;   // kilobytes
-extern int max_batch;     // elements
-extern int max_wait;      // milliseconds
+extern int default_lease;          // seconds
+extern int max_payload;            // kilobytes
+extern int max_batch;              // elements
+extern int max_wait;               // milliseconds
+extern int max_wait_authenticated; // milliseconds
 extern int max_waiters;
 extern int maintenance_interval; // milliseconds
 extern int audit_interval;       // seconds; -1: never

@@ -51,9 +51,10 @@ language c volatile parallel unsafe rows 1 as 'MODULE_PATHNAME';
 comment on function public.job_wait is
 'Waits until a job has ended.
 
-id or job_id: the job. wait: how long at most; jobs_ext.max_wait, and half a second before statement_timeout, cut it '
-'short. It does not wait in a transaction that has written or is not READ COMMITTED, which a NOTICE says once in a '
-'session. Where jobs_ext.max_waiters sleep already it looks ten times a second.
+id or job_id: the job. wait: how long at most; jobs_ext.max_wait, under row security jobs_ext.max_wait_authenticated '
+'(2 s), and half a second before statement_timeout, cut it short. It does not wait in a transaction that has '
+'written or is not READ COMMITTED, which a NOTICE says once in a session. Where jobs_ext.max_waiters sleep already it '
+'looks ten times a second.
 
 Returns the job as soon as it is completed, failed or cancelled, or as it stands at the end of the wait; no row when '
 'it was deleted meanwhile. Raises PT404 for an unknown job, 22023 for neither or both of id and job_id or a bad '

@@ -58,6 +58,8 @@ constexpr Notice notices[] = {
     {"statement_timeout or transaction_timeout leaves no time: half a second of it is kept for the answer.",
      "Raise the timeout, or call without wait and with a pause between two calls."},
     {"jobs_ext.max_wait is 0.", "Call without wait and with a pause between two calls, or raise jobs_ext.max_wait."},
+    {"jobs_ext.max_wait_authenticated is 0.",
+     "Call without wait and with a pause between two calls, or raise jobs_ext.max_wait_authenticated."},
     {"The look for it has written: it cancelled a job that has expired, or a policy or trigger wrote.",
      "Call again; where each call has written, find the policy or trigger that does."},
 };
@@ -75,7 +77,7 @@ void say_once(Reason reason)
 
 // Why this transaction must not sleep at all; null: it may. Asked before the first look, since a claim that finds a job
 // writes, and has an id from then on.
-std::optional<Reason> reason_not_to_wait()
+std::optional<Reason> reason_not_to_wait(bool under_row_security)
 {
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return Reason::wrote;
@@ -83,9 +85,16 @@ std::optional<Reason> reason_not_to_wait()
         return Reason::isolation;
     if (settings::max_wait == 0)
         return Reason::max_wait;
+    if (under_row_security && settings::max_wait_authenticated == 0)
+        return Reason::max_wait_authenticated;
     if (until_timeout() <= 0)
         return Reason::timeout;
     return std::nullopt;
+}
+
+int longest_wait(bool under_row_security)
+{
+    return under_row_security ? std::min(settings::max_wait, settings::max_wait_authenticated) : settings::max_wait;
 }
 
 std::uint64_t hash_of(pg::Nullable worker)
@@ -95,7 +104,8 @@ std::uint64_t hash_of(pg::Nullable worker)
 
 } // namespace
 
-Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker)
+Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool under_row_security,
+                 pg::Nullable worker)
     : purpose_(purpose), worker_(hash_of(worker)),
       // Counted before the place is taken: a dismissal from now on is either seen by its number or wakes the place.
       dismissals_(shared::dismissals::count_dismissals()), until_(pg::moment())
@@ -103,12 +113,12 @@ Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::
     const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds, of microseconds
     if (asked == 0)
         return;
-    refused_ = reason_not_to_wait();
+    refused_ = reason_not_to_wait(under_row_security);
     if (refused_)
         return;
     // Until a moment by the monotonic clock, not an instant by the server's: the wait is to last as long as asked for
     // when somebody sets the clock meanwhile.
-    until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, settings::max_wait, until_timeout()}));
+    until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, longest_wait(under_row_security), until_timeout()}));
     place_.emplace(purpose_, worker_);
     if (!*place_ && shared::is_there())
         shared::databases::count_polled_wait();

@@ -35,13 +35,15 @@ class Waiting {
 public:
     // Why a call that was asked to wait does not. Its client probably calls in a loop, which would then spin, so a
     // NOTICE says why: once in a session for each reason, since it would fill the log otherwise.
-    enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait, look_wrote };
+    enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait, max_wait_authenticated, look_wrote };
 
     // `wait`: microseconds that the caller asks for; null, or less than a millisecond: the call does not wait. At most
-    // jobs_ext.max_wait, and half a second less than the timeouts in force. `worker`: the name under which the call
+    // jobs_ext.max_wait, for callers under row security jobs_ext.max_wait_authenticated, and half a second less than
+    // the timeouts in force. `worker`: the name under which the call
     // claims, if any; job_release_worker() of that name ends the wait. To be made before the first look. Where waiting
     // would be wrong it raises nothing: the verb looks once, and sleep() says why it does not.
-    Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, pg::Nullable worker = {});
+    Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool under_row_security,
+            pg::Nullable worker = {});
 
     // Where the session is to be woken, to be armed before each look; null while it has no place: it does not wait, or
     // looks again and again. May change with each sleep(), which takes a place that has become free.

@@ -261,7 +261,7 @@ JOBS_FUNCTION(job_claim)
     const ClaimRequest request = call::read_arguments<claim_fields>(fcinfo);
     pg::RowSink sink(fcinfo, store::row_type());
     // Before the first look: a job_release_worker() from here on ends the wait.
-    call::Waiting waiting(request.wait, shared::Purpose::claim, request.worker);
+    call::Waiting waiting(request.wait, shared::Purpose::claim, false, request.worker);
     while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};

@@ -30,17 +30,19 @@ struct Found {
     bool ended;
 };
 
+bool under_row_security(store::ApiTable which)
+{
+    const std::optional<store::TableId> table = store::find_table(which);
+    return table && check_enable_rls(table->in_catalogs(), InvalidOid, true) == RLS_ENABLED;
+}
+
 // Whether the locks that a look takes must stay until the end of the transaction. Under row security a policy may call
 // a function of the user's that locks something on purpose. And a transaction that has an id has written, which holds
 // locks that others count on.
 bool runs_code_of_theirs()
 {
-    for (const store::ApiTable which : {store::ApiTable::jobs, store::ApiTable::jobs_archive}) {
-        const std::optional<store::TableId> table = store::find_table(which);
-        if (table && check_enable_rls(table->in_catalogs(), InvalidOid, true) == RLS_ENABLED)
-            return true;
-    }
-    return TransactionIdIsValid(GetTopTransactionIdIfAny());
+    return under_row_security(store::ApiTable::jobs) || under_row_security(store::ApiTable::jobs_archive) ||
+           TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
 // A column that each job has. Raises 23502 where it is null: nothing keeps an owner from writing such a row by hand.
@@ -97,7 +99,7 @@ JOBS_FUNCTION(job_wait)
     call::read_arguments<call::job_name_fields, wait_fields>(fcinfo, name, given);
     PreventCommandIfParallelMode("job_wait()");
     pg::RowSink sink(fcinfo, store::row_type());
-    call::Waiting waiting(given.wait, shared::Purpose::end);
+    call::Waiting waiting(given.wait, shared::Purpose::end, under_row_security(store::ApiTable::jobs));
     pg_uuid_t job;
     for (bool known = false;;) {
         if (name.id && waiting.place() != nullptr)

@@ -134,7 +134,7 @@ end $$;
 alter table jobs enable row level security;
 create policy seen on jobs for select to viewer using (may_see(job_id));
 SQL
-my $as_viewer = 'set role viewer';
+my $as_viewer = "set jobs_ext.max_wait_authenticated = '1min'; set role viewer";
 is((sql_states($node, 'postgres', $as_viewer, "select job_wait('$hidden', wait => '40 s')"))[1],
 	'PT404', 'row security hides');
 $sleeper = $asleep->($as_viewer, "select status from job_wait('$visible', wait => NAP)");
@@ -142,6 +142,39 @@ my $other = $asleep->($as_viewer, "select status from job_wait(job_id => 'visibl
 $sql->("select (job_complete('$visible', '$lease_of_visible')).status");
 gets($sleeper, 'completed', '… and shows the end of what it shows');
 gets($other, 'completed', '… by job_id as well');
+
+# A role under row security waits no longer than jobs_ext.max_wait_authenticated, whatever it asks for.
+my ($unfinished) = $new->('unfinished');
+my $lasts = sub {
+	my ($node, @statements) = @_;
+	my $began = time;
+	my $session = start_session($node, 'postgres', @statements);
+	my $answer = end_session($session);
+	return ($answer, $session->{err}, time - $began);
+};
+my $wait_for_it = "select status from job_wait('$unfinished', wait => '15 s')";
+my ($status, $said, $seconds) = $lasts->($node, 'set role viewer', $wait_for_it);
+is($status, 'in_progress', 'row security: a wait ends with the job as it stands');
+ok($seconds >= 1.9 && $seconds < 12, '… after the 2 s of max_wait_authenticated') or diag($seconds);
+for my $way ([ "set jobs_ext.max_wait_authenticated = '300ms'; set role viewer", 0.25 ],
+	[ "set jobs_ext.max_wait = '300ms'; set jobs_ext.max_wait_authenticated = '1min'; set role viewer", 0.25 ],
+	[ 'set jobs_ext.max_wait_authenticated = 0; set role viewer', 0 ])
+{
+	($status, $said, $seconds) = $lasts->($node, $way->[0], $wait_for_it);
+	ok($status eq 'in_progress' && $seconds >= $way->[1] && $seconds < 12, "… $way->[0]") or diag("$status $seconds");
+}
+like($said, qr/NOTICE:  the call does not wait\nDETAIL:  jobs_ext.max_wait_authenticated is 0/, '… which is said');
+is_deeply(
+	[ sql_states($node, 'postgres', 'set role viewer', "set jobs_ext.max_wait_authenticated = '1min'") ],
+	[ '00000', '42501' ],
+	'… and nobody raises it for himself');
+($status, $said, $seconds) = $lasts->(
+	$node, 'set jobs_ext.max_wait_authenticated = 0',
+	"select status from job_wait('$unfinished', wait => '1 s')");
+ok($status eq 'in_progress' && $seconds >= 0.95 && $said eq '', '… it is not for who is above row security');
+$sleeper = $asleep->('set role viewer', "select status from job_wait('$unfinished', wait => NAP)");
+$sql->("update jobs set status = 'completed' where id = '$unfinished'");
+gets($sleeper, 'completed', '… and an end in time is told');
 $sql->('drop policy seen on jobs; alter table jobs disable row level security');
 
 # On a standby, where nobody wakes; it has no worker.
