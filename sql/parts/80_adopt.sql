@@ -371,8 +371,11 @@ return exists (
       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
       where k.n <= case when is_key then i.indnkeyatts else least(i.indnkeyatts, cardinality(columns)) end
       order by k.n)
-    and case when is_key then i.indisunique and i.indimmediate and i.indpred is null
-             else i.indpred is null or pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', columns[1]) end);
+    and (not is_key or i.indisunique and i.indimmediate)
+    -- What may be null is left out of an index: of a key that is the last of several columns.
+    and (i.indpred is null or (not is_key or cardinality(columns) > 1) and
+         pg_get_expr(i.indpred, i.indrelid) =
+         format('(%I IS NOT NULL)', columns[case when is_key then cardinality(columns) else 1 end])));
 comment on function jobs_ext.has_index(text[], boolean) is
 'Whether public.jobs has an index that serves as one that begins with these columns; is_key: as a key of just these.';
 
