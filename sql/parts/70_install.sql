@@ -20,6 +20,7 @@ begin
   perform jobs_ext.install_jobs();
   perform jobs_ext.install_job_types();
   perform jobs_ext.install_job_attempts();
+  perform jobs_ext.install_job_steps();
   perform jobs_ext.install_jobs_archive();
   perform jobs_ext.install_triggers();
   perform jobs_ext.install_views();

@@ -21,6 +21,7 @@
 #include "job/triggers.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
+#include "store/steps.hpp"
 #include "store/transition.hpp"
 
 namespace job {
@@ -123,6 +124,7 @@ JOBS_FUNCTION(jobs_after_truncate)
         return (event & triggers::when_bits) == triggers::after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
     store::empty_derived();
+    store::steps::empty();
     return PointerGetDatum(nullptr);
 }
 

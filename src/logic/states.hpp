@@ -29,6 +29,7 @@ struct State {
     StatusSet next = 0;        // where a verb or a direct UPDATE may take it
     StatusSet after_retry = 0; // where job_retry alone may
     StatusSet by_children = 0; // where job_await_children and the end of the children alone may
+    StatusSet by_steps = 0;    // where job_step_await alone may
 };
 
 // In the order of Status. Moves that one may not expect: a waiting job fails when it has been started as often as can
@@ -39,7 +40,8 @@ inline constexpr auto states = [] {
     return std::array{
         State{"pending", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
         State{"queued", Phase::waiting, set_of(in_progress, paused, cancelled, failed)},
-        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled), 0, set_of(blocked, queued)},
+        State{"in_progress", Phase::running, set_of(completed, failed, pending, cancelled), 0, set_of(blocked, queued),
+              set_of(paused)},
         State{"paused", Phase::held, set_of(queued, cancelled)},
         State{"blocked", Phase::held, set_of(cancelled), 0, set_of(queued)},
         State{"completed", Phase::ended},
@@ -74,14 +76,15 @@ constexpr bool held(Status status) { return state_of_status(status).phase == Pha
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
 // Who asks for a move: a verb or a direct UPDATE; job_retry, which alone brings an ended job back; the wait of a job
-// for its children.
-enum class Mover : std::uint8_t { anyone, job_retry, children };
+// for its children, and for a decision on one of its steps.
+enum class Mover : std::uint8_t { anyone, job_retry, children, steps };
 
 constexpr bool legal(Status from, Status to, Mover mover = Mover::anyone)
 {
     const State &state = state_of_status(from);
     const StatusSet next = mover == Mover::job_retry  ? state.next | state.after_retry
                            : mover == Mover::children ? state.by_children
+                           : mover == Mover::steps    ? state.by_steps
                                                       : state.next;
     return (next & bit_of_status(to)) != 0;
 }

@@ -13,12 +13,12 @@ constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progres
                           Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
 // The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, r job_retry alone,
-// c the wait for the children alone.
+// c the wait for the children alone, s the wait for a decision alone.
 constexpr const char *legal_moves[] = {
     //           p q i s b c f x
     /* pending     */ "..++..++",
     /* queued      */ "..++..++",
-    /* in_progress */ "+c..c+++",
+    /* in_progress */ "+c.sc+++",
     /* paused      */ ".+.....+",
     /* blocked     */ ".c.....+",
     /* completed   */ "........",
@@ -37,6 +37,8 @@ TEST(States, LegalMovesAreThoseOfTheTable)
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::children), entry == 'c')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by its children";
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::steps), entry == 's')
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by a step";
         }
 }
 
