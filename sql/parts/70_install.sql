@@ -24,6 +24,7 @@ begin
   perform jobs_ext.install_jobs_archive();
   perform jobs_ext.install_triggers();
   perform jobs_ext.install_views();
+  perform jobs_ext.install_embedding();
 end $$;
 comment on function jobs_ext.install() is
 'Makes what is missing of the tables and views in public, and adopts those that are there and belong to the owner of '

@@ -84,7 +84,9 @@ from jobs j,
 where j.job_id = 'in_progress';
 select set_eq($$ select distinct function from call where function like 'job\_%' $$,
               $$ select p.proname::text
-                 from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'job\_%' $$,
+                 from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'job\_%'
+                   -- not what is embedded in a row, which shows what a SELECT of the caller's does
+                   and p.proargtypes[0] is distinct from 'public.jobs'::regtype $$,
               'this test knows all functions');
 select is(pg_temp.try(('tests_' || k.kind)::name, 'select ' || c.call),
           case when k.level >= l.level then 'yes' else '42501' end, format('%s: %s', k.kind, c.function))
