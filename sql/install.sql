@@ -25,10 +25,11 @@ select c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.a
 from pg_class c join pg_attribute a on a.attrelid = c.oid
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0
-  and c.relname in ('jobs', 'job_types', 'job_attempts', 'jobs_archive')
+  and c.relname in ('jobs', 'job_types', 'job_attempts', 'job_steps', 'jobs_archive')
 order by 1, 2;
 select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
-where conrelid in ('jobs'::regclass, 'job_types'::regclass, 'job_attempts'::regclass) and contype <> 'n'
+where conrelid in ('jobs'::regclass, 'job_types'::regclass, 'job_attempts'::regclass,
+                   'job_steps'::regclass) and contype <> 'n'
 order by conrelid::regclass::text collate "C", conname;
 -- The months of the archive have names of their own every month.
 select indexdef from pg_indexes where schemaname in ('public', 'jobs_ext') and tablename !~ '^jobs_archive_[0-9]'
@@ -57,5 +58,6 @@ select p.oid::regprocedure, p.proacl
 from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid
 where d.deptype = 'e' and d.refobjid = (select oid from pg_extension where extname = 'jobs_ext')
   and has_function_privilege('pg_monitor', p.oid, 'execute');
-select relname, relrowsecurity from pg_class where relname in ('jobs', 'job_types', 'job_attempts', 'jobs_archive')
+select relname, relrowsecurity from pg_class where relname in ('jobs', 'job_types', 'job_attempts', 'job_steps',
+                                                          'jobs_archive')
 order by 1;

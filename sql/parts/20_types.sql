@@ -79,7 +79,11 @@ as $$
     ('progress', 'jsonb', '',
      'What the worker last said about its progress'),
     ('expires_at', 'timestamptz', '',
-     'A job not started by then is cancelled')
+     'A job not started by then is cancelled'),
+    ('current_step', 'integer', '',
+     'The step that was last begun, or that waits for a decision: a step_number of job_steps'),
+    ('total_steps', 'integer', '',
+     'How many steps the job has in job_steps; null: none')
 $$;
 comment on function jobs_ext.columns_of_jobs() is 'What public.jobs is made of: a row for each column, in order.';
 
@@ -159,6 +163,28 @@ comment on type public.job_state is
 'What a caller needs to know of a job after a call: the columns of public.jobs of the same names, without payload and '
 'result. "created" is null but for job_enqueue and job_enqueue_many: true for a new job, false for the one that had '
 'this job_key or job_id already.';
+
+create type public.job_step as (
+  job uuid,
+  step_number integer,
+  step_name text,
+  description text,
+  step_type text,
+  status text,
+  received integer,
+  processed integer,
+  passed integer,
+  failed integer,
+  result jsonb,
+  decision jsonb,
+  decided_by uuid,
+  error_message text,
+  metadata jsonb,
+  started_at timestamptz,
+  completed_at timestamptz
+);
+comment on type public.job_step is
+'A step of a job: the columns of public.job_steps, where each is explained.';
 
 create type public.job_type_settings as (
   job_type varchar(50),

@@ -81,6 +81,7 @@ begin
     like public.job,
     archived_at timestamptz not null default current_timestamp,
     attempts jsonb,
+    steps jsonb,
     primary key (id, finished_at)
   ) partition by range (finished_at);
   create index idx_jobs_archive_job_id on public.jobs_archive (job_id);
@@ -96,6 +97,9 @@ begin
   comment on column public.jobs_archive.attempts is
     'What job_attempts held of it: an array of objects in the order of the attempts; null: nothing. Of very many the '
     'first 10 and the last 90 (1 MB of either), and between them how many were left out: {"left_out": 4200}';
+  comment on column public.jobs_archive.steps is
+    'What job_steps held of it: an array of objects in order; null: nothing. Where results, decisions and metadata are '
+    'more than 1 MB, those of the later steps are null, and left_out says how many bytes they had';
 
   perform jobs_ext.put_policies('public.jobs_archive'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.jobs_archive'::regclass);

@@ -14,7 +14,8 @@ begin atomic
     ('public.jobs', 'insert', 'jobs_ext_members_insert', null),
     ('public.jobs', 'update', 'jobs_ext_members_update', null),
     ('public.jobs_archive', 'select', 'jobs_ext_members_read', null),
-    ('public.job_attempts', 'select', 'jobs_ext_members_read', 'job');
+    ('public.job_attempts', 'select', 'jobs_ext_members_read', 'job'),
+    ('public.job_steps', 'select', 'jobs_ext_members_read', 'job');
 end;
 comment on function jobs_ext.policies() is
 'The policies for members, a row each: the table, the command, the name. by_job: null where the table has an '

@@ -20,9 +20,11 @@ begin
   perform jobs_ext.install_jobs();
   perform jobs_ext.install_job_types();
   perform jobs_ext.install_job_attempts();
+  perform jobs_ext.install_job_steps();
   perform jobs_ext.install_jobs_archive();
   perform jobs_ext.install_triggers();
   perform jobs_ext.install_views();
+  perform jobs_ext.install_embedding();
 end $$;
 comment on function jobs_ext.install() is
 'Makes what is missing of the tables and views in public, and adopts those that are there and belong to the owner of '

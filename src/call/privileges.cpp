@@ -48,6 +48,8 @@ void require_cancel(store::TableId jobs) { require_update_of(jobs, store::Column
 
 void require_retry(store::TableId jobs) { require_update_of(jobs, store::Column::finished_at); }
 
+void require_steps(store::TableId jobs) { require_update_of(jobs, store::Column::current_step); }
+
 void require_all_rows(store::TableId jobs, const char *purpose)
 {
     require_select(jobs);

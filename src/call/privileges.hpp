@@ -19,6 +19,8 @@ void require_update(store::TableId jobs); // and SELECT, since the verbs find th
 void require_cancel(store::TableId jobs);
 // The same with `finished_at`, for a role that may also bring back what ended.
 void require_retry(store::TableId jobs);
+// The same with `current_step`, for a role that may also set the steps of a job that waits and decide on one.
+void require_steps(store::TableId jobs);
 // SELECT, and every row must be the caller's to see: raises 42501 under row security too. `purpose`: as in "cannot
 // claim".
 void require_all_rows(store::TableId jobs, const char *purpose);

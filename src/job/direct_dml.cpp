@@ -22,6 +22,7 @@
 #include "store/attempts.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
+#include "store/steps.hpp"
 #include "store/transition.hpp"
 
 namespace job {
@@ -124,6 +125,7 @@ JOBS_FUNCTION(jobs_after_truncate)
         return (event & triggers::when_bits) == triggers::after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
     store::empty_derived();
+    store::steps::empty();
     store::attempts::remove_all(); // the last, since code of the user's may run in it
     return PointerGetDatum(nullptr);
 }

@@ -158,6 +158,13 @@ void block(Row &row, TimestampTz now)
     end_lease(row);
 }
 
+void await_decision(Row &row, TimestampTz now)
+{
+    release(row, now, {});
+    if (row.status() == Status::pending)
+        row.set_status(Status::paused);
+}
+
 void give_up(Row &row, TimestampTz now, pg::Nullable message)
 {
     row.set(Column::error_message, message);

@@ -64,6 +64,10 @@ void release(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 void block(Row &row, TimestampTz now);
 void unblock(Row &row, TimestampTz now);
 
+// in_progress → paused without spending a retry: a person has to decide on a step. Cancelled where somebody asked it to
+// stop. resume() lets it go on.
+void await_decision(Row &row, TimestampTz now);
+
 // pending, queued → failed, where no attempt runs: a client's direct UPDATE, or a job that can't be started once more.
 void give_up(Row &row, TimestampTz now, pg::Nullable message);
 

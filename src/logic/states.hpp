@@ -27,7 +27,8 @@ struct State {
     std::string_view name;
     Phase phase;
     StatusSet next = 0;        // where a verb or a direct UPDATE may take it
-    StatusSet by_update = 0;   // where a direct UPDATE may besides
+    // Where a direct UPDATE, or the wait for a decision on a step, may besides: the lease is given back with it.
+    StatusSet with_release = 0;
     StatusSet after_retry = 0; // where job_retry alone may
     StatusSet by_children = 0; // where job_await_children and the end of the children alone may
 };
@@ -43,7 +44,7 @@ inline constexpr auto states = [] {
         State{.name = "in_progress",
               .phase = Phase::running,
               .next = set_of(completed, failed, pending, cancelled),
-              .by_update = set_of(paused),
+              .with_release = set_of(paused),
               .by_children = set_of(blocked, queued)},
         State{"paused", Phase::held, set_of(queued, cancelled)},
         State{.name = "blocked", .phase = Phase::held, .next = set_of(cancelled), .by_children = set_of(queued)},
@@ -79,15 +80,15 @@ constexpr bool held(Status status) { return state_of_status(status).phase == Pha
 constexpr bool has_ended(Status status) { return state_of_status(status).phase == Phase::ended; }
 
 // Who asks for a move: a verb; a direct UPDATE; job_retry, which alone brings an ended job back; the wait of a job for
-// its children.
-enum class Mover : std::uint8_t { verb, update, job_retry, children };
+// its children, and for a decision on one of its steps.
+enum class Mover : std::uint8_t { verb, update, job_retry, children, steps };
 
 constexpr bool legal(Status from, Status to, Mover mover = Mover::verb)
 {
     const State &state = state_of_status(from);
     StatusSet next = mover == Mover::children ? state.by_children : state.next;
-    if (mover == Mover::update)
-        next |= state.by_update;
+    if (mover == Mover::update || mover == Mover::steps)
+        next |= state.with_release;
     if (mover == Mover::job_retry)
         next |= state.after_retry;
     return (next & bit_of_status(to)) != 0;

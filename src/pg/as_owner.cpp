@@ -88,11 +88,12 @@ bool is_confined_already(Oid role, int context, Oid owner)
 
 } // namespace
 
-AsOwner::AsOwner(Oid table, const char *hint_if_denied) : settings_(0), hint_if_denied_(hint_if_denied)
+AsOwner::AsOwner(Oid table, const char *hint_if_denied, Code code) : settings_(0), hint_if_denied_(hint_if_denied)
 {
     const Oid owner = owner_of_relation(table);
     GetUserIdAndSecContext(&role_, &context_);
-    require_no_temporary_objects(owner);
+    if (code == Code::of_owner)
+        require_no_temporary_objects(owner);
     // Not popped if an error is raised below or inside: whoever catches it restores error_context_stack (PG_TRY,
     // PostgresMain).
     in_errors_.callback = explain;

@@ -22,7 +22,11 @@ public:
     // `hint_if_denied` is added to each 42501 that is raised inside; null: none. Raises 42501 if the session holds
     // temporary objects of a third role, 42P01 if the table is gone, 55P03 if it is locked in a process that waits for
     // no table.
-    explicit AsOwner(Oid table, const char *hint_if_denied = nullptr);
+    //
+    // `code`: whether the owner's code may run in here. Where the caller knows that none can, it says so, and temporary
+    // objects do not matter: what it runs itself names the schema of everything.
+    enum class Code : bool { none, of_owner };
+    explicit AsOwner(Oid table, const char *hint_if_denied = nullptr, Code code = Code::of_owner);
     ~AsOwner();
     AsOwner(const AsOwner &) = delete;
     AsOwner &operator=(const AsOwner &) = delete;

@@ -1,4 +1,4 @@
-// The four tables of the schema public: which there are, and the columns that the code relies on. They belong to a
+// The five tables of the schema public: which there are, and the columns that the code relies on. They belong to a
 // user, who may alter them at any time, so no code holds an Oid of one and opens it: open_table() (open_table.hpp)
 // locks the table by its name, and then compares it with what is listed here.
 #pragma once
@@ -7,7 +7,7 @@
 
 namespace store {
 
-enum class ApiTable { jobs, job_types, job_attempts, jobs_archive };
+enum class ApiTable { jobs, job_types, job_attempts, job_steps, jobs_archive };
 
 // The columns, as sql/parts makes them; those of `jobs`, which jobs_archive repeats, are in columns.hpp. A column that
 // is missing or of another type is 42804; the user's own columns beside them may be anywhere.
@@ -28,6 +28,25 @@ inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, not_nul
                                                         {"outcome", TEXTOID, not_null},
                                                         {"error_message", TEXTOID},
                                                         {"error_details", JSONBOID}};
+
+// In the order of the table and of the type `job_step`.
+inline constexpr ColumnDefinition steps_columns[] = {{"job", UUIDOID},
+                                                     {"step_number", INT4OID},
+                                                     {"step_name", TEXTOID},
+                                                     {"description", TEXTOID},
+                                                     {"step_type", TEXTOID},
+                                                     {"status", TEXTOID},
+                                                     {"received", INT4OID},
+                                                     {"processed", INT4OID},
+                                                     {"passed", INT4OID},
+                                                     {"failed", INT4OID},
+                                                     {"result", JSONBOID},
+                                                     {"decision", JSONBOID},
+                                                     {"decided_by", UUIDOID},
+                                                     {"error_message", TEXTOID},
+                                                     {"metadata", JSONBOID},
+                                                     {"started_at", TIMESTAMPTZOID},
+                                                     {"completed_at", TIMESTAMPTZOID}};
 
 // Which table a name meant when it was looked up: to be compared, and for questions to the catalogs. No Oid, so that it
 // cannot be given to relation_open(): another session may drop or rename the table before the caller has a lock.

@@ -75,6 +75,8 @@ AttrNumber *Writer::sources(Relation table) const
             source[i] = archived_at;
         else if (namestrcmp(&to->attname, "attempts") == 0)
             source[i] = attempts_json;
+        else if (namestrcmp(&to->attname, "steps") == 0)
+            source[i] = steps_json;
         else if (const AttrNumber number = number_of(jobs_, NameStr(to->attname)); number > 0) {
             const Oid type = pg::attribute(jobs_->rd_att, number)->atttypid;
             source[i] = pg::stands_for(type, to->atttypid) ? number : nowhere;
@@ -93,7 +95,7 @@ bool Writer::is_plain(Relation table, const AttrNumber *source) const
             continue;
         if (is_computed(to))
             return false;
-        if (source[i] <= 0) { // `nowhere`, or attempts, which is null where there were none
+        if (source[i] <= 0) { // `nowhere`, or attempts and steps, which are null where there were none
             if (to->attnotnull ||
                 (source[i] == nowhere && (to->atthasdef || getBaseType(to->atttypid) != to->atttypid)))
                 return false;
@@ -145,14 +147,17 @@ void Writer::open_target(Oid oid)
     target_oid_ = oid;
 }
 
-pg::Nullable Writer::column_value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const
+pg::Nullable Writer::column_value(TupleTableSlot *found, AttrNumber source, Datum now, const Left &left) const
 {
     if (source > 0)
         return {found->tts_values[source - 1], found->tts_isnull[source - 1]};
-    return source == archived_at ? pg::Nullable(now) : source == attempts_json ? attempts : pg::Nullable{};
+    return source == archived_at     ? pg::Nullable(now)
+           : source == attempts_json ? left.attempts
+           : source == steps_json    ? left.steps
+                                     : pg::Nullable{};
 }
 
-void Writer::add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attempts)
+void Writer::add(Jobs &jobs, const Row &job, TimestampTz now, const Left &left)
 {
     slot_getallattrs(jobs.found());
     if (looked_at_ != changes_of_relations())
@@ -160,17 +165,17 @@ void Writer::add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attem
     const bool direct = !settings::force_statement_path && !in_the_way_;
     Target *target = direct ? target_for(*job.time(Column::finished_at)) : nullptr;
     if (target != nullptr && target->direct)
-        add_directly(*target, jobs.found(), now, attempts);
+        add_directly(*target, jobs.found(), now, left);
     else
-        add_by_statement(jobs.found(), job, now, attempts);
+        add_by_statement(jobs.found(), job, now, left);
 }
 
-void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now, pg::Nullable attempts)
+void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now, const Left &left)
 {
     TupleTableSlot *slot = target.slot;
     pg::start_row(slot);
     for (int i = 0; i < target.table->rd_att->natts; ++i) {
-        const pg::Nullable column = column_value(found, target.source[i], TimestampTzGetDatum(now), attempts);
+        const pg::Nullable column = column_value(found, target.source[i], TimestampTzGetDatum(now), left);
         slot->tts_values[i] = column.value;
         slot->tts_isnull[i] = column.null;
     }
@@ -184,7 +189,7 @@ void Writer::add_directly(Target &target, TupleTableSlot *found, TimestampTz now
 }
 
 // As the archive's owner, confined, because what the INSERT meets stands on a table of that role.
-void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, pg::Nullable attempts)
+void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, const Left &left)
 {
     pg::Parameter row[FUNC_MAX_ARGS];
     int count = 0;
@@ -197,7 +202,7 @@ void Writer::add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz
         if (count == FUNC_MAX_ARGS) // as many parameters as a plan of ours takes
             raise_altered("jobs_archive", psprintf("It has more than %d columns to write.", FUNC_MAX_ARGS));
         Form_pg_attribute column = pg::attribute(table_->rd_att, i + 1);
-        row[count] = {column->atttypid, column_value(found, source_[i], TimestampTzGetDatum(now), attempts)};
+        row[count] = {column->atttypid, column_value(found, source_[i], TimestampTzGetDatum(now), left)};
         const char *comma = count++ == 0 ? "" : ", ";
         appendStringInfo(&names, "%s%s", comma, quote_identifier(NameStr(column->attname)));
         appendStringInfo(&places, "%s$%d", comma, count);

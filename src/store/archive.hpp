@@ -100,6 +100,11 @@ bool lock_partition_for(TimestampTz instant);
 // the archive since it looked the partition up, so that nobody dropped it meanwhile.
 void drop_month(Oid partition);
 
+// What a job leaves in other tables, as jsonb: attempts::as_json(), steps::as_json().
+struct Left {
+    pg::Nullable attempts, steps;
+};
+
 // Copies jobs into the archive, the many of one piece. It keeps one partition open, because most jobs of a piece
 // finished in the same month.
 class Writer {
@@ -110,15 +115,15 @@ public:
     Writer &operator=(const Writer &) = delete;
 
     // Copies the job that `jobs` just found and locked: the columns that both tables have by name and type, the user's
-    // own too; `now` becomes archived_at, and `attempts` is attempts::as_json(). Where the archive has a row with its
+    // own too; `now` becomes archived_at. Where the archive has a row with its
     // id and finished_at already, that row stays as it is. Raises 09000 where a trigger or rule kept the row out,
     // because the caller is about to delete the job; 42804 for an archive of more than 100 columns to be written by
     // SQL; 42501 as require_one_owner() does; and whatever code of the user's raises.
-    void add(Jobs &jobs, const Row &job, TimestampTz now, pg::Nullable attempts);
+    void add(Jobs &jobs, const Row &job, TimestampTz now, const Left &left);
 
 private:
     // Where a column's value comes from: the number of a column of `jobs`, or one of these. `nowhere`: its default.
-    static constexpr AttrNumber nowhere = 0, archived_at = -1, attempts_json = -2;
+    static constexpr AttrNumber nowhere = 0, archived_at = -1, attempts_json = -2, steps_json = -3;
 
     struct Target {
         explicit Target(Oid oid) : table(oid, RowExclusiveLock), slot(table), writer(table) {}
@@ -137,9 +142,9 @@ private:
     bool is_plain(Relation table, const AttrNumber *source) const;
     Target *target_for(TimestampTz finished_at);
     void open_target(Oid oid);
-    pg::Nullable column_value(TupleTableSlot *found, AttrNumber source, Datum now, pg::Nullable attempts) const;
-    void add_directly(Target &target, TupleTableSlot *found, TimestampTz now, pg::Nullable attempts);
-    void add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, pg::Nullable attempts);
+    pg::Nullable column_value(TupleTableSlot *found, AttrNumber source, Datum now, const Left &left) const;
+    void add_directly(Target &target, TupleTableSlot *found, TimestampTz now, const Left &left);
+    void add_by_statement(TupleTableSlot *found, const Row &job, TimestampTz now, const Left &left);
 
     Relation jobs_;
     MemoryContext memory_ = CurrentMemoryContext;

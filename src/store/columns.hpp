@@ -45,6 +45,8 @@ enum class Column : int {
     cancel_requested_at,
     progress,
     expires_at,
+    current_step,
+    total_steps,
 };
 
 // What is said of a column, as bits; below, the set of all columns of which it is said. In one place, because a verb, a
@@ -98,10 +100,12 @@ inline constexpr ColumnDefinition columns[] = {
     {"cancel_requested_at", TIMESTAMPTZOID, trait::of_attempt},
     {"progress", JSONBOID, trait::starts_empty},
     {"expires_at", TIMESTAMPTZOID, trait::moved | trait::lost_by_retry},
+    {"current_step", INT4OID, trait::server_owned | trait::starts_empty},
+    {"total_steps", INT4OID, trait::server_owned | trait::starts_empty},
 };
 
 inline constexpr int column_count = std::size(columns);
-static_assert(column_count == static_cast<int>(Column::expires_at) + 1);
+static_assert(column_count == static_cast<int>(Column::total_steps) + 1);
 
 constexpr int index_of(Column column) { return static_cast<int>(column); }
 constexpr const ColumnDefinition &definition_of(Column column) { return columns[index_of(column)]; }

@@ -17,7 +17,7 @@ struct Known {
     std::uint64_t looked_at = 0; // the version that fitted; 0: none did
 };
 
-constexpr const char *api_names[] = {"jobs", "job_types", "job_attempts", "jobs_archive"};
+constexpr const char *api_names[] = {"jobs", "job_types", "job_attempts", "job_steps", "jobs_archive"};
 constexpr int api_table_count = std::size(api_names);
 
 // The number of any table, here alone: those of the API first, then the private ones.
@@ -36,7 +36,8 @@ const char *name_of(Number table)
 const char *schema_of(Number table) { return is_private(table) ? "jobs_ext" : "public"; }
 
 // The columns that the archive has besides those of `jobs`.
-constexpr ColumnDefinition archive_shape[] = {{"archived_at", TIMESTAMPTZOID}, {"attempts", JSONBOID}};
+constexpr ColumnDefinition archive_shape[] = {
+    {"archived_at", TIMESTAMPTZOID}, {"attempts", JSONBOID}, {"steps", JSONBOID}};
 
 const char *wrong_with_plain(Relation table, std::span<const ColumnDefinition> shape)
 {
@@ -84,6 +85,8 @@ const char *wrong_with(Number which, Relation table)
         return wrong_with_plain(table, types_columns);
     case ApiTable::job_attempts:
         return wrong_with_plain(table, attempts_columns);
+    case ApiTable::job_steps:
+        return wrong_with_plain(table, steps_columns);
     case ApiTable::jobs_archive:
         return wrong_with_archive(table);
     }

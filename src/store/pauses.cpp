@@ -36,7 +36,8 @@ void insert_pause(Relation table, TimestampTz now, pg::Nullable reason)
 
 bool is_there()
 {
-    const pg::OpenRelation table = open_private(PrivateTable::pauses, AccessShareLock);
+    pg::OpenRelation table = open_private(PrivateTable::pauses, AccessShareLock);
+    table.unlock_when_closed(AccessShareLock); // only looked at: it must not last through a claim that sleeps
     bool any = false;
     each_latest_row(table, [&](TupleTableSlot *) { any = true; });
     return any;

@@ -93,15 +93,16 @@ void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId
     }
 }
 
-// The columns that the statement names: those that change. A caller with UPDATE on single columns alone, to cancel and
-// to retry, names the one of them that says what it does, since Postgres asks for a privilege on each column that is
-// named; our BEFORE trigger writes the others.
+// The columns that the statement names: those that change. A caller with UPDATE on single columns alone, to cancel, to
+// retry and to decide on steps, names the one of them that says what it does, since Postgres asks for a privilege on
+// each column that is named; our BEFORE trigger writes the others.
 ColumnSet columns_to_name(const Tables &tables, const Row &meant)
 {
     if (pg_class_aclcheck(tables.jobs.in_catalogs(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
         return meant.changed;
     const bool is_retry = (meant.changed & bit(Column::finished_at)) != 0 && !meant.has(Column::finished_at);
-    return bit(is_retry ? Column::finished_at : Column::cancel_requested_at);
+    const bool is_of_steps = (meant.changed & bit(Column::current_step)) != 0;
+    return bit(is_retry ? Column::finished_at : is_of_steps ? Column::current_step : Column::cancel_requested_at);
 }
 
 // The statement's parameters; add() returns the number of the one that it adds, from 1.

@@ -24,6 +24,7 @@
 #include "store/attempts.hpp"
 #include "store/lanes.hpp"
 #include "store/run_scan.hpp"
+#include "store/steps.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {
@@ -96,7 +97,7 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
         return true;
     }
     if (keeps)
-        batch.archive->add(jobs, *job, batch.now, store::attempts::as_json(*job));
+        batch.archive->add(jobs, *job, batch.now, {store::attempts::as_json(*job), store::steps::as_json(*job)});
     switch (jobs.remove(*job)) {
     case store::Written::yes:
         break;

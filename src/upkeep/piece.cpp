@@ -356,6 +356,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         for (const store::PrivateTable table : store::derived_tables)
             (void)store::open_private(table, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_attempts, RowExclusiveLock);
+        (void)store::open_table(store::ApiTable::job_steps, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_types, AccessShareLock);
         store::types::load_all_types();
         work.find(jobs, skip, now, pace, candidates);

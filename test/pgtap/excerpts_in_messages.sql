@@ -38,7 +38,10 @@ insert into usual values
   ('schedule', 'text', $$'* * * * *'$$),
   ('jobs', 'jsonb', $$'[]'$$),
   ('outcomes', 'jsonb', $$'[]'$$),
-  ('leases', 'jsonb', $$'[]'$$);
+  ('leases', 'jsonb', $$'[]'$$),
+  ('steps', 'jsonb', $$'[]'$$),
+  ('step_number', 'int4', '1'),
+  ('decision', 'jsonb', '''1''');
 
 -- What they are put into. %1$s: the text, %2$s: the digits.
 create temp table shape (type regtype, value text, is_list boolean); -- null: for every argument of that type
@@ -56,7 +59,7 @@ select 'jsonb', replace(replace(w.whole, 'KEY', quote_literal(k.key)), 'VALUE', 
        w.whole like 'jsonb_build_array%'
 from unnest(array['job_type', 'priority', 'run_at', 'max_retries', 'job_id', 'job_category', 'organisation_id',
                   'metadata', 'expires_at', 'options', 'id', 'lease_id', 'complete', 'fail', 'release', 'progress',
-                  'expires_in', 'pile_up']) as k (key),
+                  'expires_in', 'pile_up', 'step_number', 'step_name', 'step_type', 'description']) as k (key),
      unnest(array['%1$s', '%2$s::numeric', 'jsonb_build_object(%1$s, 1)',
                   $$jsonb_build_object('run_at', %1$s)$$, $$jsonb_build_object('permanent', %1$s)$$]) as v (value),
      unnest(array['jsonb_build_array(jsonb_build_object(KEY, VALUE))',
@@ -75,7 +78,7 @@ select pg_temp.try(format('select %s(%s%I => %s)', f.oid::regproc, pg_temp.other
                           format(s.value, '(select text from huge)', '(select digits from huge)')))
 from pg_proc f, unnest(f.proargnames, f.proargtypes::regtype[]) as a (name, type), shape s
 where f.prokind = 'f'
-  and a.type = s.type and (s.is_list is null or s.is_list = (a.name in ('jobs', 'outcomes', 'leases')))
+  and a.type = s.type and (s.is_list is null or s.is_list = (a.name in ('jobs', 'outcomes', 'leases', 'steps')))
   and f.pronamespace = 'public'::regnamespace and f.proname like 'job\_%'
   and exists (select from pg_depend d where d.objid = f.oid and d.deptype = 'e');
 

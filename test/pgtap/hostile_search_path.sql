@@ -43,6 +43,7 @@ end $$;
 create temp table id as
 select s.state, tests.job_in(s.state, s.state) as id
 from unnest('{queued,in_progress,paused,failed,pending}'::text[]) s (state);
+select job_steps_set(j.id, '[{"step_name": "a"}]', j.lease_id) from jobs j where j.job_id = 'in_progress' \g /dev/null
 create temp table call as
 select v.function::regprocedure::oid as function,
        replace(replace(v.call, '$id', quote_literal(j.id)), '$lease', quote_literal(j.lease_id)) as call
@@ -57,6 +58,12 @@ from jobs j, (values
   ('job_enqueue_many(jsonb)', 'public.job_enqueue_many(''[{"job_type": "bulk-update", "job_id": "b"}]'')'),
   ('job_cancel(uuid,text,text,boolean)', 'public.job_cancel(job_id => ''queued'')'),
   ('job_claim', 'public.job_claim()'),
+  ('job_steps_set(uuid,jsonb,uuid)', 'public.job_steps_set($id, ''[{"step_name": "a"}]'', $lease)'),
+  ('job_step_start(uuid,uuid,integer)', 'public.job_step_start($id, $lease, 1)'),
+  ('job_step_complete', 'public.job_step_complete($id, $lease, 1)'),
+  ('job_step_fail', 'public.job_step_fail($id, $lease, 1)'),
+  ('job_step_await(uuid,uuid,integer,jsonb)', 'public.job_step_await($id, $lease, 1)'),
+  ('job_step_resolve(uuid,integer,jsonb)', 'public.job_step_resolve($id, 1, ''1'')'),
   ('job_await_children(uuid,uuid)', 'public.job_await_children($id, $lease)'),
   ('job_children(uuid)', 'public.job_children($id)'),
   ('job_pause_all(text)', 'public.job_pause_all()'),

@@ -11,7 +11,7 @@ grant create on schema public to tests_owner;
 select format('grant create, temporary on database %I to tests_owner', current_database()) \gexec
 grant usage on schema tap to tests_owner;
 drop extension jobs_ext cascade;
-drop table jobs, job_types, job_attempts, jobs_archive cascade;
+drop table jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 drop schema if exists jobs_ext cascade;
 set role tests_owner;
 create extension jobs_ext;

@@ -30,7 +30,11 @@ exception
     return state;
 end $$;
 
--- Each function, called for what it is there for, by each kind of role: yes, or 42501.
+-- Each function, called for what it is there for, by each kind of role: yes, or 42501. The job that runs has a step
+-- to be done, and one that waits for a decision.
+select job_steps_set(j.id, '[{"step_name": "a"}, {"step_name": "b"}]', j.lease_id) from jobs j
+where j.job_id = 'in_progress' \g /dev/null
+update job_steps set status = 'action_required' where step_number = 2;
 create temp table kind as
 select * from (values ('none', 0), ('monitor', 1), ('producer', 2), ('worker', 3), ('operator', 4)) v (kind, level);
 create temp table call as
@@ -55,6 +59,12 @@ from jobs j,
        ('worker', 'job_fail($id, $lease)'),
        ('worker', 'job_release($id, $lease)'),
        ('worker', 'job_await_children($id, $lease)'),
+       ('producer', $$job_steps_set($id, '[{"step_name": "c"}]', $lease)$$),
+       ('producer', $$job_step_resolve($id, 2, '1')$$),
+       ('worker', 'job_step_start($id, $lease, 1)'),
+       ('worker', 'job_step_complete($id, $lease, 1)'),
+       ('worker', 'job_step_fail($id, $lease, 1)'),
+       ('worker', 'job_step_await($id, $lease, 1)'),
        ('worker', $$job_release_worker('w')$$),
        ('worker', 'job_next($id, $lease)'),
        ('worker',
@@ -74,7 +84,9 @@ from jobs j,
 where j.job_id = 'in_progress';
 select set_eq($$ select distinct function from call where function like 'job\_%' $$,
               $$ select p.proname::text
-                 from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'job\_%' $$,
+                 from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'job\_%'
+                   -- not what is embedded in a row, which shows what a SELECT of the caller's does
+                   and p.proargtypes[0] is distinct from 'public.jobs'::regtype $$,
               'this test knows all functions');
 select is(pg_temp.try(('tests_' || k.kind)::name, 'select ' || c.call),
           case when k.level >= l.level then 'yes' else '42501' end, format('%s: %s', k.kind, c.function))
@@ -110,6 +122,7 @@ select * from (values
   ('jobs', '', 'S', 'SIu', 'SIUD', 'SIUD'),
   ('job_types', '', 'S', 'S', 'SIU', 'SIU'),
   ('job_attempts', '', 'S', 'S', 'S', 'S'),
+  ('job_steps', '', 'S', 'S', 'S', 'S'),
   ('jobs_archive', '', 'S', 'S', 'S', 'S'),
   ('jobs_queue_status', '', 'S', 'S', 'S', 'S'),
   ('jobs_failed_summary', '', 'S', 'S', 'S', 'S'),
@@ -131,7 +144,7 @@ select set_eq('select relation::text from granted',
 select is((select array_agg(a.attname::text)
            from pg_attribute a
            where a.attrelid = 'jobs'::regclass and has_column_privilege('tests_producer', 'jobs', a.attnum, 'update')),
-          '{finished_at,cancel_requested_at}', 'a producer updates two columns');
+          '{finished_at,cancel_requested_at,current_step}', 'a producer updates three columns');
 select is(pg_temp.privileges(('tests_' || k.kind)::name, c.oid),
           '', format('%s: nothing on %s', k.kind, c.oid::regclass))
 from kind k, pg_class c where c.relnamespace = 'jobs_ext'::regnamespace and c.relkind in ('r', 'p', 'S');
@@ -172,7 +185,7 @@ create role anon;
 create role authenticated;
 create role service_role bypassrls;
 drop extension jobs_ext cascade;
-drop table jobs, job_types, job_attempts, jobs_archive cascade;
+drop table jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 drop schema if exists jobs_ext cascade;
 create extension jobs_ext;
 drop schema tests cascade;
@@ -454,8 +467,8 @@ select is((job_enqueue('of whom jobs are none')).status, 'queued', '… and its 
 
 -- anon may nothing, service_role what a worker may: what the service of the seed does with its key.
 select is(pg_temp.try('anon', 'select * from ' || r), '42501', 'anon: select from ' || r)
-from unnest('{jobs,job_types,job_attempts,jobs_archive,jobs_active,jobs_running,jobs_failed,jobs_failed_summary,
-              jobs_queue_status,jobs_metrics,jobs_schedules,job_list()}'::text[]) r;
+from unnest('{jobs,job_types,job_attempts,job_steps,jobs_archive,jobs_active,jobs_running,jobs_failed,
+              jobs_failed_summary,jobs_queue_status,jobs_metrics,jobs_schedules,job_list()}'::text[]) r;
 select is_empty($$ select p.oid::regprocedure
                    from pg_proc p
                    join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'

@@ -12,7 +12,7 @@ grant create on schema public to tests_whose_owner;
 select format('grant create, temporary on database %I to tests_whose_owner', current_database()) \gexec
 grant usage on schema tap to tests_whose_owner;
 drop extension jobs_ext cascade;
-drop table jobs, job_types, job_attempts, jobs_archive cascade;
+drop table jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 drop schema if exists jobs_ext cascade;
 set role tests_whose_owner;
 create extension jobs_ext;
@@ -60,7 +60,8 @@ create function tests.archive(parts text) returns void language plpgsql as $$
 begin
   set local role tests_whose_owner;
   drop table public.jobs_archive;
-  execute 'create table public.jobs_archive (like public.job, archived_at timestamptz default now(), attempts jsonb) '
+  execute 'create table public.jobs_archive (like public.job, archived_at timestamptz default now(), '
+          'attempts jsonb, steps jsonb) '
   || parts;
   reset role;
 end $$;
@@ -331,7 +332,7 @@ select is((select string_agg(distinct who, ', ') from seen where place = 'late')
 --
 set role tests_whose_owner;
 drop extension jobs_ext cascade;
-drop table jobs, job_types, job_attempts, jobs_archive cascade;
+drop table jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 create table public.jobs (
   id uuid primary key default gen_random_uuid(), job_id varchar(100) not null unique, job_type varchar(50) not null,
   status varchar(50) not null default 'pending', mine text check (probe('check')), check (probe('table check')));

@@ -62,7 +62,7 @@ for my $acl (qw(legacy modern))
 	is($node->safe_psql($database, q{select pg_get_userbyid(relowner) from pg_class where oid = 'jobs'::regclass}),
 		'postgres', "$acl: installed by a role that is no superuser");
 	worker_serves($node, $database, "$acl: there is a worker");
-	run_tests($database, $_) for qw(stand_in job_service seed worker);
+	run_tests($database, $_) for qw(stand_in job_service seed worker steps);
 	in_step($node, $database, "$acl: in step");
 }
 

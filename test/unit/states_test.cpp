@@ -12,8 +12,8 @@ using logic::Status;
 constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progress, Status::paused,
                           Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
-// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE
-// alone, r job_retry alone, c the wait for the children alone.
+// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE or a
+// step that waits for a decision, r job_retry alone, c the wait for the children alone.
 constexpr const char *legal_moves[] = {
     //           p q i s b c f x
     /* pending     */ "..++..++",
@@ -39,6 +39,8 @@ TEST(States, LegalMovesAreThoseOfTheTable)
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by job_retry";
             EXPECT_EQ(logic::legal(all[from], all[to], Mover::children), entry == 'c')
                 << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by its children";
+            EXPECT_EQ(logic::legal(all[from], all[to], Mover::steps), entry == '+' || entry == 'u')
+                << logic::name_of_status(all[from]) << " to " << logic::name_of_status(all[to]) << " by a step";
         }
 }
 

@@ -11,6 +11,7 @@ begin atomic
     select 'job ' || j::text from public.jobs j
     union all select 'type ' || t::text from public.job_types t
     union all select 'attempt ' || a::text from public.job_attempts a
+    union all select 'step ' || s::text from public.job_steps s
     union all select 'archived ' || a::text from public.jobs_archive a
     union all select 'queue ' || q::text from jobs_ext.queue q
     union all select 'failed ' || f::text from jobs_ext.failed f

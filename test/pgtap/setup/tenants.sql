@@ -14,7 +14,7 @@ end $$;
 select pg_temp.make_roles() \g /dev/null
 set client_min_messages = error;
 drop extension jobs_ext cascade;
-drop table jobs, job_types, job_attempts, jobs_archive cascade;
+drop table jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 create extension jobs_ext;
 set client_min_messages = warning;
 
