@@ -1,0 +1,146 @@
+-- Jobs of the seed's old tables: who may import them, from what, and what a single row becomes. test/tap/migration.pl
+-- has the whole way, with many.
+\ir setup/begin.psql
+begin;
+\ir setup/refuses.sql
+select no_plan();
+
+create schema "o'ld ""1""";
+create table "o'ld ""1"""."jobs %s $1" (
+  id uuid primary key, job_id varchar(100) not null, restaurant_id uuid, platform_id uuid, url text not null,
+  job_type varchar(50) not null, status varchar(50) not null default 'pending', progress jsonb, config jsonb,
+  error text, started_at timestamptz, completed_at timestamptz, created_at timestamptz default now(),
+  updated_at timestamptz default now(), organisation_id uuid);
+create function pg_temp.old(job_type text, status text, error text default null) returns uuid language sql as $$
+  insert into "o'ld ""1"""."jobs %s $1" (id, job_id, url, job_type, status, error)
+  values (gen_random_uuid(), 'o''ld "' || gen_random_uuid(), 'u', job_type, status, error) returning id $$;
+create function pg_temp.import(more text default '') returns text language plpgsql as $$
+declare
+  said text;
+begin
+  execute format('select string_agg(concat_ws('' '', i.source_status, i.status, i.count, i.remark), '', '')
+                  from jobs_ext.import_extraction_jobs(%L, dry_run => false%s) i', '"o''ld ""1"""."jobs %s $1"', more)
+    into said;
+  return said;
+end $$;
+
+-- Names, hostile ones too.
+select is(pg_temp.import(), null, 'an empty table of a hostile name has nothing to say');
+select pg_temp.old('full_menu', 'completed') as menu, pg_temp.old('bulk_update', 'paused') as bulk,
+       pg_temp.old('import-csv', 'cancelled') as csv, pg_temp.old(''') or true --', 'completed') as odd \gset
+select alike(pg_temp.import(), '%refused: job type "'') or true --" is not registered%', 'a hostile type is quoted');
+select is((select string_agg(j.job_type || ' ' || j.status, ', ' order by j.job_type) from jobs j
+           where j.id in (:'menu', :'bulk', :'csv', :'odd')),
+          'bulk-update paused, extract-menu completed, import-csv cancelled',
+          'types have dashes; full_menu is extract-menu');
+select is(pg_temp.import(', types => jsonb_build_object($$'') or true --$$, $$merge-menus$$)'),
+          'cancelled cancelled 1 there already, completed completed 1 new, completed completed 1 there already, '
+          'paused paused 1 there already', 'types names another one');
+select is((select j.metadata #>> '{legacy,table}' from jobs j where j.id = :'menu'), '"o''ld ""1"""."jobs %s $1"',
+          'a copy says of which table it is');
+select is((select j.metadata #>> '{legacy,job_type}' from jobs j where j.id = :'odd'), ''') or true --',
+          '… and of which type');
+
+-- What it lacks.
+select results_eq(
+  format('select completed_at = finished_at, started_at = created_at, attempt, organisation_id
+          from jobs where id = %L', :'menu'),
+  $$values (true, true, 1, '00000000-0000-0000-0000-000000000000'::uuid)$$,
+  'a completed row without times has them now');
+select ok((select cancelled_at is not null and finished_at = cancelled_at from jobs where id = :'csv'),
+          'so has a cancelled one');
+select pg_temp.old('import-csv', 'failed', repeat('€', 30000)) as long \gset
+select alike(pg_temp.import(), '%failed failed 1 new%', 'a failed one without a start is taken');
+select ok((select started_at is not null and octet_length(error_message) <= 65536 and error_message like '% … (cut)'
+           from jobs where id = :'long'), '… and its message is cut where it is too long, which it says');
+
+-- In progress.
+select pg_temp.old('import-csv', 'in_progress') as running \gset
+select alike(pg_temp.import(), '%in_progress in_progress 1 in progress: the old worker has it%',
+             'left out without a lease');
+select alike(pg_temp.import(', lease => $$1 hour$$'), '%in_progress in_progress 1 new%', 'taken with one');
+select results_eq(format('select worker, lease_expires_at - now() between $$59 min$$ and $$61 min$$
+                          from jobs where id = %L', :'running'), $$values ('extraction_jobs', true)$$,
+                  'held by a worker of that name');
+select is(job_release_worker('extraction_jobs'), 1, 'who can be released');
+update "o'ld ""1"""."jobs %s $1" set status = 'completed' where id = :'running';
+select alike(pg_temp.import(), '%there already, and went on here%', 'from then on the job is ours');
+
+-- A type that keeps nothing would have its jobs imported again and again.
+select job_type_set('forgetful', keep_completed => '0') \g /dev/null
+select pg_temp.old('forgetful', 'completed') as forgotten \gset
+select alike(pg_temp.import(), '%refused: job type "forgetful" keeps no job that has ended%',
+             'a type that keeps none is said');
+
+-- Without an id of a job that is there.
+insert into jobs (id, job_id, job_type) values (:'forgotten', 'other', 'import-csv');
+select alike(pg_temp.import(), '%refused: another job has its id%', 'an id that another job has');
+
+-- Steps: rows of job_steps where that is, members of the metadata else.
+create table pg_temp.leads (
+  id uuid primary key, name text, platform text, country text, city text, city_code text, region_code text,
+  cuisine text, leads_limit integer, page_offset integer, initial_url text, status text, current_step integer,
+  total_steps integer, leads_extracted integer, leads_passed integer, leads_failed integer, organisation_id uuid,
+  created_by uuid, started_at timestamptz, completed_at timestamptz, cancelled_at timestamptz,
+  created_at timestamptz default now(), updated_at timestamptz default now(), metadata jsonb);
+create table pg_temp.lead_steps (
+  id uuid default gen_random_uuid(), job_id uuid, step_number integer, step_name text, step_description text,
+  step_type text default 'automatic', status text, target_url_template text, leads_received integer default 0,
+  leads_processed integer default 0, leads_passed integer default 0, leads_failed integer default 0,
+  started_at timestamptz, completed_at timestamptz, created_at timestamptz default now(),
+  updated_at timestamptz default now(), metadata jsonb default '{}', error_message text);
+select job_type_set('lead-scrape', paused => true) \g /dev/null
+insert into leads (id, name, status) values (gen_random_uuid(), 'waits for a person', 'in_progress')
+returning id as lead \gset
+insert into lead_steps (job_id, step_number, step_name, step_type, status)
+values (:'lead', 1, 'search', 'automatic', 'completed'), (:'lead', 2, 'choose', 'action_required', 'action_required');
+select is((select concat_ws(' ', i.source_status, i.status, i.count, i.remark)
+           from jobs_ext.import_lead_scrape_jobs('pg_temp.leads', 'pg_temp.lead_steps', dry_run => false) i),
+          'in_progress paused 1 new', 'who waits for a person is paused, and needs no lease');
+create table if not exists public.job_steps (
+  job uuid, step_number integer, step_name text, description text, step_type text, status text, received integer,
+  processed integer, passed integer, failed integer, error_message text, metadata jsonb, started_at timestamptz,
+  completed_at timestamptz);
+update leads set status = 'failed' where id = :'lead';
+update lead_steps set status = 'failed', error_message = 'no choice' where job_id = :'lead' and step_number = 2;
+select is((select concat_ws(' ', i.source_status, i.status, i.count, i.remark)
+           from jobs_ext.import_lead_scrape_jobs('pg_temp.leads', 'pg_temp.lead_steps', dry_run => false) i),
+          'failed failed 1 changed', 'a copy whose steps have changed is replaced');
+select is((select j.error_message from jobs j where j.id = :'lead'), 'no choice', '… with the error of its step');
+select results_eq(
+  format('select step_number, step_name, step_type::text, status::text, completed_at is not null from job_steps
+          where job = %L order by 1', :'lead'),
+  $$values (1, 'search', 'automatic', 'completed', true), (2, 'choose', 'action_required', 'failed', true)$$,
+  '… and the steps are in job_steps');
+select ok(not (select j.metadata ? 'steps' from jobs j where j.id = :'lead'), '… not in the metadata');
+
+-- Who, and from what.
+create table public.short (id uuid, job_id text, restaurant_id text);
+create view public.seen as select * from "o'ld ""1"""."jobs %s $1";
+create role importer;
+grant usage on schema jobs_ext to importer;
+grant execute on all functions in schema jobs_ext to importer;
+grant all on all tables in schema public to importer;
+select tests.refuses($$select jobs_ext.import_extraction_jobs('short')$$, '42804',
+                     'table public.short has the column "restaurant_id" of type text, not uuid', null,
+                     'a column of another type');
+alter table short drop column restaurant_id;
+select tests.refuses($$select jobs_ext.import_extraction_jobs('short')$$, '42804',
+                     'table public.short lacks the column "restaurant_id uuid"', null, 'a column that is missing');
+select tests.refuses($$select jobs_ext.import_extraction_jobs('seen')$$, '42809', '% is not a table', null, 'a view');
+select tests.refuses($$select jobs_ext.import_extraction_jobs(null)$$, '22023', '%must not be null', null, 'null');
+select tests.refuses($$select jobs_ext.import_lead_scrape_jobs(null, null)$$, '22023', '%must not be null', null,
+                     'null for both');
+select tests.refuses(format('select jobs_ext.import_extraction_jobs(%L%s)', '"o''ld ""1"""."jobs %s $1"', c.more),
+                     '22023', c.says, null, c.more)
+from (values (', max_rows => 0', 'max_rows must not be 0'), (', max_rows => null', 'max_rows must not be null'),
+             (', dry_run => null', 'dry_run must not be null'),
+             (', types => null', 'types must be an object of JSON, not null'),
+             (', types => $$[]$$', 'types must be an object of JSON, not array'),
+             (', lease => $$0$$', 'lease must be longer than nothing%')) c (more, says);
+select tests.refuses($$set local role importer; select jobs_ext.import_extraction_jobs('short')$$, '42501',
+                     'must be "%", the owner of public.jobs, to import into it', null,
+                     'another role, whatever it was granted');
+
+select * from finish();
+rollback;
