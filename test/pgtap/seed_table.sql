@@ -80,7 +80,8 @@ from (values
   ('check_started_timestamp', 'queued', 'started_at = now()'),
   ('check_started_timestamp', 'in_progress', 'started_at = null'),
   ('check_started_timestamp', 'completed', 'started_at = null'),
-  ('check_priority', 'queued', 'priority = 11'), ('check_priority', 'queued', 'priority = -11')) v (name, state, change);
+  ('check_priority', 'queued', 'priority = 11'),
+  ('check_priority', 'queued', 'priority = -11')) v (name, state, change);
 select is(row(j.started_at is null, j.completed_at is null, j.finished_at is null)::text,
           case j.status when 'cancelled' then '(t,t,f)' when 'failed' then '(f,t,f)' when 'paused' then '(t,t,t)'
                         when 'completed' then '(f,f,f)' end, 'the times of a job that is ' || j.status)

@@ -252,9 +252,11 @@ test('a member of another organisation meets nothing of it', async () => {
   await newJob({ jobId: 'of-own' });
   assert.equal(await bob.getJob('of-own'), null);
   assert.deepEqual(await bob.getJobs({ organisationId: OWN }), []);
-  assert.deepEqual((await bob.getJobs()).map((job) => job.job_id), ['of-bob']);
+  const seen = await bob.getJobs();
+  assert.ok(seen.some((job) => job.job_id === 'of-bob'));
+  assert.ok(seen.every((job) => job.organisation_id === OTHER));
   assert.ok((await bob.getFailedJobsSummary()).every((job) => job.organisation_id === OTHER));
-  assert.equal((await bob.getJobMetrics()).reduce((sum, row) => sum + Number(row.total_jobs), 0), 1);
+  assert.equal((await bob.getJobMetrics()).reduce((sum, row) => sum + Number(row.total_jobs), 0), seen.length);
   await assert.rejects(bob.cancelJob('of-own'), withCode('PT404'));
   await assert.rejects(bob.createJob({ jobType: 'import-csv' }, OWN), withCode('42501'));
   assert.match(await statusOf('of-own'), /^(pending|queued)$/);
