@@ -198,6 +198,7 @@ reset role;
 alter table jobs owner to tests_dml_owner;
 alter table job_types owner to tests_dml_owner;
 alter table job_attempts owner to tests_dml_owner;
+alter table job_steps owner to tests_dml_owner;
 alter table jobs_archive owner to tests_dml_owner;
 grant all on jobs to current_user;
 create temp table old_jobs as
