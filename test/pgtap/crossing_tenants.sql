@@ -302,7 +302,8 @@ values ('update jobs set cancel_requested_at = now()'), ('update jobs set finish
 insert into attempt (call, state)
 select format('update jobs set %I = %I where organisation_id = %L', a.attname, a.attname, tests.org(2)), '42501'
 from pg_attribute a
-where a.attrelid = 'jobs'::regclass and a.attnum > 0 and a.attname not in ('cancel_requested_at', 'finished_at', 'current_step');
+where a.attrelid = 'jobs'::regclass and a.attnum > 0
+  and a.attname not in ('cancel_requested_at', 'finished_at', 'current_step');
 insert into attempt (call, state)
 select call, '42501'
 from unnest(array['delete from jobs', 'delete from jobs where job_id = ''own''', 'truncate jobs',

@@ -12,8 +12,8 @@ using logic::Status;
 constexpr Status all[] = {Status::pending, Status::queued,    Status::in_progress, Status::paused,
                           Status::blocked, Status::completed, Status::failed,      Status::cancelled};
 
-// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE or a
-// step that waits for a decision, r job_retry alone, c the wait for the children alone.
+// The table as the documentation has it: a row from, a column to, in the order of `all`. + anyone, u a direct UPDATE or
+// a step that waits for a decision, r job_retry alone, c the wait for the children alone.
 constexpr const char *legal_moves[] = {
     //           p q i s b c f x
     /* pending     */ "..++..++",
