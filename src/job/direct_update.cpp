@@ -60,12 +60,12 @@ void set_failed(Row &row, const store::Type &type, TimestampTz now, pg::Nullable
         moves::give_up(row, now, message);
 }
 
-void set_paused(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
+void set_held(Row &row, Status to, TimestampTz now, std::optional<TimestampTz> run_at)
 {
     if (row.status() == Status::in_progress)
-        moves::pause_running(row, now, run_at);
+        moves::hold_running(row, to, now, run_at);
     else
-        moves::pause(row);
+        moves::hold(row, to);
 }
 
 // A direct UPDATE of the status is the same move as that of a verb. Raises PT409 for a state to which no UPDATE leads,
@@ -76,6 +76,8 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
     const store::Type type = store::types::settings_of(before.text(Column::job_type));
     // A move begins at the old state; what the client may write stays written.
     after.set_status(from);
+    if (logic::held(to))
+        return set_held(after, to, now, said.run_at);
     switch (to) {
     case Status::in_progress:
         check_claimable(before, type, now);
@@ -97,9 +99,6 @@ void move_job(const Row &before, const Row &asked, Row &after, Status from, Stat
         break;
     case Status::cancelled:
         moves::cancel(after, now, said.message);
-        break;
-    case Status::paused:
-        set_paused(after, now, said.run_at);
         break;
     case Status::queued:
         moves::resume(after, now, said.run_at);

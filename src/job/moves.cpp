@@ -190,14 +190,14 @@ void request_cancel(Row &row, TimestampTz now, pg::Nullable reason)
     row.set(Column::error_message, reason);
 }
 
-void pause(Row &row) { row.set_status(Status::paused); }
+void hold(Row &row, Status to) { row.set_status(to); }
 
-void pause_running(Row &row, TimestampTz now, std::optional<TimestampTz> run_at)
+void hold_running(Row &row, Status to, TimestampTz now, std::optional<TimestampTz> run_at)
 {
     release(row, now, run_at);
     if (row.status() == Status::cancelled)
         return;
-    pause(row);
+    hold(row, to);
     row.clear(Column::lease_id);
 }
 

@@ -79,13 +79,14 @@ void request_cancel(Row &row, TimestampTz now, pg::Nullable reason);
 // somebody asked the job to stop, if any.
 void cancel(Row &row, TimestampTz now, pg::Nullable reason);
 
-// in_progress → paused: a release, at `run_at` or at once when it is resumed, and a pause; cancelled where somebody
-// asked the job to stop. The lease's id goes too: every call of the worker that had it is refused, also its
-// job_release, which would be taken for the repetition of this one.
-void pause_running(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
+// in_progress → a state of the phase held, as paused: a release, at `run_at` or at once when it is resumed, and a
+// pause; cancelled where somebody asked the job to stop. The lease's id goes too: every call of the worker that had it
+// is refused, also its job_release, which would be taken for the repetition of this one.
+void hold_running(Row &row, logic::Status to, TimestampTz now, std::optional<TimestampTz> run_at);
 
-// pending, queued → paused; paused → queued, at `run_at`, else when it was due before, but not earlier than now.
-void pause(Row &row);
+// pending, queued → a state of the phase held; from there → queued, at `run_at`, else when it was due before, but not
+// earlier than now.
+void hold(Row &row, logic::Status to);
 void resume(Row &row, TimestampTz now, std::optional<TimestampTz> run_at);
 
 // failed, cancelled → queued, with all retries, at `run_at` or at once. What the last attempt left behind is emptied;

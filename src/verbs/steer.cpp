@@ -180,7 +180,7 @@ JOBS_FUNCTION(job_pause)
     const JobName name = call::read_arguments<call::job_name_fields>(fcinfo);
     return move_to(fcinfo, name, "job_pause()", Status::paused,
                    "Only a waiting job can be paused; cancel one that runs.",
-                   [](Row &row, TimestampTz) { job::moves::pause(row); });
+                   [](Row &row, TimestampTz) { job::moves::hold(row, Status::paused); });
 }
 
 JOBS_FUNCTION(job_resume)
