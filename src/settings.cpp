@@ -146,6 +146,18 @@ constexpr Number numbers[] = {
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE},
 };
 
+void define_for_restores()
+{
+    DefineCustomBoolVariable("jobs_ext.restoring",
+                             "Makes CREATE EXTENSION leave out the tables, since a dump brings them.",
+                             "Needed for dumps made with --enable-row-security; other dumps are recognised.",
+                             &restoring, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jobs_ext.pause_after_restore",
+                             "Has a queue that is restored from a dump stand still until job_resume_all().",
+                             "For servers on which a copy of another one's queue must not begin to work.",
+                             &pause_after_restore, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
 } // namespace
 
 void define()
@@ -174,14 +186,7 @@ void define()
     DefineCustomBoolVariable("jobs_ext.auto_register_types",
                              "Registers an unknown job type at its first job instead of refusing it.", nullptr,
                              &auto_register_types, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("jobs_ext.restoring",
-                             "Makes CREATE EXTENSION leave out the tables, since a dump brings them.",
-                             "Needed for dumps made with --enable-row-security; other dumps are recognised.",
-                             &restoring, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("jobs_ext.pause_after_restore",
-                             "Has a queue that is restored from a dump stand still until job_resume_all().",
-                             "For servers on which a copy of another one's queue must not begin to work.",
-                             &pause_after_restore, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    define_for_restores();
     DefineCustomBoolVariable("jobs_ext.test_mode", "Lets the owner of jobs set jobs_ext.now.", nullptr, &test_mode,
                              false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.force_statement_path",

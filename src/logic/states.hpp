@@ -26,7 +26,7 @@ enum class Phase : std::uint8_t { waiting, running, held, ended };
 struct State {
     std::string_view name;
     Phase phase;
-    StatusSet next = 0;        // where a verb or a direct UPDATE may take it
+    StatusSet next = 0; // where a verb or a direct UPDATE may take it
     // Where a direct UPDATE, or the wait for a decision on a step, may besides: the lease is given back with it.
     StatusSet with_release = 0;
     StatusSet after_retry = 0; // where job_retry alone may
