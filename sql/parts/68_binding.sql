@@ -205,7 +205,9 @@ create function jobs_ext.membership_function(membership text) returns regprocedu
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
-  named constant text := case when split_part(membership, '(', 1) like '%.%' then '' else 'public.' end || membership;
+  -- Nothing, for an empty name, which PostgreSQL 15 calls invalid and 17 unknown.
+  named constant text := case when split_part(membership, '(', 1) like '%.%' then '' else 'public.' end
+                         || nullif(membership, '');
   called constant regprocedure := case when named like '%(%' then to_regprocedure(named)
                                        else to_regproc(named)::regprocedure end;
 begin

@@ -264,7 +264,7 @@ from (values
   ('membership => ''app.nobody_made_this''', '42883', '%app.nobody_made_this%'),
   ('membership => ''two''', '42883', '%, or several'),
   ('membership => ''two(text)''', '42883', '%two(text)%'),
-  ('membership => ''''', '42602', 'invalid name%'),
+  ('membership => ''''', '42883', '%no function%'),
   ('membership => ''text_of''', '42P13', '%text_of() does not say%'),
   ('membership => ''bool_of''', '42P13', '%bool_of() does not say%'),
   ('membership => ''of_text''', '42P13', '%of_text(text) does not say%'),
