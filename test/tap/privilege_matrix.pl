@@ -35,6 +35,7 @@ my %may = (
 	},
 	'jobs_archive' => { %writes_of_owner, 'select' => 'd m m m a a a' },
 	'job_attempts' => { %writes_of_owner, 'select' => 'd m m m a a a' },
+	'job_steps' => { %writes_of_owner, 'select' => 'd m m m a a a' },
 	'job_types' => {
 		'select' => 'd a a a a a a',
 		'insert' => 'd d d d a a a',
@@ -66,7 +67,8 @@ my %month = map { $_ => 'd d d d d y y' } qw(select insert update delete truncat
 
 # Functions, by the first who may execute them. All others are the owner's.
 my %function = (
-	member => [ qw(job_get job_list job_children job_wait job_enqueue job_enqueue_many job_cancel job_retry) ],
+	member => [ qw(job_get job_list job_children job_wait job_enqueue job_enqueue_many job_cancel job_retry
+		job_steps_set job_step_resolve) ],
 	# The schema is closed to members, who meet its functions in views, policies and defaults alone.
 	service => [
 		(
@@ -74,7 +76,7 @@ my %function = (
 			  qw(active_jobs running_jobs failed_jobs scheduled_jobs claimed_organisation claimed_user uuid_v7
 			  run_schedule maintenance_status)
 		),
-		qw(job_claim job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
+		qw(job_step_start job_step_complete job_step_fail job_step_await job_claim job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
 		  job_await_children job_next job_finish_many job_pause job_resume job_type_set)
 	],
 );
@@ -82,7 +84,7 @@ my %may_execute = (
 	(map { $_ => 'd y y y y y y' } @{ $function{member} }),
 	(map { $_ => 'd d d d y y y' } @{ $function{service} }));
 # Types of the API; all others are of nobody but the owner.
-my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_type_settings);
+my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_step job_type_settings);
 
 
 # Ours: what tries them. An outcome is "denied", another SQLSTATE, or the organisations of the rows that were met, as
