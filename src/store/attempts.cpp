@@ -188,7 +188,7 @@ bool may_have_attempts(const Row &job)
 // Whether the end of this attempt is recorded: always, but for a success, where the type says so.
 bool is_kept(const Row &job, const EndedAttempt &ended)
 {
-    return ended.outcome != Outcome::completed || types::settings_of(job.text(Column::job_type)).keeps_all_attempts;
+    return ended.outcome != Outcome::completed || types::keeps_all_attempts(job.text(Column::job_type));
 }
 
 } // namespace

@@ -205,6 +205,13 @@ Type settings_of(std::string_view name)
     return type != nullptr ? *type : defaults();
 }
 
+bool keeps_all_attempts(std::string_view name)
+{
+    if (!known_types.valid && !open_if_usable(ApiTable::job_types, AccessShareLock))
+        return false;
+    return settings_of(name).keeps_all_attempts;
+}
+
 Type require_registered(std::string_view name)
 {
     const Type *type = find_type(name);

@@ -52,7 +52,11 @@ namespace types {
 // The settings of a type; the defaults where it is not registered any more, because its jobs must be able to end.
 Type settings_of(std::string_view name);
 
-// The same, but raises 22023 with the nearest names where the type is not registered. Under
+// Whether the type keeps a record of attempts that succeed. False where the table cannot be read: a job must be able to
+// complete then too.
+bool keeps_all_attempts(std::string_view name);
+
+// The same as settings_of(), but raises 22023 with the nearest names where the type is not registered. Under
 // jobs_ext.auto_register_types registers it instead, as the caller.
 Type require_registered(std::string_view name);
 
