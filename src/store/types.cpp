@@ -5,6 +5,7 @@
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/subtransaction.hpp"
 #include "settings.hpp"
 #include "store/cached_table.hpp"
 #include "store/pauses.hpp"
@@ -207,7 +208,8 @@ Type settings_of(std::string_view name)
 
 bool keeps_all_attempts(std::string_view name)
 {
-    if (!known_types.valid && !open_if_usable(ApiTable::job_types, AccessShareLock))
+    // Once for each change of the table, since what was read is known then.
+    if (!known_types.valid && pg::in_subtransaction(load_types).error != nullptr)
         return false;
     return settings_of(name).keeps_all_attempts;
 }

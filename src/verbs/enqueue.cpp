@@ -198,15 +198,15 @@ namespace {
 // By what an element is found again, and its place in the order in which keys are taken: first those with a job_key, by
 // organisation and job_key, then those with a job_id alone.
 struct Key {
-    bool is_job_id;
-    pg_uuid_t organisation; // zeros where it is a job_id
+    const pg_uuid_t *organisation; // null where it is a job_id. Elements in a row share one
     std::string_view text;
 
     int compare(const Key &other) const
     {
-        if (is_job_id != other.is_job_id)
-            return is_job_id ? 1 : -1;
-        const int by_organisation = std::memcmp(organisation.data, other.organisation.data, UUID_LEN);
+        if ((organisation == nullptr) != (other.organisation == nullptr))
+            return organisation == nullptr ? 1 : -1;
+        const int by_organisation =
+            organisation == other.organisation ? 0 : std::memcmp(organisation, other.organisation, UUID_LEN);
         return by_organisation != 0 ? by_organisation : text.compare(other.text);
     }
 };
@@ -244,7 +244,7 @@ std::span<const Birth> births_of(std::size_t count)
 }
 
 struct KeyedElements {
-    std::span<Keyed> list;         // in the order of the array
+    std::span<Keyed> list;         // in the order of the array, but while they are inserted
     std::span<const Birth> births; // of all elements, by position from 0
 };
 
@@ -279,18 +279,38 @@ pg_uuid_t organisation_of(std::string_view given)
     return id;
 }
 
-// `own`: the organisation of elements that name none, once one of them has asked for it: it is found out once for all.
-Key key_of(const JsonbValue &element, const pg_uuid_t *&own)
-{
-    const auto job_key = key_in(element, "job_key");
-    if (!job_key)
-        return {true, {}, *key_in(element, "job_id")};
-    if (const auto named = key_in(element, "organisation_id"))
-        return {false, organisation_of(*named), *job_key};
-    if (own == nullptr)
-        own = job::default_organisation();
-    return {false, *own, *job_key};
-}
+// Makes the keys of one array, element by element.
+class KeyReader {
+public:
+    Key key_of(const JsonbValue &element)
+    {
+        const auto job_key = key_in(element, "job_key");
+        if (!job_key)
+            return {nullptr, *key_in(element, "job_id")};
+        const auto named = key_in(element, "organisation_id");
+        return {named ? share(organisation_of(*named)) : own(), *job_key};
+    }
+
+private:
+    // Of elements that name none: it is found out once for all.
+    const pg_uuid_t *own()
+    {
+        if (own_ == nullptr)
+            own_ = job::default_organisation();
+        return own_;
+    }
+
+    // Mostly many elements in a row are of one organisation.
+    const pg_uuid_t *share(const pg_uuid_t &organisation)
+    {
+        if (last_ == nullptr || !store::same_id(last_, &organisation))
+            last_ = new (palloc(sizeof(pg_uuid_t))) pg_uuid_t(organisation);
+        return last_;
+    }
+
+    const pg_uuid_t *own_ = nullptr;
+    const pg_uuid_t *last_ = nullptr;
+};
 
 // Two passes over the array, to count and to fill: a list that grows would hold up to twice of what is needed.
 KeyedElements read_keys(JsonbContainer *list)
@@ -300,10 +320,10 @@ KeyedElements read_keys(JsonbContainer *list)
     KeyedElements keys;
     keys.list = {static_cast<Keyed *>(pg::allocate(sizeof(Keyed) * count)), count};
     std::size_t next = 0;
-    const pg_uuid_t *own = nullptr;
+    KeyReader reader;
     pg::each_element(list, [&](const JsonbValue &element, int position) {
         if (is_keyed(element))
-            keys.list[next++] = {key_of(element, own), element.val.binary.data, nullptr, position};
+            keys.list[next++] = {reader.key_of(element), element.val.binary.data, nullptr, position};
     });
     // In the order of the array, though the jobs are inserted in another: the ids sort as the caller gave the jobs.
     keys.births = births_of(JsonContainerSize(list));
@@ -342,19 +362,18 @@ private:
     // Equal keys in one array keep the array's order: the first makes the job, the second finds it.
     void insert_keyed()
     {
-        auto order = static_cast<Keyed **>(pg::allocate(sizeof(Keyed *) * keys_.list.size()));
-        Keyed **end = order;
-        for (Keyed &keyed : keys_.list)
-            *end++ = &keyed;
-        std::sort(order, end, [](const Keyed *a, const Keyed *b) {
-            const int order = a->key.compare(b->key);
-            return order != 0 ? order < 0 : a->position < b->position;
+        std::sort(keys_.list.begin(), keys_.list.end(), [](const Keyed &a, const Keyed &b) {
+            const int order = a.key.compare(b.key);
+            return order != 0 ? order < 0 : a.position < b.position;
         });
-        for (Keyed **keyed = order; keyed != end; ++keyed)
-            insert_jobs((*keyed)->object, (*keyed)->position, [&](const pg::RowBuilder &state) {
+        for (Keyed &keyed : keys_.list)
+            insert_jobs(keyed.object, keyed.position, [&](const pg::RowBuilder &state) {
                 pg::InMemory lasting(answers_);
-                (*keyed)->answer = sink_.form_row(state);
+                keyed.answer = sink_.form_row(state);
             });
+        // Back into the order of the array.
+        std::sort(keys_.list.begin(), keys_.list.end(),
+                  [](const Keyed &a, const Keyed &b) { return a.position < b.position; });
     }
 
     JsonbContainer *object_of(const JsonbValue &element, int position)

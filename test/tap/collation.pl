@@ -21,7 +21,7 @@ for my $path ('off', 'on')
 	$node->psql('icu', <<"SQL", stdout => \$stdout, stderr => \$stderr, on_error_stop => 0);
 set client_min_messages = error;
 drop extension if exists jobs_ext cascade;
-drop table if exists jobs, job_types, job_attempts, jobs_archive cascade;
+drop table if exists jobs, job_types, job_attempts, job_steps, jobs_archive cascade;
 create extension jobs_ext;
 set jobs_ext.force_statement_path = $path;
 create table keys as

@@ -106,12 +106,13 @@ my $all = <<'SQL';
 create temp view copies as
 select j.id, j.job_id, j.job_type, j.status, j.input_payload, j.progress, j.error_message, j.started_at, j.completed_at,
        j.finished_at, j.cancelled_at, j.created_at, j.organisation_id, j.restaurant_id, j.created_by, j.metadata,
-       j.worker, j.lease_expires_at, j.retries, j.result
+       j.worker, j.lease_expires_at, j.retries, j.result,
+       (select jsonb_agg(to_jsonb(s)) from job_steps s where s.job = j.id) as steps
 from jobs j
 union all
 select j.id, j.job_id, j.job_type, j.status, j.input_payload, j.progress, j.error_message, j.started_at, j.completed_at,
        j.finished_at, j.cancelled_at, j.created_at, j.organisation_id, j.restaurant_id, j.created_by, j.metadata,
-       j.worker, j.lease_expires_at, j.retries, j.result
+       j.worker, j.lease_expires_at, j.retries, j.result, j.steps
 from jobs_archive j;
 SQL
 my $disagree = $all . <<'SQL';
@@ -138,7 +139,7 @@ left join lateral (select count(*) as n, bool_or(t.status = 'action_required') a
                    from lead_scrape_job_steps t where t.job_id = s.id) t on true
 left join lateral (select string_agg(concat(e ->> 'step_number', e ->> 'step_name', e ->> 'step_type', e ->> 'status',
                                             e ->> 'received'), ',' order by (e ->> 'step_number')::int) as said
-                   from jsonb_array_elements(j.metadata -> 'steps') e) c on true
+                   from jsonb_array_elements(j.steps) e) c on true
 where not coalesce(
   j.status = case when s.status = 'draft' or s.status = 'in_progress' and t.awaited then 'paused' else s.status end
   and (s.status = 'draft') = coalesce((j.metadata ->> 'draft')::boolean, false) and j.job_type = 'lead-scrape'

@@ -148,6 +148,20 @@ subtest 'every verb, each in another session' => sub {
 		'in_progress');
 	$calls->('job_release', "select status from job_release('$id', '$lease')", 'pending');
 	($lease) = $calls->('job_claim', $claim, $uuid);
+	$calls->(
+		'job_steps_set',
+		"select step_number from job_steps_set('$id', '[{\"step_number\": 1, \"step_name\": \"ask\"}]', '$lease')", 1);
+	$calls->('job_step_start', "select status from job_step_start('$id', '$lease', 1)", 'in_progress');
+	$calls->('job_step_fail', "select status from job_step_fail('$id', '$lease', 1, 'no')", 'failed');
+	$calls->('job_step_start', "select status from job_step_start('$id', '$lease', 1)", 'in_progress');
+	$calls->('job_step_complete', "select status from job_step_complete('$id', '$lease', 1)", 'completed');
+	$calls->(
+		'job_steps_set',
+		"select step_number from job_steps_set('$id', '[{\"step_number\": 2, \"step_name\": \"decide\",
+			\"step_type\": \"action_required\"}]', '$lease') where step_number = 2", 2);
+	$calls->('job_step_await', "select status from job_step_await('$id', '$lease', 2)", '(paused|action_required)');
+	$calls->('job_step_resolve', "select status from job_step_resolve('$id', 2, '{}')", '(queued|completed)');
+	($lease) = $calls->('job_claim', $claim, $uuid);
 	$calls->('job_release_worker', "select job_release_worker('w')", 1);
 	($lease) = $calls->('job_claim', $claim, $uuid);
 	$calls->('job_enqueue', "select created from job_enqueue('bulk-update', parent_job_id => '$id')", 't');

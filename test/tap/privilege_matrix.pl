@@ -158,7 +158,7 @@ SQL
 sub statement
 {
 	my ($relation, $operation, $first_column) = @_;
-	my $type = $relation eq 'job_attempts' ? 'tests.type_of(job)' : 'job_type';
+	my $type = $relation =~ /^job_(attempts|steps)$/ ? 'tests.type_of(job)' : 'job_type';
 	my $of_api = $relation !~ /^jobs_ext\.|jobs_schedules|^jobs_archive_/;
 	my $whose = $of_api ? q{string_agg(distinct t, '' order by t) filter (where t in ('1', '2'))} : 'count(*)';
 	my ($what, $where) = split / /, $operation, 2;
@@ -174,7 +174,7 @@ sub statement
 	$change{update} = "update jobs set finished_at = null where status = 'failed'" if ($where // '') =~ /finished/;
 	return $change{truncate} if $what eq 'truncate';
 	return "select $whose from (select " . ($of_api ? $type : 1) . " as t from $relation) s" if $what eq 'select';
-	return $change{$what} unless $of_api && $relation =~ /^(jobs|job_types|jobs_archive|job_attempts)$/;
+	return $change{$what} unless $of_api && $relation =~ /^(jobs|job_types|jobs_archive|job_attempts|job_steps)$/;
 	return "with s as ($change{$what} returning $type as t) select $whose from s";
 }
 

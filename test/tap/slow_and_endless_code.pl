@@ -156,7 +156,7 @@ create trigger leave_something after delete on jobs for each row execute functio
 SQL
 	my $give_all_to = sub {
 		$sql->("select format('alter table %s owner to $_[0]', t)
-			from unnest('{jobs, job_types, job_attempts}'::regclass[]) t
+			from unnest('{jobs, job_types, job_attempts, job_steps}'::regclass[]) t
 			union all
 			select format('alter table %s owner to $_[0]', relid)
 			from pg_partition_tree('jobs_archive') \\gexec");
