@@ -76,7 +76,8 @@ my %function = (
 			  qw(active_jobs running_jobs failed_jobs scheduled_jobs claimed_organisation claimed_user uuid_v7
 			  run_schedule maintenance_status)
 		),
-		qw(job_step_start job_step_complete job_step_fail job_step_await job_claim job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
+		qw(job_step_start job_step_complete job_step_fail job_step_await),
+		qw(job_claim job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
 		  job_await_children job_next job_finish_many job_pause job_resume job_type_set)
 	],
 );
@@ -110,7 +111,8 @@ begin
     select c.lease_id into strict lease from job_claim(worker => 'w') c;
     perform job_enqueue(n::text, organisation_id => tests.org(n), priority => 1);
     perform job_fail(c.id, c.lease_id, 'x', permanent => true) from job_claim(worker => 'w') c;
-    perform job_enqueue(n::text, organisation_id => tests.org(n), run_at => '2100-01-01');
+    perform job_steps_set(e.id, '[{"step_number": 1, "step_name": "one"}]')
+    from job_enqueue(n::text, organisation_id => tests.org(n), run_at => '2100-01-01') e;
   end loop;
 end $$;
 reset role;
