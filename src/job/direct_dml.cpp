@@ -29,23 +29,9 @@ namespace job {
 
 namespace {
 
-using store::Column;
 using store::Operation;
 using store::Row;
 using store::Tables;
-
-// Finds the job as it is now, or nothing where it is gone. It may be newer than the version that fired the trigger,
-// because a trigger of the user's may have changed the job since, in this very statement.
-std::optional<Row> newest_row(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
-{
-    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
-    const Datum keys[] = {UUIDPGetDatum(id)};
-    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
-    pg::IndexLookup by_id(jobs, index);
-    if (!by_id.find(keys, equal_uuid, slot))
-        return std::nullopt;
-    return store::read_row(tables.number, slot);
-}
 
 // Lets follow what follows from `before` becoming `after`.
 //
@@ -59,7 +45,7 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
 {
     pg::Slot slot(jobs);
     store::Derived derived;
-    const std::optional<Row> now = newest_row(tables, jobs, (before != nullptr ? before : after)->id(), slot);
+    const std::optional<Row> now = triggers::find_job(tables, jobs, (before != nullptr ? before : after)->id(), slot);
     const Row *latest = now ? &*now : nullptr;
     if (before != nullptr || latest != nullptr)
         store::follow(derived, before, latest, ended);

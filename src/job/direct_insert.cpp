@@ -49,17 +49,12 @@ void fill_in(Row &row, TimestampTz now)
 // children.
 std::optional<Row> find_parent(const Tables &tables, Relation jobs, const pg_uuid_t *id)
 {
-    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
-    const Datum keys[] = {UUIDPGetDatum(id)};
     pg::Slot slot(jobs);
-    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
-    pg::IndexLookup by_id(jobs, index);
-    std::optional<Row> found;
-    if (by_id.find(keys, equal_uuid, slot))
-        found = store::copy(store::read_row(tables.number, slot));
-    by_id.end();
+    std::optional<Row> found = triggers::find_job(tables, jobs, id, slot);
+    if (found)
+        found = store::copy(*found); // the slot goes
     PopActiveSnapshot();
     return found;
 }

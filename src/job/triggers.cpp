@@ -48,6 +48,17 @@ HeapTuple with(const Tables &tables, HeapTuple tuple, TupleDesc descriptor, cons
     return heap_modify_tuple_by_cols(tuple, descriptor, count, numbers, values, nulls);
 }
 
+std::optional<Row> find_job(const Tables &tables, Relation jobs, const pg_uuid_t *id, TupleTableSlot *slot)
+{
+    static constexpr RegProcedure equal_uuid[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(id)};
+    pg::OpenRelation index = store::open_index_of_jobs(jobs, tables, Column::id, AccessShareLock);
+    pg::IndexLookup by_id(jobs, index);
+    if (!by_id.find(keys, equal_uuid, slot))
+        return std::nullopt;
+    return store::read_row(tables.number, slot);
+}
+
 bool by_owner(const Tables &tables) { return pg::owns_table(tables.jobs.in_catalogs(), GetUserId()); }
 
 bool is_replica() { return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA; }

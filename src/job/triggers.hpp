@@ -22,6 +22,12 @@ store::Row read_tuple(const store::Tables &tables, HeapTuple tuple, TupleDesc de
 // The tuple with the columns of `row` that changed in the place of its own; a user's own columns stay.
 HeapTuple with(const store::Tables &tables, HeapTuple tuple, TupleDesc descriptor, const store::Row &row);
 
+// Finds the job as the active snapshot shows it, past row security, or nothing where it is gone. It may be newer than
+// the version that fired the trigger, because a trigger of the user's may have changed the job since, in this very
+// statement. The row points into the slot.
+std::optional<store::Row> find_job(const store::Tables &tables, Relation jobs, const pg_uuid_t *id,
+                                   TupleTableSlot *slot);
+
 // Whether the current role owns `jobs`, directly or as a member: it repairs and restores, so more is obeyed.
 bool by_owner(const store::Tables &tables);
 
