@@ -87,6 +87,36 @@ comment on function jobs_ext.awaits_adoption() is
 'Whether there is a table public.jobs that lacks columns of ours, hence was there before jobs_ext: adopt() makes it '
 'ours. Reads catalogs alone.';
 
+-- No index but this one, and no more columns in it: equal keys are kept once, 7 bytes an attempt.
+create function jobs_ext.add_organisation(relation regclass, is_new boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  there pg_attribute;
+begin
+  select a.* into there from pg_attribute a
+  where a.attrelid = relation and a.attname = 'organisation_id' and a.attnum > 0 and not a.attisdropped;
+  if there.atttypid <> 'uuid'::regtype then
+    raise exception 'column "organisation_id" of "%" is there already and is not a uuid', relation
+      using errcode = '55000', hint = format('alter table %s rename column organisation_id to …', relation);
+  end if;
+  if there.atttypid is not null then
+    return;
+  end if;
+  execute format('alter table only %s add column organisation_id uuid', relation);
+  execute format('create index on %s (organisation_id)', relation);
+  execute format('comment on column %s.organisation_id is %L', relation,
+                 'That of the job, which never changes: by it a member''s rows are found, which then are those whose job '
+                   'the member sees. Null: only the job tells');
+  if not is_new then
+    raise notice '"%" has the column organisation_id from now on, null in the rows that are there', relation
+      using hint = 'Have its policy look rows up by it: select jobs_ext.bind()';
+  end if;
+end $$;
+comment on function jobs_ext.add_organisation(regclass, boolean) is
+'Gives a table of what belongs to a job the organisation of that job, with an index, where it lacks the column, as one '
+'of an older version does. Its rows stay as they are. Raises 55000 for a column of that name and another type.';
+
 create function jobs_ext.hand_over(relation regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$

@@ -3,6 +3,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   if jobs_ext.is_there('public.job_attempts'::text, 'r'::"char", null::regtype) then
+    perform jobs_ext.add_organisation('public.job_attempts'::regclass, false);
     return;
   end if;
 
@@ -36,8 +37,9 @@ begin
   comment on column public.job_attempts.error_message is 'What went wrong, for people';
   comment on column public.job_attempts.error_details is 'What went wrong, for programs';
 
+  perform jobs_ext.add_organisation('public.job_attempts'::regclass, true);
   perform jobs_ext.put_policies('public.job_attempts'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.job_attempts'::regclass);
 end $$;
 comment on function jobs_ext.install_job_attempts() is
-'Makes public.job_attempts where it is missing. Part of jobs_ext.install().';
+'Makes public.job_attempts where it is missing, and its column organisation_id. Part of jobs_ext.install().';

@@ -3,6 +3,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   if jobs_ext.is_there('public.job_steps'::text, 'r'::"char", 'public.job_step'::regtype) then
+    perform jobs_ext.add_organisation('public.job_steps'::regclass, false);
     return;
   end if;
 
@@ -42,8 +43,9 @@ begin
   comment on column public.job_steps.started_at is 'When it was last begun';
   comment on column public.job_steps.completed_at is 'When it was completed';
 
+  perform jobs_ext.add_organisation('public.job_steps'::regclass, true);
   perform jobs_ext.put_policies('public.job_steps'::text, jobs_ext.members_by_claim());
   perform jobs_ext.hand_over('public.job_steps'::regclass);
 end $$;
 comment on function jobs_ext.install_job_steps() is
-'Makes public.job_steps where it is missing. Part of jobs_ext.install().';
+'Makes public.job_steps where it is missing, and its column organisation_id. Part of jobs_ext.install().';

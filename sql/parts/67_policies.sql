@@ -18,14 +18,37 @@ begin atomic
     ('public.job_steps', 'select', 'jobs_ext_members_read', 'job');
 end;
 comment on function jobs_ext.policies() is
-'The policies for members, a row each: the table, the command, the name. by_job: null where the table has an '
-'organisation_id of its own, else its column that names the job, whose policies then decide.';
+'The policies for members, a row each: the table, the command, the name. by_job: null where a row stands for itself, '
+'else the column that names its job, whose policies then decide.';
 
 create function jobs_ext.members_by_claim() returns text
 language sql immutable set search_path = pg_catalog, pg_temp
 return 'organisation_id = (select jobs_ext.claimed_organisation())';
 comment on function jobs_ext.members_by_claim() is
 'The condition on organisation_id of the policies as they are installed: the organisation is that of the JWT.';
+
+-- What belongs to a job is shown where the job is: so no organisation_id in it opens anything, whoever wrote it. It only
+-- finds the rows of a member by an index, where ours are the policies that say whose a job is; null leaves it to the job.
+create function jobs_ext.condition_by_job(relation regclass, by_job text, members text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+  by_organisation constant boolean := exists (
+    select from pg_attribute a
+    where a.attrelid = relation and a.attname = 'organisation_id' and a.atttypid = 'uuid'::regtype and a.attnum > 0
+      and not a.attisdropped
+  ) and not exists (
+    select from pg_policy y
+    where y.polrelid = to_regclass('public.jobs') and y.polpermissive and y.polcmd in ('r', '*')
+      and (0 = any (y.polroles) or to_regrole('authenticated') = any (y.polroles))
+      and not exists (select from jobs_ext.policies() p where p.relation = 'public.jobs' and p.name = y.polname));
+begin
+  return case when by_organisation then format('(%s or organisation_id is null) and ', members) else '' end
+    || format('exists (select from public.jobs j where j.id = %I)', by_job);
+end $$;
+comment on function jobs_ext.condition_by_job(regclass, text, text) is
+'The condition on what belongs to a job: that the member sees the job and, where no policies but ours let members see '
+'jobs, that it is of the organisation or of none that is known.';
 
 create function jobs_ext.put_policies(relation text, members text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -43,7 +66,7 @@ begin
       execute format('drop policy %I on %s', wanted.name, relation);
     end if;
     condition := case when wanted.by_job is null then members
-                      else format('exists (select from public.jobs j where j.id = %I)', wanted.by_job) end;
+                      else jobs_ext.condition_by_job(relation::regclass, wanted.by_job, members) end;
     execute format('create policy %I on %s for %s to authenticated %s', wanted.name, relation, wanted.command,
                    case wanted.command
                      when 'insert' then format('with check (%s)', condition)

@@ -329,7 +329,8 @@ begin
     and a.attname in ('step_number', 'step_name', 'description', 'step_type', 'status', 'received', 'processed',
                       'passed', 'failed', 'error_message', 'started_at', 'completed_at', 'metadata');
   execute format('delete from public.job_steps where job = any ($1)') using ids;
-  execute format('insert into public.job_steps (job, %s) select m.id, %s from unnest($1) m, '
+  execute format('insert into public.job_steps (job, organisation_id, %s) '
+                 'select m.id, (select j.organisation_id from public.jobs j where j.id = m.id), %s from unnest($1) m, '
                  'jsonb_populate_recordset(null::public.job_steps, m.steps) n',
                  jobs_ext.listed(''::text, columns), jobs_ext.listed('n.'::text, columns)) using made;
 end $$;

@@ -27,9 +27,10 @@ inline constexpr ColumnDefinition attempts_columns[] = {{"job", UUIDOID, not_nul
                                                         {"ended_at", TIMESTAMPTZOID, not_null},
                                                         {"outcome", TEXTOID, not_null},
                                                         {"error_message", TEXTOID},
-                                                        {"error_details", JSONBOID}};
+                                                        {"error_details", JSONBOID},
+                                                        {"organisation_id", UUIDOID}};
 
-// In the order of the table and of the type `job_step`.
+// In the order of the table: the columns of the type `job_step`, and one more.
 inline constexpr ColumnDefinition steps_columns[] = {{"job", UUIDOID},
                                                      {"step_number", INT4OID},
                                                      {"step_name", TEXTOID},
@@ -46,7 +47,8 @@ inline constexpr ColumnDefinition steps_columns[] = {{"job", UUIDOID},
                                                      {"error_message", TEXTOID},
                                                      {"metadata", JSONBOID},
                                                      {"started_at", TIMESTAMPTZOID},
-                                                     {"completed_at", TIMESTAMPTZOID}};
+                                                     {"completed_at", TIMESTAMPTZOID},
+                                                     {"organisation_id", UUIDOID}};
 
 // Which table a name meant when it was looked up: to be compared, and for questions to the catalogs. No Oid, so that it
 // cannot be given to relation_open(): another session may drop or rename the table before the caller has a lock.

@@ -100,13 +100,14 @@ private:
     }
 };
 
-// `running` is the job's row while the attempt ran: the move may have cleared worker and started_at.
+// `running` is the job's row while the attempt ran: the move may have cleared worker and started_at. The organisation
+// is that of the row as it is now, which a trigger of the user's may have changed.
 //
 // A row of this attempt that a client wrote by hand stays, by both paths: it must not keep the job from ending. Where
 // another transaction is inserting such a row, the direct path waits for it, as ON CONFLICT DO NOTHING does; the
 // statement raises 23505 then, and the caller has to try again. It names no key for ON CONFLICT, because the owner may
 // have dropped it.
-void record(const Row &running, const EndedAttempt &ended)
+void record(const Row &running, const Row &now, const EndedAttempt &ended)
 {
     const std::string_view name = outcome_names[static_cast<int>(ended.outcome)];
     const pg::Parameter row[] = {
@@ -118,6 +119,7 @@ void record(const Row &running, const EndedAttempt &ended)
         {TEXTOID, PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())))},
         {TEXTOID, ended.error_message},
         {JSONBOID, ended.error_details},
+        {UUIDOID, now.get(Column::organisation_id)},
     };
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
@@ -125,7 +127,7 @@ void record(const Row &running, const EndedAttempt &ended)
         pg::SpiScope spi;
         pg::run_sql(
             "insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
-            " error_details) select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from"
+            " error_details, organisation_id) select $1, $2, $3, $4, $5, $6, $7, $8, $9 where not exists (select 1 from"
             " public.job_attempts where job operator(pg_catalog.=) $1 and attempt operator(pg_catalog.=) $2)",
             row);
         return;
@@ -300,7 +302,7 @@ void keep_attempts(const Transition &change)
     if (change.after == nullptr && attempts::may_have_attempts(*change.before))
         attempts::remove_attempts(change.before->id());
     else if (change.after != nullptr && change.ended && attempts::is_kept(*change.after, *change.ended))
-        attempts::record(*change.before, *change.ended);
+        attempts::record(*change.before, *change.after, *change.ended);
 }
 
 } // namespace store

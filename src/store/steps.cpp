@@ -75,20 +75,24 @@ Datum numbers_of(std::span<const New> given)
              errmsg("a trigger or rule on job_steps kept step %d of job %s from being written", number, to_text(job))));
 }
 
-void set_one(const pg_uuid_t *job, const New &step)
+void set_one(const Row &job, const New &step)
 {
-    const pg::Parameter parameters[] = {job_parameter(job),   int_parameter(step.number),
-                                        {TEXTOID, step.name}, {TEXTOID, step.description},
-                                        {TEXTOID, step.type}, {JSONBOID, step.metadata}};
+    const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]},
+                                        int_parameter(step.number),
+                                        {TEXTOID, step.name},
+                                        {TEXTOID, step.description},
+                                        {TEXTOID, step.type},
+                                        {JSONBOID, step.metadata},
+                                        {UUIDOID, job.get(Column::organisation_id)}};
     if (pg::run_sql("update public.job_steps set step_name = $3, description = $4,"
-                    " step_type = coalesce($5, 'automatic'), metadata = coalesce($6, '{}')"
+                    " step_type = coalesce($5, 'automatic'), metadata = coalesce($6, '{}'), organisation_id = $7"
                     " where job operator(pg_catalog.=) $1 and step_number operator(pg_catalog.=) $2"
                     " and status operator(pg_catalog.=) 'pending'",
                     parameters) > 0)
         return;
-    pg::run_sql("insert into public.job_steps (" COLUMNS_OF_STEP ")"
+    pg::run_sql("insert into public.job_steps (" COLUMNS_OF_STEP ", organisation_id)"
                 " select $1, $2, $3, $4, coalesce($5, 'automatic'), 'pending', null, null, null, null, null, null,"
-                " null, null, coalesce($6, '{}'), null, null where not exists (select 1 from public.job_steps"
+                " null, null, coalesce($6, '{}'), null, null, $7 where not exists (select 1 from public.job_steps"
                 " where job operator(pg_catalog.=) $1 and step_number operator(pg_catalog.=) $2)",
                 parameters);
 }
@@ -181,9 +185,9 @@ std::int64_t count_with(const pg_uuid_t *job, std::span<const New> given)
     return DatumGetInt64(rows.at(0, 0).value) + static_cast<std::int64_t>(given.size());
 }
 
-void set(const pg_uuid_t *job, std::span<const New> given)
+void set(const Row &job, std::span<const New> given)
 {
-    const pg::Parameter parameters[] = {job_parameter(job), {INT4ARRAYOID, numbers_of(given)}};
+    const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]}, {INT4ARRAYOID, numbers_of(given)}};
     const Steps steps(RowExclusiveLock);
     pg::run_sql("delete from public.job_steps where job operator(pg_catalog.=) $1"
                 " and status operator(pg_catalog.=) 'pending' and not step_number operator(pg_catalog.=) any ($2)",

@@ -54,7 +54,7 @@ HeapTuple write(const pg_uuid_t *job, std::int32_t number, const Change &change)
 // How many steps the job has once set() has run: those that have begun stay.
 std::int64_t count_with(const pg_uuid_t *job, std::span<const New> given);
 // Steps that are pending become what is given, or go where they are not given; those that have begun stay as they are.
-void set(const pg_uuid_t *job, std::span<const New> given);
+void set(const Row &job, std::span<const New> given);
 // Calls `put` for each step in order.
 void each(const pg_uuid_t *job, void (*put)(void *sink, HeapTuple row), void *sink);
 

@@ -323,7 +323,7 @@ JOBS_FUNCTION(job_steps_set)
         call::raise(job::missing(&asked.job));
     if (refusal)
         call::raise(*refusal);
-    steps::set(&asked.job, given);
+    steps::set(row, given);
     steps::each(
         &asked.job, [](void *to, HeapTuple step) { static_cast<pg::RowSink *>(to)->put(step); }, &sink);
     return Datum{0};
