@@ -105,9 +105,10 @@ begin
   end if;
   execute format('alter table only %s add column organisation_id uuid', relation);
   execute format('create index on %s (organisation_id)', relation);
+  perform jobs_ext.expect_many_organisations(relation);
   execute format('comment on column %s.organisation_id is %L', relation,
-                 'That of the job, which never changes: by it a member''s rows are found, which then are those whose job '
-                   'the member sees. Null: only the job tells');
+                 'That of the job, with which it changes: by it a member''s rows are found, of which those are shown '
+                   'whose job the member sees. Null: only the job tells');
   if not is_new then
     raise notice '"%" has the column organisation_id from now on, null in the rows that are there', relation
       using hint = 'Have its policy look rows up by it: select jobs_ext.bind()';

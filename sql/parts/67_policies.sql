@@ -27,8 +27,8 @@ return 'organisation_id = (select jobs_ext.claimed_organisation())';
 comment on function jobs_ext.members_by_claim() is
 'The condition on organisation_id of the policies as they are installed: the organisation is that of the JWT.';
 
--- What belongs to a job is shown where the job is: so no organisation_id in it opens anything, whoever wrote it. It only
--- finds the rows of a member by an index, where ours are the policies that say whose a job is; null leaves it to the job.
+-- What belongs to a job is shown where the job is, so its organisation_id opens nothing, whoever wrote it. It only
+-- finds a member's rows by an index, where ours are the policies that say whose a job is; null leaves it to the job.
 create function jobs_ext.condition_by_job(relation regclass, by_job text, members text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$

@@ -169,6 +169,17 @@ void remove_attempts(const pg_uuid_t *job)
     index_endscan(scan);
 }
 
+// The job has gone over to another organisation.
+void move_attempts(const Row &job)
+{
+    const Attempts attempts(RowExclusiveLock);
+    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table),
+                      attempts.by_statement ? pg::AsOwner::Code::of_owner : pg::AsOwner::Code::none);
+    pg::SpiScope spi;
+    const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]}, {UUIDOID, job.get(Column::organisation_id)}};
+    pg::run_sql("update public.job_attempts set organisation_id = $2 where job operator(pg_catalog.=) $1", parameters);
+}
+
 // Whether the job may have any. One that succeeded at once has none, unless its type kept successes at that time: so
 // the index is asked, where the table is as we made it. Any other may have some, whatever its `attempt` says, because
 // the owner of the table may have set it back.
@@ -299,6 +310,8 @@ namespace store {
 // writes nothing. It comes last among the followers, because code of the user's may run in it.
 void keep_attempts(const Transition &change)
 {
+    if (change.changes_organisation())
+        attempts::move_attempts(*change.after);
     if (change.after == nullptr && attempts::may_have_attempts(*change.before))
         attempts::remove_attempts(change.before->id());
     else if (change.after != nullptr && change.ended && attempts::is_kept(*change.after, *change.ended))

@@ -254,14 +254,20 @@ void empty()
 
 namespace store {
 
-// The follower: with its job steps are deleted.
-void remove_steps(const Transition &change)
+// The follower: with its job steps are deleted, and go over to another organisation.
+void keep_steps(const Transition &change)
 {
-    if (change.after != nullptr || !change.before->has(Column::total_steps))
+    const bool is_deleted = change.after == nullptr;
+    if ((!is_deleted && !change.changes_organisation()) || !change.before->has(Column::total_steps))
         return;
     const steps::Steps steps(RowExclusiveLock);
-    const pg::Parameter parameters[] = {steps::job_parameter(change.before->id())};
-    pg::run_sql("delete from public.job_steps where job operator(pg_catalog.=) $1", parameters);
+    const pg::Parameter job = steps::job_parameter(change.before->id());
+    if (is_deleted) {
+        pg::run_sql("delete from public.job_steps where job operator(pg_catalog.=) $1", {&job, 1});
+        return;
+    }
+    const pg::Parameter moved[] = {job, {UUIDOID, change.after->get(Column::organisation_id)}};
+    pg::run_sql("update public.job_steps set organisation_id = $2 where job operator(pg_catalog.=) $1", moved);
 }
 
 } // namespace store

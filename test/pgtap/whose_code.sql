@@ -136,6 +136,31 @@ delete from seen;
 select jobs_ext.install() \g /dev/null
 select is(tests.seen(), 'nobody ran nothing', 'nor does install() by a superuser, where it puts back what is missing');
 
+-- A column of an older version's table, with its index.
+set role tests_whose_owner;
+alter table public.job_attempts drop organisation_id, add check (probe('check of attempts')),
+  add column theirs boolean default probe('default');
+create index on public.job_steps (probe_text(step_name, 'index of steps')) where probe('predicate of steps');
+alter table public.job_steps drop organisation_id;
+insert into public.job_attempts (job, attempt, ended_at, outcome) values (gen_random_uuid(), 1, now(), 'failed');
+insert into public.job_steps (job, step_number, step_name, step_type, status)
+values (gen_random_uuid(), 1, 'a', 'automatic', 'pending');
+create trigger theirs before update on public.job_attempts for each row execute function probe_trigger('trigger');
+create rule theirs as on update to public.job_steps do also select probe('rule');
+reset role;
+select is(tests.adopted(), 'nobody ran nothing; nobody ran nothing',
+          'CREATE EXTENSION over job_attempts and job_steps that lack a column');
+select is(array_agg(c.attrelid::regclass::text order by 1), '{job_attempts,job_steps}', '… which they have now')
+from pg_attribute c
+where c.attname = 'organisation_id' and c.attrelid in ('job_attempts'::regclass, 'job_steps'::regclass);
+set role tests_whose_owner;
+drop trigger theirs on public.job_attempts;
+alter table public.job_attempts drop theirs, drop constraint job_attempts_check;
+drop rule theirs on public.job_steps;
+delete from public.job_attempts;
+delete from public.job_steps;
+reset role;
+
 --
 -- Worker and job_maintain(): as the owner, whoever calls.
 --

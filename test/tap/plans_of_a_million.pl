@@ -45,8 +45,10 @@ lateral (select case when n / 1000 % 100 < 6 then 'pending' when n / 1000 % 100 
 lateral (select case when n < 9 then 'generate-content'
                      else (array['add-item-tags', 'add-option-sets', 'import-csv', 'merge-menus'])[1 + n / 1000 % 4]
                 end as job_type) t;
-insert into job_attempts (job, attempt, started_at, ended_at, outcome)
-select id, 1, created_at, created_at, 'failed' from jobs where status = 'failed';
+insert into job_attempts (job, attempt, started_at, ended_at, outcome, organisation_id)
+select id, 1, created_at, created_at, 'failed', organisation_id from jobs;
+insert into job_steps (job, step_number, step_name, step_type, status, organisation_id)
+select id, 1, 'a', 'automatic', 'pending', organisation_id from jobs;
 insert into jobs_archive (id, job_id, job_type, status, organisation_id, created_at, finished_at)
 select gen_random_uuid(), job_id, job_type, 'completed', organisation_id, created_at, created_at
 from jobs where created_at > now() - interval '6 days' or organisation_id = '$org';
@@ -56,6 +58,7 @@ insert into profiles values ('$user', '$org', 'member'), ('$user_of_many', '$org
 select jobs_ext.rebuild_queue();
 vacuum analyze jobs;
 vacuum analyze job_attempts;
+vacuum analyze job_steps;
 vacuum analyze jobs_archive;
 SQL
 is($node->safe_psql('postgres', "select count(*) from jobs where organisation_id = '$org'"), 1000, 'a member of few');
@@ -90,7 +93,7 @@ sub looks
 	my ($plan, $buffers) = explain($role, $sql, $option{claims} // '{}');
 	my @scans = scans($plan);
 	my $by = $option{by} // qr/./;
-	my $reads_all = grep { /^all of (?:jobs|job_attempts)$/ } @scans;
+	my $reads_all = grep { /^all of (?:jobs|job_attempts|job_steps)$/ } @scans;
 	my $reads_by = grep { $_ =~ $by } @scans;
 	ok($buffers <= $most && !$reads_all && $reads_by, "$role: $name")
 	  or diag("$buffers buffers, by @scans: $sql");
@@ -144,9 +147,17 @@ sub member_looks
 	my ($by, $claims) = @_;
 	my @asked = (claims => $claims);
 	looks("$_, $by", 'authenticated', "select * from $_", 4000, @asked)
-	  for qw(jobs jobs_queue_status jobs_failed_summary jobs_metrics jobs_active jobs_running jobs_failed jobs_archive);
+	  for qw(jobs jobs_queue_status jobs_failed_summary jobs_metrics jobs_active jobs_running jobs_failed jobs_archive
+	  job_attempts job_steps);
+	looks("$_ of a job, $by", 'authenticated',
+		"select * from $_ where job = (select id from jobs where job_id = 'job 7007')", 60, @asked)
+	  for qw(job_attempts job_steps);
+	looks("attempts of a page, $by", 'authenticated',
+		"select j.id, a.outcome from (select * from jobs $newest) j, lateral job_attempts(j) a", 4000, @asked);
 	looks("attempts of the own jobs, $by", 'authenticated',
 		'select a.* from jobs j join job_attempts a on a.job = j.id where j.status = \'failed\'', 6000, @asked);
+	looks("a page of attempts, $by", 'authenticated', 'select * from job_attempts order by ended_at desc limit 50',
+		4000, @asked);
 	for my $arguments ('', map({ "status => '$_'" } qw(pending in_progress failed completed blocked paused)),
 		q{status => 'failed', max_rows => 3, skip_rows => 2}, q{job_type => 'generate-content'},
 		q{restaurant_id => md5('3')::uuid}, qq{organisation_id => '$org'}, q{before => now() - interval '28 days'})
@@ -160,11 +171,25 @@ $node->safe_psql('postgres', 'alter table jobs alter organisation_id set (n_dist
 $node->safe_psql('postgres', 'analyze jobs');
 looks("$_, where the planner expects half of all", 'authenticated', "select * from $_", 6000,
 	claims => qq({"org_id": "$org"}))
-  for qw(jobs_active jobs_running jobs_failed job_list()), q{job_list(status => 'failed')};
+  for qw(jobs_active jobs_running jobs_failed job_list() job_attempts job_steps), q{job_list(status => 'failed')};
 $node->safe_psql('postgres', 'alter table jobs alter organisation_id set (n_distinct = -0.001)');
 $node->safe_psql('postgres', 'analyze jobs');
 $node->safe_psql('postgres', 'select jobs_ext.bind()');
 member_looks('by profiles', qq({"sub": "$user"}));
+$node->safe_psql('postgres', <<'SQL');
+create function mine(uuid) returns setof uuid language sql stable as
+  'select organisation_id from profiles where id = $1';
+select jobs_ext.bind(membership => 'mine');
+SQL
+looks("$_, by a set of organisations", 'authenticated', "select * from $_", 4000, claims => qq({"sub": "$user"}))
+  for qw(job_attempts job_steps);
+# Rows of an older version, which have no organisation: as many as there are, and those that have one.
+$node->safe_psql('postgres', q{update job_attempts set organisation_id = null where job in
+  (select id from jobs where job_id like 'job 1000%')});
+looks('job_attempts, a few without organisation', 'authenticated', 'select * from job_attempts', 5000,
+	claims => qq({"sub": "$user"}));
+$node->safe_psql('postgres', 'select jobs_ext.unbind()');
+$node->safe_psql('postgres', 'select jobs_ext.bind()');
 
 # What is shown is what plain queries show, in the same order: of few jobs, and of nine of ten, for which the walk goes
 # over everybody's ids.
