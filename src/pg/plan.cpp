@@ -83,11 +83,12 @@ void set_constraints_immediate()
     AfterTriggerSetState(all);
 }
 
-ByIndex::ByIndex() : settings_(NewGUCNestLevel())
+ByIndex::ByIndex(Order order) : settings_(NewGUCNestLevel())
 {
     // A scan that is the only one there is costs, on paper, so much that the statement would be compiled.
-    for (const char *setting : {"enable_seqscan", "jit"})
-        (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    for (const char *setting : {"enable_seqscan", "jit", "enable_sort"})
+        if (order == Order::in_order || std::string_view(setting) != "enable_sort")
+            (void)set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 // As at the end of a function with SET: what code of the user's has SET meanwhile stays.

@@ -32,9 +32,13 @@ void set_constraints_immediate();
 // Statements that run in this scope are planned to read tables by an index wherever one serves, and never compiled. For
 // those of which the caller knows, and the planner cannot, that they give few rows: its guess for a policy is the share
 // of an average organisation. They need texts of their own, since a saved plan may have been made in the scope.
+//
+// in_order: they are to read in the order that is asked for, too, instead of sorting: for those of which the planner
+// takes many rows for few, and would read them all for the first ones.
 class ByIndex {
 public:
-    ByIndex();
+    enum class Order : bool { as_planned, in_order };
+    explicit ByIndex(Order order = Order::as_planned);
     ~ByIndex();
     ByIndex(const ByIndex &) = delete;
     ByIndex &operator=(const ByIndex &) = delete;

@@ -21,8 +21,8 @@ my $node = new_node(
 
 # The organisation a has each thousandth job, b nine of ten, a hundred others the rest; 6 % wait, 2 % have failed, a few
 # run and the rest has ended; the oldest is 29 days old. One type has eight jobs.
-my ($org, $org_of_many, $user, $user_of_many) =
-  map { "$_-0000-4000-8000-000000000000" } qw(aaaaaaaa bbbbbbbb dddddddd eeeeeeee);
+my ($org, $org_of_many, $user, $user_of_many, $super_admin) =
+  map { "$_-0000-4000-8000-000000000000" } qw(aaaaaaaa bbbbbbbb dddddddd eeeeeeee ffffffff);
 $node->safe_psql('postgres', <<"SQL");
 create role anon; create role authenticated; create role service_role bypassrls;
 create extension jobs_ext;
@@ -54,7 +54,8 @@ select gen_random_uuid(), job_id, job_type, 'completed', organisation_id, create
 from jobs where created_at > now() - interval '6 days' or organisation_id = '$org';
 create table profiles (id uuid primary key, organisation_id uuid, role text);
 grant select on profiles to authenticated;
-insert into profiles values ('$user', '$org', 'member'), ('$user_of_many', '$org_of_many', 'member');
+insert into profiles values ('$user', '$org', 'member'), ('$user_of_many', '$org_of_many', 'member'),
+  ('$super_admin', null, 'super_admin');
 select jobs_ext.rebuild_queue();
 vacuum analyze jobs;
 vacuum analyze job_attempts;
@@ -176,6 +177,14 @@ $node->safe_psql('postgres', 'alter table jobs alter organisation_id set (n_dist
 $node->safe_psql('postgres', 'analyze jobs');
 $node->safe_psql('postgres', 'select jobs_ext.bind()');
 member_looks('by profiles', qq({"sub": "$user"}));
+# Who sees very many: a page by status reads the newest, and none of it all that is seen to be sorted.
+for my $who ($user_of_many, $super_admin)
+{
+	looks("a page of what waits, of many, $who", 'authenticated', q{select * from job_list(status => 'pending')},
+		10_000, claims => qq({"sub": "$who"}));
+	looks("a page of what is paused, of many, $who", 'authenticated', q{select * from job_list(status => 'paused')},
+		70_000, claims => qq({"sub": "$who"}));
+}
 $node->safe_psql('postgres', <<'SQL');
 create function mine(uuid) returns setof uuid language sql stable as
   'select organisation_id from profiles where id = $1';
@@ -232,6 +241,7 @@ for my $spoilt (0, 1)
 	  [ 'jobs_running', q{status = 'in_progress'} ],
 	  [ 'jobs_failed', q{status = 'failed'} ],
 	  [ q{job_list(status => 'failed', max_rows => 7, skip_rows => 2)}, q{status = 'failed'}, 7, 2 ],
+	  [ q{job_list(status => 'pending', max_rows => 60, skip_rows => 3)}, q{status = 'pending'}, 60, 3 ],
 	  [ 'job_list(max_rows => 20)', 'true', 20, 0 ];
 }
 looks("$_, without private tables", 'authenticated', "select * from $_", 4000, claims => qq({"sub": "$user"}))
