@@ -28,8 +28,9 @@ begin
 end $$;
 comment on function jobs_ext.install() is
 'Makes what is missing of the tables and views in public, and adopts those that are there and belong to the owner of '
-'the extension: their rows, policies, grants and columns stay as they are, missing triggers are put back. CREATE '
-'EXTENSION does this itself, except while a dump is being restored, and where public.jobs is to be adopted first.
+'the extension: their rows, policies, grants and columns stay as they are, missing triggers are put back, and '
+'job_attempts and job_steps of an older version get the column organisation_id. CREATE EXTENSION does this itself, '
+'except while a dump is being restored, and where public.jobs is to be adopted first.
 
 Raises 42501 for anybody but the owner or when the owner can''t create in public, 42710 when a relation of that name '
 'is somebody else''s or something else, 55000 when it lacks columns: jobs_ext.adopt() adds them to public.jobs.';

@@ -113,6 +113,8 @@ select results_eq(
   $$values (1, 'search', 'automatic', 'completed', true), (2, 'choose', 'action_required', 'failed', true)$$,
   '… and the steps are in job_steps');
 select ok(not (select j.metadata ? 'steps' from jobs j where j.id = :'lead'), '… not in the metadata');
+select is((select array_agg(distinct s.organisation_id) from job_steps s where s.job = :'lead'),
+          (select array[j.organisation_id] from jobs j where j.id = :'lead'), '… of the organisation of the job');
 
 -- Who, and from what.
 create table public.short (id uuid, job_id text, restaurant_id text);
