@@ -1,54 +1,64 @@
 -- Nothing of an organisation is left. src/upkeep/erase.cpp says when, and who else may be at its jobs.
 
+create function jobs_ext.erased(archived_until timestamptz)
+returns table (relation text, rows text)
+language sql stable set search_path = pg_catalog, pg_temp
+begin atomic
+  select p.relation,
+         'organisation_id = $1' || case when isfinite(archived_until) then ' and archived_at <= $2' else '' end
+  from jobs_ext.policies() p
+  where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
+    and (p.relation = 'public.jobs_archive' or not isfinite(archived_until))
+  order by p.relation;
+end;
+comment on function jobs_ext.erased(timestamptz) is
+'The tables that an erasure of an organisation empties, as jobs_ext.erasures has it, and the condition on their rows; '
+'$1 is the organisation, $2 is archived_until.';
+
 -- Both are called as the owner of the tables, which the API's are (jobs_ext.policies() lists them). With a job go its
 -- attempts, and whatever else follows it.
-create function jobs_ext.erase_batch(organisation uuid, most integer) returns integer
+create function jobs_ext.erase_batch(organisation uuid, archived_until timestamptz, most integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  emptied text;
+  emptied record;
   erased integer := 0;
   count integer;
 begin
-  for emptied in
-    select p.relation from jobs_ext.policies() p
-    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
-    order by p.relation
-  loop
+  for emptied in select e.relation, e.rows from jobs_ext.erased(archived_until) e loop
     exit when erased >= most;
     -- What somebody has locked is not waited for.
     execute format(
-      'delete from %1$s where organisation_id = $1 and id = any (array(
-         select t.id from %1$s t where t.organisation_id = $1 limit $2 for update skip locked))', emptied)
-      using organisation, most - erased;
+      'delete from %1$s where %2$s and id = any (array(
+         select t.id from %1$s t where %2$s limit $3 for update skip locked))', emptied.relation, emptied.rows)
+      using organisation, archived_until, most - erased;
     get diagnostics count = row_count;
     erased := erased + count;
   end loop;
   return erased;
 end $$;
-comment on function jobs_ext.erase_batch(uuid, integer) is
-'Deletes so many jobs of an organisation, archived ones too, and returns how many it were.';
+comment on function jobs_ext.erase_batch(uuid, timestamptz, integer) is
+'Deletes so many jobs of an organisation, archived ones too, and returns how many it were. archived_until: as in '
+'jobs_ext.erasures.';
 
-create function jobs_ext.left_to_erase(organisation uuid, most integer) returns integer
+create function jobs_ext.left_to_erase(organisation uuid, archived_until timestamptz, most integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  counted text;
+  counted record;
   count integer;
   total integer := 0;
 begin
-  for counted in
-    select p.relation from jobs_ext.policies() p
-    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
-  loop
-    execute format('select count(*) from (select from %s where organisation_id = $1 limit $2) t', counted)
-      into count using organisation, most - total;
+  for counted in select e.relation, e.rows from jobs_ext.erased(archived_until) e loop
+    execute format('select count(*) from (select from %s where %s limit $3) t', counted.relation, counted.rows)
+      into count using organisation, archived_until, most - total;
     total := total + count;
   end loop;
   return total;
 end $$;
-comment on function jobs_ext.left_to_erase(uuid, integer) is
-'How many jobs an organisation has, archived ones too, counted up to this number.';
+comment on function jobs_ext.left_to_erase(uuid, timestamptz, integer) is
+'How many jobs of an organisation are to be deleted, archived ones too, counted up to this number. archived_until: as '
+'in jobs_ext.erasures.';
 
 create function jobs_ext.erase_organisation(id uuid) returns bigint
 language c volatile parallel unsafe as 'MODULE_PATHNAME';

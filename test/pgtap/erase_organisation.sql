@@ -124,6 +124,34 @@ select is(pg_temp.traces(list), '', 'nothing is left') from ids where n = 1;
 select isnt(pg_temp.traces(list), '', 'but of others') from ids where n = 2;
 select tests.in_step();
 
+-- One that comes again under the same id, before upkeep has come to it: what it has now is its own. Deleted once more
+-- that goes as well; by erase_organisation() all goes.
+insert into organisations values (tests.org(1), 'again');
+insert into jobs_archive (id, job_id, organisation_id, finished_at)
+values (gen_random_uuid(), 'archived before', tests.org(1), now());
+delete from organisations where id = tests.org(1);
+insert into organisations values (tests.org(1), 'and again');
+insert into jobs (job_type, job_id, organisation_id) values ('bulk-update', 'new', tests.org(1));
+insert into jobs_archive (id, job_id, organisation_id, finished_at, archived_at)
+values (gen_random_uuid(), 'archived after', tests.org(1), now(), clock_timestamp());
+create function pg_temp.of_1() returns text language sql as $$
+  select string_agg(job_id, ', ' order by job_id)
+  from (select job_id from jobs where organisation_id = tests.org(1)
+        union all select job_id from jobs_archive where organisation_id = tests.org(1)) t $$;
+select is((job_maintain() ->> 'erased')::int, 1, 'of an organisation that came again the former one is erased');
+select is(pg_temp.of_1(), 'archived after, new', 'and nothing of its own');
+select is_empty('select from jobs_ext.erasures', 'that is all');
+delete from organisations where id = tests.org(1);
+insert into organisations values (tests.org(1), 'for the third time');
+insert into jobs (job_type, job_id, organisation_id) values ('bulk-update', 'third', tests.org(1));
+select is(jobs_ext.erase_organisation(tests.org(1)), 0::bigint, 'asked for, all goes');
+select is(pg_temp.of_1(), null, 'jobs too');
+select ok((job_maintain() ->> 'erased')::int = 0, 'nothing is left for the note of its deletion');
+select is_empty('select from jobs_ext.erasures', 'which goes');
+delete from organisations where id = tests.org(1);
+select job_maintain() \g /dev/null
+select tests.in_step();
+
 -- What stands in the way of one organisation does not keep the others.
 insert into organisations values (tests.org(1), 'again'), (tests.org(4), 'four');
 update ids set list = pg_temp.fill(1, 10) where n = 1;
