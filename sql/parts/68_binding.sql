@@ -166,6 +166,30 @@ comment on function jobs_ext.bind_column(name, regclass, text) is
 'Makes a column of public.jobs a foreign key to the id of a table, in the place of one that bind() made before. Part '
 'of jobs_ext.bind().';
 
+create function jobs_ext.is_for_members(roles oid[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from unnest(roles) r (role)
+  where case when r.role = 0 then true else pg_has_role(to_regrole('authenticated'), r.role, 'usage') end);
+comment on function jobs_ext.is_for_members(oid[]) is
+'Whether a policy to these roles (pg_policy.polroles) is one for authenticated too: as PUBLIC, or as a member of one.';
+
+-- Many an application lets its users update their own profile, all of it.
+create function jobs_ext.members_write_profiles(profiles regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_class r,
+       (values ('insert', 'a'::"char"), ('update', 'w'::"char")) w (privilege, command),
+       unnest('{organisation_id,role}'::text[]) c (name)
+  where r.oid = profiles and has_column_privilege('authenticated', r.oid, c.name, w.privilege)
+    and (not r.relrowsecurity or exists (
+      select from pg_policy y
+      where y.polrelid = r.oid and y.polpermissive and y.polcmd in ('*', w.command)
+        and jobs_ext.is_for_members(y.polroles))));
+comment on function jobs_ext.members_write_profiles(regclass) is
+'Whether authenticated has the privilege and a policy to write organisation_id or role of profiles. What else keeps it '
+'from that, the condition of the policy or a trigger, is not looked at.';
+
 -- Members by public.profiles, as in the seed. A range, and not "own organisation or super admin": an OR with something
 -- that is no column of the table is looked at for each row of it, a range is read in the index, from one organisation
 -- to the same one, or from the first to the last.
@@ -189,6 +213,11 @@ begin
             hint = format('grant select (id, organisation_id, role) on %s to authenticated, or name a function that '
                           'may: membership => …', profiles);
   end if;
+  if jobs_ext.members_write_profiles(profiles) then
+    raise warning 'members may write organisation_id and role in "%", by which they see jobs', profiles
+      using hint = format('Unless a policy or a trigger of yours keeps them from it: revoke insert, update on %s from '
+                          'authenticated, and grant update on the columns that are theirs.', profiles);
+  end if;
   return format(
     'organisation_id between
        (select case when p.role::text = %1$L then %2$L::uuid else p.organisation_id end
@@ -199,7 +228,7 @@ begin
 end $$;
 comment on function jobs_ext.members_by_profiles() is
 'The condition on organisation_id of a member by public.profiles (id, organisation_id, role), and of a super_admin; '
-'null where there is no such table. Raises 42501 where authenticated may not read it.';
+'null where there is no such table. Raises 42501 where authenticated may not read it; warns where it may write it.';
 
 create function jobs_ext.membership_function(membership text) returns regprocedure
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -295,7 +324,7 @@ begin atomic
   select y.polname, y.polrelid::regclass
   from (select distinct p.relation from jobs_ext.policies() p) t
   join pg_policy y on y.polrelid = to_regclass(t.relation) and y.polpermissive
-  where (0 = any (y.polroles) or to_regrole('authenticated') = any (y.polroles))
+  where jobs_ext.is_for_members(y.polroles)
     and not exists (select from jobs_ext.policies() p where p.relation = t.relation and p.name = y.polname);
 end;
 comment on function jobs_ext.policies_of_others() is

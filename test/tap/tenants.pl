@@ -105,6 +105,24 @@ is(as_boss('copy', "select jobs_ext.bind(membership => 'my_organisations'); $sha
 is(as_boss('copy', "select jobs_ext.unbind(); select count(*) from pg_constraint
 	where conrelid = 'public.jobs'::regclass and contype = 'f'"), "\n0", 'a restored copy is unbound as well');
 
+# By profiles, which members must not write themselves.
+sub told
+{
+	my ($sql) = @_;
+	my $stderr = '';
+	$node->psql('copy', $sql, stderr => \$stderr, extra_params => [ '-U', 'boss' ]);
+	return $stderr;
+}
+as_boss('copy', 'create table profiles (id uuid primary key, organisation_id uuid, role text);
+	alter table profiles enable row level security; grant select, update on profiles to authenticated;
+	create policy own_profile on profiles for select to authenticated using (id = jobs_ext.claimed_user())');
+unlike(told('select jobs_ext.bind()'), qr/members may write/, 'profiles that members read');
+as_boss('copy',
+	'create policy edit on profiles for update to authenticated using (id = jobs_ext.claimed_user())');
+like(told('select jobs_ext.bind()'), qr/WARNING:  members may write organisation_id and role in "public.profiles"/,
+	'profiles that members write: bind() warns');
+as_boss('copy', 'drop table profiles cascade; select jobs_ext.unbind()');
+
 # The extension goes and comes back: foreign keys and policies that name no function of ours stay, the trigger is made
 # by the next bind(). Default policies are put back by unbind(); till then members see nothing.
 # A superuser restored it, whose extension it is then.
