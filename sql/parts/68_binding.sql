@@ -419,31 +419,52 @@ end $$;
 comment on function jobs_ext.bind_status_index(boolean) is
 'Makes or drops the indexes of jobs_ext.status_indexes(). Part of jobs_ext.bind().';
 
--- Whoever deletes an organisation need not know of jobs: the trigger notes it for the archive.
+-- Whoever deletes an organisation need not know of jobs: the triggers note it for the archive.
+create function jobs_ext.unwatch_organisations(trigger_name name, organisations regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  statement constant text := format('drop trigger %I on %s', trigger_name, organisations);
+begin
+  execute statement;
+exception when insufficient_privilege then
+  raise exception 'must be owner of table "%"', organisations
+    using errcode = '42501',
+          hint = format('Jobs were bound to it by who may make a trigger there, but only its owner may drop one. Let '
+                        'its owner: %s; then call this again.', statement);
+end $$;
+comment on function jobs_ext.unwatch_organisations(name, regclass) is
+'Drops a trigger that jobs_ext.watch_organisations() made. Raises 42501 where only another may.';
+
 create function jobs_ext.watch_organisations(organisations regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  watched record;
+  wanted record;
 begin
-  for watched in
-    select t.tgrelid::regclass as relation, t.tgname as name
-    from pg_trigger t
-    where t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure and t.tgparentid = 0
-      and (organisations is null or t.tgrelid <> organisations)
-  loop
-    execute format('drop trigger %I on %s', watched.name, watched.relation);
-  end loop;
-  if organisations is not null and not exists (
-    select from pg_trigger t
-    where t.tgrelid = organisations and t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure
-  ) then
-    execute format('create trigger jobs_ext_organisation_deleted after delete on %s for each row '
-                   'execute function jobs_ext.organisation_deleted()', organisations);
+  perform jobs_ext.unwatch_organisations(t.tgname, t.tgrelid::regclass)
+  from pg_trigger t
+  where t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure and t.tgparentid = 0
+    and (organisations is null or t.tgrelid <> organisations);
+  if organisations is null then
+    return;
   end if;
+  for wanted in
+    select * from (values
+      ('jobs_ext_organisation_deleted', 'after delete', 'row'),
+      ('jobs_ext_organisations_truncated', 'before truncate', 'statement')
+    ) as v (name, event, level)
+    where not exists (
+      select from pg_trigger t
+      where t.tgrelid = organisations and t.tgname = v.name
+        and t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure)
+  loop
+    execute format('create trigger %I %s on %s for each %s execute function jobs_ext.organisation_deleted()',
+                   wanted.name, wanted.event, organisations, wanted.level);
+  end loop;
 end $$;
 comment on function jobs_ext.watch_organisations(regclass) is
-'Puts the trigger that notes which organisations are deleted on this table and on no other; null: on none. Part of '
+'Puts the triggers that note which organisations are deleted on this table and on no other; null: on none. Part of '
 'jobs_ext.bind() and unbind().';
 
 create function jobs_ext.bind(

@@ -71,7 +71,8 @@ Deletes 1000 rows and leaves the rest to the worker, or to job_maintain(), which
 'job that is gone hears PT404. A function and no procedure, so that it can be called over an API and in a transaction.
 
 id: the organisation; the nil UUID has the jobs of nobody. It does not keep new ones from coming: stop its users, or '
-'delete the organisation (jobs_ext.bind()), which does the same.
+'delete the organisation (jobs_ext.bind()), which does the same. Schedules that enqueue for it (job_schedule) are not
+among what it has: job_unschedule() ends them.
 
 Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 22023 for null, 42501 for anybody but the '
 'owner, or where the session holds temporary objects of a third role.';
@@ -79,4 +80,5 @@ Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 2202
 create function jobs_ext.organisation_deleted() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.organisation_deleted() is
-'Trigger on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive.';
+'Triggers on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive, or '
+'all of them after TRUNCATE.';

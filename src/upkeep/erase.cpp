@@ -177,29 +177,84 @@ JOBS_FUNCTION(erase_organisation)
     return Int64GetDatum(call_with("left_to_erase", erasure, most_counted));
 }
 
-// AFTER DELETE on the table of organisations. Raises 39P01 elsewhere, 42804 where it has no id that is a uuid.
+namespace {
+
+AttrNumber number_of_id(Relation organisations)
+{
+    const int number = SPI_fnumber(RelationGetDescr(organisations), "id");
+    if (number <= 0 || SPI_gettypeid(RelationGetDescr(organisations), number) != UUIDOID)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("table \"%s\" has no column \"id\" of type uuid any more",
+                               RelationGetRelationName(organisations)),
+                        errhint("jobs_ext.bind() ties the jobs to another table, jobs_ext.unbind() to none.")));
+    return static_cast<AttrNumber>(number);
+}
+
+void note_deleted(pg::Nullable id)
+{
+    if (!id)
+        return;
+    const TimestampTz now = settings::now();
+    store::erasures::ask({*DatumGetUUIDP(id.value), now}, now);
+}
+
+void note_all_in(Relation organisations)
+{
+    const AttrNumber number = number_of_id(organisations);
+    pg::TableScan rows(organisations, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next()) {
+        pg::Nullable id = {};
+        id.value = slot_getattr(slot, number, &id.null);
+        note_deleted(id);
+    }
+}
+
+// Before TRUNCATE, which holds the table, and its partitions, under ACCESS EXCLUSIVE: what it empties are the rows that
+// are there now, also those that an older snapshot does not show.
+void note_truncated(Relation organisations)
+{
+    PushActiveSnapshot(GetLatestSnapshot());
+    if (organisations->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+        note_all_in(organisations);
+    } else {
+        ListCell *cell;
+        foreach (cell, find_all_inheritors(RelationGetRelid(organisations), NoLock, nullptr)) {
+            const pg::OpenRelation partition(table_open(lfirst_oid(cell), NoLock), NoLock);
+            if (RELKIND_HAS_STORAGE(partition->rd_rel->relkind))
+                note_all_in(partition);
+        }
+    }
+    PopActiveSnapshot();
+}
+
+bool is_trigger_of_organisations(TriggerEvent event)
+{
+    if (TRIGGER_FIRED_BY_TRUNCATE(event))
+        return TRIGGER_FIRED_BEFORE(event);
+    return TRIGGER_FIRED_BY_DELETE(event) && TRIGGER_FIRED_AFTER(event) && TRIGGER_FIRED_FOR_ROW(event);
+}
+
+} // namespace
+
+// AFTER DELETE of a row, and BEFORE TRUNCATE, on the table of organisations. Raises 39P01 elsewhere, 42804 where it has
+// no id that is a uuid.
 JOBS_FUNCTION(organisation_deleted)
 {
     auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
-    if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
-        !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+    if (!CALLED_AS_TRIGGER(fcinfo) || !is_trigger_of_organisations(trigger->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("this function is a trigger for each row that was deleted of organisations"),
+                        errmsg("this function is a trigger for each row that was deleted of organisations, and before "
+                               "they are truncated"),
                         errhint("jobs_ext.bind() makes it.")));
-    TupleDesc columns = RelationGetDescr(trigger->tg_relation);
-    const int number = SPI_fnumber(columns, "id");
-    if (number <= 0 || SPI_gettypeid(columns, number) != UUIDOID)
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("table \"%s\" has no column \"id\" of type uuid any more",
-                               RelationGetRelationName(trigger->tg_relation)),
-                        errhint("jobs_ext.bind() ties the jobs to another table, jobs_ext.unbind() to none.")));
-    bool null;
-    const Datum id = heap_getattr(trigger->tg_trigtuple, number, columns, &null);
-    if (!null) {
-        pg::StatementScope scope(function);
-        const TimestampTz now = settings::now();
-        store::erasures::ask({*DatumGetUUIDP(id), now}, now);
+    pg::StatementScope scope(function);
+    if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event)) {
+        note_truncated(trigger->tg_relation);
+        return PointerGetDatum(nullptr);
     }
+    pg::Nullable id = {};
+    id.value = heap_getattr(trigger->tg_trigtuple, number_of_id(trigger->tg_relation),
+                            RelationGetDescr(trigger->tg_relation), &id.null);
+    note_deleted(id);
     return PointerGetDatum(nullptr);
 }
 

@@ -123,6 +123,18 @@ like(told('select jobs_ext.bind()'), qr/WARNING:  members may write organisation
 	'profiles that members write: bind() warns');
 as_boss('copy', 'drop table profiles cascade; select jobs_ext.unbind()');
 
+# A table of somebody else's, who gave the privileges to bind to it: to undo it takes its owner, which is told.
+$node->safe_psql('copy', "create role landlord; create table estates (id uuid primary key);
+	alter table estates owner to landlord; grant select, references, trigger on estates to boss;
+	insert into estates select ('$org' || n)::uuid from generate_series(1, 3) n");
+like(told("select jobs_ext.bind('estates'); select jobs_ext.unbind()"),
+	qr/ERROR:  must be owner of table "public.estates"\n.*Let its owner: drop trigger jobs_ext_organisation\w+ on public.estates;/s,
+	'bound to a table of another owner');
+$node->safe_psql('copy', 'drop trigger jobs_ext_organisation_deleted on estates;
+	drop trigger jobs_ext_organisations_truncated on estates');
+is(as_boss('copy', "select jobs_ext.unbind(); select count(*) from pg_constraint
+	where conrelid = 'public.jobs'::regclass and contype = 'f'"), "\n0", 'then it is undone');
+
 # The extension goes and comes back: foreign keys and policies that name no function of ours stay, the trigger is made
 # by the next bind(). Default policies are put back by unbind(); till then members see nothing.
 # A superuser restored it, whose extension it is then.
