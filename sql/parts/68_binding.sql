@@ -334,13 +334,21 @@ create function jobs_ext.put_all_policies(members text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+  bound text;
   other record;
 begin
   if to_regrole('authenticated') is null then
     return;
   end if;
-  perform jobs_ext.put_policies(t.relation, members)
-  from (select distinct p.relation from jobs_ext.policies() p where to_regclass(p.relation) is not null) t;
+  -- In the order in which verbs and upkeep open them, jobs first: each is locked until the end of the transaction.
+  for bound in
+    select distinct p.relation, p.relation <> 'public.jobs' as is_later
+    from jobs_ext.policies() p
+    where to_regclass(p.relation) is not null
+    order by is_later, p.relation desc
+  loop
+    perform jobs_ext.put_policies(bound, members);
+  end loop;
   for other in select * from jobs_ext.policies_of_others() loop
     raise notice 'policy "%" on "%" lets members see or do more', other.name, other.relation
       using hint = 'Permissive policies add up. Drop it, unless that is meant.';

@@ -80,5 +80,5 @@ Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 2202
 create function jobs_ext.organisation_deleted() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.organisation_deleted() is
-'Triggers on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive, or '
-'all of them after TRUNCATE.';
+'Triggers on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive, '
+'or all of them after TRUNCATE.';

@@ -165,7 +165,8 @@ truncate organisations cascade;
 select set_eq('select organisation from jobs_ext.erasures',
               array[tests.org(2), tests.org(3), '00000000-0000-0000-0000-000000000000'], 'TRUNCATE notes each');
 select job_maintain() \g /dev/null
-select is_empty($$ select from jobs_archive where organisation_id in (tests.org(2), tests.org(3)) $$, 'they are erased');
+select is_empty($$ select from jobs_archive where organisation_id in (tests.org(2), tests.org(3)) $$,
+                'they are erased');
 select is((select count(*) from jobs_archive where organisation_id = tests.org(77)), 1::bigint,
           'one that was not there is not');
 select is_empty('select from jobs', 'their jobs went by CASCADE');
