@@ -517,14 +517,16 @@ comment on function jobs_ext.bind(regclass, regclass, regclass, text, boolean) i
 
 organisations: a table, unique by "id uuid". public.jobs.organisation_id becomes a foreign key to it, on delete '
 'cascade: with an organisation go its jobs, at once, and what it has in the archive, in batches, by the worker or '
-'job_maintain(). For an organisation with very many jobs call jobs_ext.erase_organisation() first.
+'job_maintain(); TRUNCATE ... CASCADE does the same for all. What it has when it is made again is its own. For an '
+'organisation with very many jobs call jobs_ext.erase_organisation() first.
 restaurants, users: likewise for restaurant_id and created_by, on delete set null.
 membership: of whom a user is a member, for the policies of the role authenticated on jobs, jobs_archive and what '
 'belongs to a job. The name of a function, with its arguments where there are several, that returns the organisations '
 'of the caller, f() returns setof uuid, or of the user, f(uuid); or says whether somebody is one, f(user uuid, '
 'organisation uuid) returns boolean, or f(organisation uuid). It is called as the caller, once a statement where it '
 'can be; the user is the claim sub. Null: the one that was given before (unbind() forgets it), else public.profiles '
-'(id, organisation_id, role), where super_admin sees all; its own policies must not read jobs.
+'(id, organisation_id, role), where super_admin sees all; its own policies must not read jobs, and members must not '
+'write organisation_id and role (a warning where they have the privilege).
 status_index: true makes the indexes for queries by status alone, on (status, created_at), on (finished_at) and, of '
 'what waits, on (priority desc, created_at); false drops them. Their price is that no claim and no completion is a '
 'heap-only update any more.
