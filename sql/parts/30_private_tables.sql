@@ -136,12 +136,17 @@ comment on column jobs_ext.schedules.skipped is 'How many runs were left out bec
 
 -- Not derived either. Not in a dump: who restores one into which an erasure has not come asks for it again.
 create table jobs_ext.erasures (
-  organisation uuid primary key,
-  asked_at timestamptz not null
+  organisation uuid not null,
+  archived_until timestamptz not null,
+  asked_at timestamptz not null,
+  primary key (organisation, archived_until)
 );
 comment on table jobs_ext.erasures is
 'The organisations that are being erased, by jobs_ext.erase_organisation() or because they were deleted.';
 comment on column jobs_ext.erasures.organisation is 'public.jobs.organisation_id';
+comment on column jobs_ext.erasures.archived_until is
+'Of a deleted one: when it was deleted. What was archived till then goes; its jobs went with it. infinity: all goes, '
+'for jobs_ext.erase_organisation()';
 comment on column jobs_ext.erasures.asked_at is 'Since when';
 
 create table jobs_ext.set_aside (

@@ -166,6 +166,30 @@ comment on function jobs_ext.bind_column(name, regclass, text) is
 'Makes a column of public.jobs a foreign key to the id of a table, in the place of one that bind() made before. Part '
 'of jobs_ext.bind().';
 
+create function jobs_ext.is_for_members(roles oid[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from unnest(roles) r (role)
+  where case when r.role = 0 then true else pg_has_role(to_regrole('authenticated'), r.role, 'usage') end);
+comment on function jobs_ext.is_for_members(oid[]) is
+'Whether a policy to these roles (pg_policy.polroles) is one for authenticated too: as PUBLIC, or as a member of one.';
+
+-- Many an application lets its users update their own profile, all of it.
+create function jobs_ext.members_write_profiles(profiles regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_class r,
+       (values ('insert', 'a'::"char"), ('update', 'w'::"char")) w (privilege, command),
+       unnest('{organisation_id,role}'::text[]) c (name)
+  where r.oid = profiles and has_column_privilege('authenticated', r.oid, c.name, w.privilege)
+    and (not r.relrowsecurity or exists (
+      select from pg_policy y
+      where y.polrelid = r.oid and y.polpermissive and y.polcmd in ('*', w.command)
+        and jobs_ext.is_for_members(y.polroles))));
+comment on function jobs_ext.members_write_profiles(regclass) is
+'Whether authenticated has the privilege and a policy to write organisation_id or role of profiles. What else keeps it '
+'from that, the condition of the policy or a trigger, is not looked at.';
+
 -- Members by public.profiles, as in the seed. A range, and not "own organisation or super admin": an OR with something
 -- that is no column of the table is looked at for each row of it, a range is read in the index, from one organisation
 -- to the same one, or from the first to the last.
@@ -189,6 +213,11 @@ begin
             hint = format('grant select (id, organisation_id, role) on %s to authenticated, or name a function that '
                           'may: membership => …', profiles);
   end if;
+  if jobs_ext.members_write_profiles(profiles) then
+    raise warning 'members may write organisation_id and role in "%", by which they see jobs', profiles
+      using hint = format('Unless a policy or a trigger of yours keeps them from it: revoke insert, update on %s from '
+                          'authenticated, and grant update on the columns that are theirs.', profiles);
+  end if;
   return format(
     'organisation_id between
        (select case when p.role::text = %1$L then %2$L::uuid else p.organisation_id end
@@ -199,7 +228,7 @@ begin
 end $$;
 comment on function jobs_ext.members_by_profiles() is
 'The condition on organisation_id of a member by public.profiles (id, organisation_id, role), and of a super_admin; '
-'null where there is no such table. Raises 42501 where authenticated may not read it.';
+'null where there is no such table. Raises 42501 where authenticated may not read it; warns where it may write it.';
 
 create function jobs_ext.membership_function(membership text) returns regprocedure
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -295,7 +324,7 @@ begin atomic
   select y.polname, y.polrelid::regclass
   from (select distinct p.relation from jobs_ext.policies() p) t
   join pg_policy y on y.polrelid = to_regclass(t.relation) and y.polpermissive
-  where (0 = any (y.polroles) or to_regrole('authenticated') = any (y.polroles))
+  where jobs_ext.is_for_members(y.polroles)
     and not exists (select from jobs_ext.policies() p where p.relation = t.relation and p.name = y.polname);
 end;
 comment on function jobs_ext.policies_of_others() is
@@ -305,13 +334,21 @@ create function jobs_ext.put_all_policies(members text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+  bound text;
   other record;
 begin
   if to_regrole('authenticated') is null then
     return;
   end if;
-  perform jobs_ext.put_policies(t.relation, members)
-  from (select distinct p.relation from jobs_ext.policies() p where to_regclass(p.relation) is not null) t;
+  -- In the order in which verbs and upkeep open them, jobs first: each is locked until the end of the transaction.
+  for bound in
+    select distinct p.relation, p.relation <> 'public.jobs' as is_later
+    from jobs_ext.policies() p
+    where to_regclass(p.relation) is not null
+    order by is_later, p.relation desc
+  loop
+    perform jobs_ext.put_policies(bound, members);
+  end loop;
   for other in select * from jobs_ext.policies_of_others() loop
     raise notice 'policy "%" on "%" lets members see or do more', other.name, other.relation
       using hint = 'Permissive policies add up. Drop it, unless that is meant.';
@@ -390,31 +427,52 @@ end $$;
 comment on function jobs_ext.bind_status_index(boolean) is
 'Makes or drops the indexes of jobs_ext.status_indexes(). Part of jobs_ext.bind().';
 
--- Whoever deletes an organisation need not know of jobs: the trigger notes it for the archive.
+-- Whoever deletes an organisation need not know of jobs: the triggers note it for the archive.
+create function jobs_ext.unwatch_organisations(trigger_name name, organisations regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  statement constant text := format('drop trigger %I on %s', trigger_name, organisations);
+begin
+  execute statement;
+exception when insufficient_privilege then
+  raise exception 'must be owner of table "%"', organisations
+    using errcode = '42501',
+          hint = format('Jobs were bound to it by who may make a trigger there, but only its owner may drop one. Let '
+                        'its owner: %s; then call this again.', statement);
+end $$;
+comment on function jobs_ext.unwatch_organisations(name, regclass) is
+'Drops a trigger that jobs_ext.watch_organisations() made. Raises 42501 where only another may.';
+
 create function jobs_ext.watch_organisations(organisations regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  watched record;
+  wanted record;
 begin
-  for watched in
-    select t.tgrelid::regclass as relation, t.tgname as name
-    from pg_trigger t
-    where t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure and t.tgparentid = 0
-      and (organisations is null or t.tgrelid <> organisations)
-  loop
-    execute format('drop trigger %I on %s', watched.name, watched.relation);
-  end loop;
-  if organisations is not null and not exists (
-    select from pg_trigger t
-    where t.tgrelid = organisations and t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure
-  ) then
-    execute format('create trigger jobs_ext_organisation_deleted after delete on %s for each row '
-                   'execute function jobs_ext.organisation_deleted()', organisations);
+  perform jobs_ext.unwatch_organisations(t.tgname, t.tgrelid::regclass)
+  from pg_trigger t
+  where t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure and t.tgparentid = 0
+    and (organisations is null or t.tgrelid <> organisations);
+  if organisations is null then
+    return;
   end if;
+  for wanted in
+    select * from (values
+      ('jobs_ext_organisation_deleted', 'after delete', 'row'),
+      ('jobs_ext_organisations_truncated', 'before truncate', 'statement')
+    ) as v (name, event, level)
+    where not exists (
+      select from pg_trigger t
+      where t.tgrelid = organisations and t.tgname = v.name
+        and t.tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure)
+  loop
+    execute format('create trigger %I %s on %s for each %s execute function jobs_ext.organisation_deleted()',
+                   wanted.name, wanted.event, organisations, wanted.level);
+  end loop;
 end $$;
 comment on function jobs_ext.watch_organisations(regclass) is
-'Puts the trigger that notes which organisations are deleted on this table and on no other; null: on none. Part of '
+'Puts the triggers that note which organisations are deleted on this table and on no other; null: on none. Part of '
 'jobs_ext.bind() and unbind().';
 
 create function jobs_ext.bind(
@@ -459,14 +517,16 @@ comment on function jobs_ext.bind(regclass, regclass, regclass, text, boolean) i
 
 organisations: a table, unique by "id uuid". public.jobs.organisation_id becomes a foreign key to it, on delete '
 'cascade: with an organisation go its jobs, at once, and what it has in the archive, in batches, by the worker or '
-'job_maintain(). For an organisation with very many jobs call jobs_ext.erase_organisation() first.
+'job_maintain(); TRUNCATE ... CASCADE does the same for all. What it has when it is made again is its own. For an '
+'organisation with very many jobs call jobs_ext.erase_organisation() first.
 restaurants, users: likewise for restaurant_id and created_by, on delete set null.
 membership: of whom a user is a member, for the policies of the role authenticated on jobs, jobs_archive and what '
 'belongs to a job. The name of a function, with its arguments where there are several, that returns the organisations '
 'of the caller, f() returns setof uuid, or of the user, f(uuid); or says whether somebody is one, f(user uuid, '
 'organisation uuid) returns boolean, or f(organisation uuid). It is called as the caller, once a statement where it '
 'can be; the user is the claim sub. Null: the one that was given before (unbind() forgets it), else public.profiles '
-'(id, organisation_id, role), where super_admin sees all; its own policies must not read jobs.
+'(id, organisation_id, role), where super_admin sees all; its own policies must not read jobs, and members must not '
+'write organisation_id and role (a warning where they have the privilege).
 status_index: true makes the indexes for queries by status alone, on (status, created_at), on (finished_at) and, of '
 'what waits, on (priority desc, created_at); false drops them. Their price is that no claim and no completion is a '
 'heap-only update any more.

@@ -1,54 +1,64 @@
 -- Nothing of an organisation is left. src/upkeep/erase.cpp says when, and who else may be at its jobs.
 
+create function jobs_ext.erased(archived_until timestamptz)
+returns table (relation text, rows text)
+language sql stable set search_path = pg_catalog, pg_temp
+begin atomic
+  select p.relation,
+         'organisation_id = $1' || case when isfinite(archived_until) then ' and archived_at <= $2' else '' end
+  from jobs_ext.policies() p
+  where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
+    and (p.relation = 'public.jobs_archive' or not isfinite(archived_until))
+  order by p.relation;
+end;
+comment on function jobs_ext.erased(timestamptz) is
+'The tables that an erasure of an organisation empties, as jobs_ext.erasures has it, and the condition on their rows; '
+'$1 is the organisation, $2 is archived_until.';
+
 -- Both are called as the owner of the tables, which the API's are (jobs_ext.policies() lists them). With a job go its
 -- attempts, and whatever else follows it.
-create function jobs_ext.erase_batch(organisation uuid, most integer) returns integer
+create function jobs_ext.erase_batch(organisation uuid, archived_until timestamptz, most integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  emptied text;
+  emptied record;
   erased integer := 0;
   count integer;
 begin
-  for emptied in
-    select p.relation from jobs_ext.policies() p
-    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
-    order by p.relation
-  loop
+  for emptied in select e.relation, e.rows from jobs_ext.erased(archived_until) e loop
     exit when erased >= most;
     -- What somebody has locked is not waited for.
     execute format(
-      'delete from %1$s where organisation_id = $1 and id = any (array(
-         select t.id from %1$s t where t.organisation_id = $1 limit $2 for update skip locked))', emptied)
-      using organisation, most - erased;
+      'delete from %1$s where %2$s and id = any (array(
+         select t.id from %1$s t where %2$s limit $3 for update skip locked))', emptied.relation, emptied.rows)
+      using organisation, archived_until, most - erased;
     get diagnostics count = row_count;
     erased := erased + count;
   end loop;
   return erased;
 end $$;
-comment on function jobs_ext.erase_batch(uuid, integer) is
-'Deletes so many jobs of an organisation, archived ones too, and returns how many it were.';
+comment on function jobs_ext.erase_batch(uuid, timestamptz, integer) is
+'Deletes so many jobs of an organisation, archived ones too, and returns how many it were. archived_until: as in '
+'jobs_ext.erasures.';
 
-create function jobs_ext.left_to_erase(organisation uuid, most integer) returns integer
+create function jobs_ext.left_to_erase(organisation uuid, archived_until timestamptz, most integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  counted text;
+  counted record;
   count integer;
   total integer := 0;
 begin
-  for counted in
-    select p.relation from jobs_ext.policies() p
-    where p.by_job is null and p.command = 'select' and to_regclass(p.relation) is not null
-  loop
-    execute format('select count(*) from (select from %s where organisation_id = $1 limit $2) t', counted)
-      into count using organisation, most - total;
+  for counted in select e.relation, e.rows from jobs_ext.erased(archived_until) e loop
+    execute format('select count(*) from (select from %s where %s limit $3) t', counted.relation, counted.rows)
+      into count using organisation, archived_until, most - total;
     total := total + count;
   end loop;
   return total;
 end $$;
-comment on function jobs_ext.left_to_erase(uuid, integer) is
-'How many jobs an organisation has, archived ones too, counted up to this number.';
+comment on function jobs_ext.left_to_erase(uuid, timestamptz, integer) is
+'How many jobs of an organisation are to be deleted, archived ones too, counted up to this number. archived_until: as '
+'in jobs_ext.erasures.';
 
 create function jobs_ext.erase_organisation(id uuid) returns bigint
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
@@ -61,7 +71,8 @@ Deletes 1000 rows and leaves the rest to the worker, or to job_maintain(), which
 'job that is gone hears PT404. A function and no procedure, so that it can be called over an API and in a transaction.
 
 id: the organisation; the nil UUID has the jobs of nobody. It does not keep new ones from coming: stop its users, or '
-'delete the organisation (jobs_ext.bind()), which does the same.
+'delete the organisation (jobs_ext.bind()), which does the same. Schedules that enqueue for it (job_schedule) are not
+among what it has: job_unschedule() ends them.
 
 Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 22023 for null, 42501 for anybody but the '
 'owner, or where the session holds temporary objects of a third role.';
@@ -69,4 +80,5 @@ Returns how many rows are left, counted up to 100000; 0: nothing is. Raises 2202
 create function jobs_ext.organisation_deleted() returns trigger
 language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function jobs_ext.organisation_deleted() is
-'Trigger on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive.';
+'Triggers on the table of organisations that jobs are bound to: has erased what a deleted one leaves in the archive, '
+'or all of them after TRUNCATE.';

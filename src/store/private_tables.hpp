@@ -59,7 +59,7 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"schedules",
      2,
      {{{"role", OIDOID}, {"name", TEXTOID}, {"job", UUIDOID}, {"enqueued_at", TIMESTAMPTZOID}, {"skipped", INT8OID}}}},
-    {"erasures", 1, {{{"organisation", UUIDOID}, {"asked_at", TIMESTAMPTZOID}}}},
+    {"erasures", 2, {{{"organisation", UUIDOID}, {"archived_until", TIMESTAMPTZOID}, {"asked_at", TIMESTAMPTZOID}}}},
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
     {"pauses", 1, {{{"since", TIMESTAMPTZOID}, {"role", TEXTOID}, {"reason", TEXTOID}}}},

@@ -3,11 +3,12 @@
 // transaction of the DELETE, as Postgres does it. What is in the archive has no foreign key: each job that is archived
 // would have to be checked, and the cascade of a large tenant would be one transaction of millions of rows. Instead the
 // transaction notes the organisation (store/erasures.hpp), and upkeep erases it batch by batch, each in a transaction
-// of its own; so does job_maintain(), where there is no worker.
+// of its own; so does job_maintain(), where there is no worker. Who says erase_organisation() means `jobs` too.
 //
 // Who meets here:
 //   a job of it goes to the archive at the same time   its row is locked, so the DELETE's cascade waits and finds it
-//                                                       gone; the copy is committed before the note is, and found
+//                                                       gone; the copy is committed before the note is made, and found
+//   a deleted organisation comes again                  what it has then is newer than the note, and stays
 //   a session works on one of its jobs                  rows that are locked are passed over, and are left for the next
 //                                                       batch: nobody waits for a batch, nor a batch for anybody
 //   a worker holds a lease of one                       its next call is PT404
@@ -34,17 +35,20 @@ namespace upkeep {
 
 namespace {
 
+using store::erasures::Erasure;
+
 constexpr int longest_piece_ms = 500;
 constexpr int batch_of_call = 1000;  // rows that one erase_organisation() erases by itself
 constexpr int most_counted = 100000; // rows that it counts as left
 constexpr const char *function = "erase_organisation()";
 
 // The statements are in sql/parts/69_erasing.sql; they run as the owner of `jobs`.
-int call_with(const char *name, const pg_uuid_t *organisation, int most)
+int call_with(const char *name, const Erasure &erasure, int most)
 {
-    const Oid arguments[] = {UUIDOID, INT4OID};
-    return DatumGetInt32(OidFunctionCall2(pg::extension_function({"jobs_ext", "jobs_ext", name, arguments}),
-                                          UUIDPGetDatum(organisation), Int32GetDatum(most)));
+    const Oid arguments[] = {UUIDOID, TIMESTAMPTZOID, INT4OID};
+    return DatumGetInt32(OidFunctionCall3(pg::extension_function({"jobs_ext", "jobs_ext", name, arguments}),
+                                          UUIDPGetDatum(&erasure.organisation),
+                                          TimestampTzGetDatum(erasure.archived_until), Int32GetDatum(most)));
 }
 
 bool is_known(store::Jobs &jobs, const pg_uuid_t *job)
@@ -89,7 +93,7 @@ void forget_in_schedules(store::Jobs &jobs)
 
 // Nothing is left of an organisation in the tables of the API: what private tables say of its jobs goes too. Which jobs
 // those were is known no more, so that of all that are gone goes.
-void finish(const pg_uuid_t *organisation)
+void finish(const Erasure &erasure)
 {
     store::Jobs jobs = store::Jobs::open();
     const SetAside set_aside;
@@ -98,7 +102,7 @@ void finish(const pg_uuid_t *organisation)
             (void)set_aside.forget(&entry.job); // or, while somebody else writes to the list, when its rest is over
     });
     forget_in_schedules(jobs);
-    store::erasures::remove(organisation);
+    store::erasures::remove(erasure);
 }
 
 struct Batch {
@@ -106,15 +110,15 @@ struct Batch {
     bool is_done = false;
 };
 
-Batch erase_batch(const pg_uuid_t *organisation, int most)
+Batch erase_batch(const Erasure &erasure, int most)
 {
     pg::StatementScope scope(function);
     Batch batch;
-    batch.erased = call_with("erase_batch", organisation, most);
-    batch.is_done = batch.erased < most && call_with("left_to_erase", organisation, 1) == 0;
+    batch.erased = call_with("erase_batch", erasure, most);
+    batch.is_done = batch.erased < most && call_with("left_to_erase", erasure, 1) == 0;
     if (batch.is_done) {
         pg::renew_active_snapshot();
-        finish(organisation);
+        finish(erasure);
     }
     return batch;
 }
@@ -127,14 +131,14 @@ Counts erase_organisations(Pace &pace)
     const pg::Moment began = pg::moment();
     ErrorData *first = nullptr;
     bool is_any_done = false;
-    for (const pg_uuid_t &organisation : store::erasures::all()) {
+    for (const Erasure &erasure : store::erasures::all()) {
         ++counts[Count::due];
         if (pg::is_over(began, longest_piece_ms)) {
             counts.more = true;
             break;
         }
         Batch batch;
-        const pg::Failure failure = pg::in_subtransaction([&] { batch = erase_batch(&organisation, pace.most_jobs); },
+        const pg::Failure failure = pg::in_subtransaction([&] { batch = erase_batch(erasure, pace.most_jobs); },
                                                           pg::ends_the_call, pg::longest_attempt_ms);
         if (failure.error == nullptr) {
             pace.most_jobs = std::min(piece_size, pace.most_jobs * 2);
@@ -146,7 +150,7 @@ Counts erase_organisations(Pace &pace)
         if (failure.took_too_long)
             pace.most_jobs = std::max(1, pace.most_jobs / 2);
         ereport(WARNING, (errcode(failure.error->sqlerrcode),
-                          errmsg("organisation %s could not be erased: %s", store::to_text(&organisation),
+                          errmsg("organisation %s could not be erased: %s", store::to_text(&erasure.organisation),
                                  pg::message_excerpt(failure.error->message))));
         first = first != nullptr ? first : failure.error;
     }
@@ -160,41 +164,97 @@ JOBS_FUNCTION(erase_organisation)
     const pg::Nullable id = pg::argument(fcinfo, 0);
     if (!id)
         ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("id must be given")));
-    const pg_uuid_t organisation = *DatumGetUUIDP(id.value);
+    const Erasure erasure = {*DatumGetUUIDP(id.value), DT_NOEND};
     pg::StatementScope scope(function);
     if (!pg::owns_table(store::lock_api_table(store::ApiTable::jobs, AccessShareLock).in_catalogs(), GetUserId()))
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("must be owner of table jobs")));
     // Those of the caller's that are deferred; in the owner's context none could fire.
     pg::set_constraints_immediate();
     const store::AsOwnerOfJobs owner;
-    store::erasures::ask(&organisation, settings::now());
-    if (erase_batch(&organisation, batch_of_call).is_done)
+    store::erasures::ask(erasure, settings::now());
+    if (erase_batch(erasure, batch_of_call).is_done)
         return Int64GetDatum(0);
-    return Int64GetDatum(call_with("left_to_erase", &organisation, most_counted));
+    return Int64GetDatum(call_with("left_to_erase", erasure, most_counted));
 }
 
-// AFTER DELETE on the table of organisations. Raises 39P01 elsewhere, 42804 where it has no id that is a uuid.
+namespace {
+
+AttrNumber number_of_id(Relation organisations)
+{
+    const int number = SPI_fnumber(RelationGetDescr(organisations), "id");
+    if (number <= 0 || SPI_gettypeid(RelationGetDescr(organisations), number) != UUIDOID)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("table \"%s\" has no column \"id\" of type uuid any more",
+                               RelationGetRelationName(organisations)),
+                        errhint("jobs_ext.bind() ties the jobs to another table, jobs_ext.unbind() to none.")));
+    return static_cast<AttrNumber>(number);
+}
+
+void note_deleted(pg::Nullable id)
+{
+    if (!id)
+        return;
+    const TimestampTz now = settings::now();
+    store::erasures::ask({*DatumGetUUIDP(id.value), now}, now);
+}
+
+void note_all_in(Relation organisations)
+{
+    const AttrNumber number = number_of_id(organisations);
+    pg::TableScan rows(organisations, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next()) {
+        pg::Nullable id = {};
+        id.value = slot_getattr(slot, number, &id.null);
+        note_deleted(id);
+    }
+}
+
+// Before TRUNCATE, which holds the table, and its partitions, under ACCESS EXCLUSIVE: what it empties are the rows that
+// are there now, also those that an older snapshot does not show.
+void note_truncated(Relation organisations)
+{
+    PushActiveSnapshot(GetLatestSnapshot());
+    if (organisations->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+        note_all_in(organisations);
+    } else {
+        ListCell *cell;
+        foreach (cell, find_all_inheritors(RelationGetRelid(organisations), NoLock, nullptr)) {
+            const pg::OpenRelation partition(table_open(lfirst_oid(cell), NoLock), NoLock);
+            if (RELKIND_HAS_STORAGE(partition->rd_rel->relkind))
+                note_all_in(partition);
+        }
+    }
+    PopActiveSnapshot();
+}
+
+bool is_trigger_of_organisations(TriggerEvent event)
+{
+    if (TRIGGER_FIRED_BY_TRUNCATE(event))
+        return TRIGGER_FIRED_BEFORE(event);
+    return TRIGGER_FIRED_BY_DELETE(event) && TRIGGER_FIRED_AFTER(event) && TRIGGER_FIRED_FOR_ROW(event);
+}
+
+} // namespace
+
+// AFTER DELETE of a row, and BEFORE TRUNCATE, on the table of organisations. Raises 39P01 elsewhere, 42804 where it has
+// no id that is a uuid.
 JOBS_FUNCTION(organisation_deleted)
 {
     auto trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
-    if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
-        !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+    if (!CALLED_AS_TRIGGER(fcinfo) || !is_trigger_of_organisations(trigger->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("this function is a trigger for each row that was deleted of organisations"),
+                        errmsg("this function is a trigger for each row that was deleted of organisations, and before "
+                               "they are truncated"),
                         errhint("jobs_ext.bind() makes it.")));
-    TupleDesc columns = RelationGetDescr(trigger->tg_relation);
-    const int number = SPI_fnumber(columns, "id");
-    if (number <= 0 || SPI_gettypeid(columns, number) != UUIDOID)
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("table \"%s\" has no column \"id\" of type uuid any more",
-                               RelationGetRelationName(trigger->tg_relation)),
-                        errhint("jobs_ext.bind() ties the jobs to another table, jobs_ext.unbind() to none.")));
-    bool null;
-    const Datum id = heap_getattr(trigger->tg_trigtuple, number, columns, &null);
-    if (!null) {
-        pg::StatementScope scope(function);
-        store::erasures::ask(DatumGetUUIDP(id), settings::now());
+    pg::StatementScope scope(function);
+    if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event)) {
+        note_truncated(trigger->tg_relation);
+        return PointerGetDatum(nullptr);
     }
+    pg::Nullable id = {};
+    id.value = heap_getattr(trigger->tg_trigtuple, number_of_id(trigger->tg_relation),
+                            RelationGetDescr(trigger->tg_relation), &id.null);
+    note_deleted(id);
     return PointerGetDatum(nullptr);
 }
 

@@ -233,6 +233,47 @@ select lives_ok($$ select jobs_ext.bind('organisations') $$, 'bound again withou
 select is(jobs_ext.bound_membership(), 'ours()'::regprocedure, 'keeps it');
 select is(pg_temp.organisations_seen(2), '1,2', 'and its members');
 
+-- What lets members see more than bind() means, which it tells: policies to a role that authenticated is a member of;
+-- profiles in which members may say themselves what they are.
+create role tests_group;
+grant tests_group to authenticated;
+create policy of_group on jobs for select to tests_group using (true);
+create policy narrower on jobs as restrictive to tests_group using (true);
+create policy of_service on jobs to service_role using (true);
+select set_eq('select name::text from jobs_ext.policies_of_others()', array['of_group'],
+              'a policy to a role that members have');
+drop policy of_group on jobs;
+drop policy narrower on jobs;
+drop policy of_service on jobs;
+
+create function pg_temp.tell(change text) returns boolean language plpgsql as $$
+declare
+  told boolean;
+begin
+  execute change;
+  told := jobs_ext.members_write_profiles('profiles');
+  raise exception using errcode = 'PT000', message = told;
+exception when sqlstate 'PT000' then
+  return sqlerrm::boolean;
+end $$;
+select is(pg_temp.tell(v.change), v.may, 'members write profiles: ' || v.change)
+from (values
+  ('select 1', false),
+  ('grant insert, update on profiles to authenticated', false),
+  ('grant update on profiles to authenticated; create policy w on profiles for update to authenticated using (true)',
+   true),
+  ('grant update on profiles to authenticated; create policy w on profiles using (true)', true),
+  ('grant update on profiles to public; create policy w on profiles to tests_group using (true)', true),
+  ('grant update (id) on profiles to authenticated; create policy w on profiles using (true)', false),
+  ('grant update (role) on profiles to authenticated; create policy w on profiles using (true)', true),
+  ('grant update on profiles to authenticated; create policy w on profiles for insert with check (true)', false),
+  ('grant insert on profiles to authenticated; create policy w on profiles for insert with check (true)', true),
+  ('grant update on profiles to authenticated; create policy w on profiles to service_role using (true)', false),
+  ('grant update on profiles to authenticated; create policy w on profiles as restrictive using (true)', false),
+  ('alter table profiles disable row level security', false),
+  ('alter table profiles disable row level security; grant update (organisation_id) on profiles to authenticated',
+   true)) v (change, may);
+
 -- What it does not take, and then changes nothing.
 create temp table mine as select pg_temp.bound();
 create function two(uuid) returns setof uuid language sql as $$ select $1 $$;

@@ -124,6 +124,65 @@ select is(pg_temp.traces(list), '', 'nothing is left') from ids where n = 1;
 select isnt(pg_temp.traces(list), '', 'but of others') from ids where n = 2;
 select tests.in_step();
 
+-- One that comes again under the same id, before upkeep has come to it: what it has now is its own. Deleted once more
+-- that goes as well; by erase_organisation() all goes.
+insert into organisations values (tests.org(1), 'again');
+insert into jobs_archive (id, job_id, organisation_id, finished_at)
+values (gen_random_uuid(), 'archived before', tests.org(1), now());
+delete from organisations where id = tests.org(1);
+insert into organisations values (tests.org(1), 'and again');
+insert into jobs (job_type, job_id, organisation_id) values ('bulk-update', 'new', tests.org(1));
+insert into jobs_archive (id, job_id, organisation_id, finished_at, archived_at)
+values (gen_random_uuid(), 'archived after', tests.org(1), now(), clock_timestamp());
+create function pg_temp.of_1() returns text language sql as $$
+  select string_agg(job_id, ', ' order by job_id)
+  from (select job_id from jobs where organisation_id = tests.org(1)
+        union all select job_id from jobs_archive where organisation_id = tests.org(1)) t $$;
+select is((job_maintain() ->> 'erased')::int, 1, 'of an organisation that came again the former one is erased');
+select is(pg_temp.of_1(), 'archived after, new', 'and nothing of its own');
+select is_empty('select from jobs_ext.erasures', 'that is all');
+delete from organisations where id = tests.org(1);
+insert into organisations values (tests.org(1), 'for the third time');
+insert into jobs (job_type, job_id, organisation_id) values ('bulk-update', 'third', tests.org(1));
+select is(jobs_ext.erase_organisation(tests.org(1)), 0::bigint, 'asked for, all goes');
+select is(pg_temp.of_1(), null, 'jobs too');
+select ok((job_maintain() ->> 'erased')::int = 0, 'nothing is left for the note of its deletion');
+select is_empty('select from jobs_ext.erasures', 'which goes');
+delete from organisations where id = tests.org(1);
+select job_maintain() \g /dev/null
+select tests.in_step();
+
+-- Truncated, all that there were are deleted: what is in the archive of them goes, of others it stays. Also those that
+-- an older snapshot does not show; by partitions; and not where it is rolled back.
+savepoint truncated;
+insert into jobs_archive (id, job_id, organisation_id, finished_at)
+select gen_random_uuid(), 'archived', o, now() from unnest(array[tests.org(2), tests.org(3), tests.org(77)]) o;
+savepoint before;
+truncate organisations cascade;
+rollback to before;
+select is_empty('select from jobs_ext.erasures', 'TRUNCATE that is rolled back');
+truncate organisations cascade;
+select set_eq('select organisation from jobs_ext.erasures',
+              array[tests.org(2), tests.org(3), '00000000-0000-0000-0000-000000000000'], 'TRUNCATE notes each');
+select job_maintain() \g /dev/null
+select is_empty($$ select from jobs_archive where organisation_id in (tests.org(2), tests.org(3)) $$,
+                'they are erased');
+select is((select count(*) from jobs_archive where organisation_id = tests.org(77)), 1::bigint,
+          'one that was not there is not');
+select is_empty('select from jobs', 'their jobs went by CASCADE');
+select tests.in_step();
+create table parted (filler int, id uuid primary key) partition by hash (id);
+create table parted_0 partition of parted for values with (modulus 2, remainder 0);
+create table parted_1 (id uuid not null, filler int);
+alter table parted attach partition parted_1 for values with (modulus 2, remainder 1);
+insert into parted (id) select tests.org(n) from generate_series(1, 20) n;
+select jobs_ext.bind('parted') \g /dev/null
+select is_empty($$ select from pg_trigger where tgrelid = 'organisations'::regclass and tgname ~ '^jobs_ext' $$,
+                'another table takes the place of the one before');
+truncate parted cascade;
+select is((select count(*) from jobs_ext.erasures), 20::bigint, 'TRUNCATE of a partitioned table notes each');
+rollback to truncated;
+
 -- What stands in the way of one organisation does not keep the others.
 insert into organisations values (tests.org(1), 'again'), (tests.org(4), 'four');
 update ids set list = pg_temp.fill(1, 10) where n = 1;
@@ -159,8 +218,12 @@ select is(pg_temp.traces(list), '', 'both') from ids where n in (1, 3);
 select throws_ok($$ create trigger mine after insert on users
                     for each row execute function jobs_ext.organisation_deleted();
                     insert into users values (gen_random_uuid()) $$, '39P01', null, 'our function in another trigger');
-select throws_ok('alter table organisations rename column id to number; delete from organisations', '42804',
-                 'table "organisations" has no column "id" of type uuid any more', 'an organisation without id');
+select throws_ok('alter table organisations rename column id to number; ' || s, '42804',
+                 'table "organisations" has no column "id" of type uuid any more', 'an organisation without id: ' || s)
+from unnest('{delete from organisations,truncate organisations cascade}'::text[]) s;
+select throws_ok($$ create trigger mine after truncate on users
+                    for each statement execute function jobs_ext.organisation_deleted();
+                    truncate users cascade $$, '39P01', null, 'nor after TRUNCATE');
 select jobs_ext.unbind() \g /dev/null
 select is_empty($$ select from pg_trigger where tgfoid = 'jobs_ext.organisation_deleted()'::regprocedure $$, 'unbound');
 select tests.in_step();

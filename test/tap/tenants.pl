@@ -105,6 +105,36 @@ is(as_boss('copy', "select jobs_ext.bind(membership => 'my_organisations'); $sha
 is(as_boss('copy', "select jobs_ext.unbind(); select count(*) from pg_constraint
 	where conrelid = 'public.jobs'::regclass and contype = 'f'"), "\n0", 'a restored copy is unbound as well');
 
+# By profiles, which members must not write themselves.
+sub told
+{
+	my ($sql) = @_;
+	my $stderr = '';
+	$node->psql('copy', $sql, stderr => \$stderr, extra_params => [ '-U', 'boss' ]);
+	return $stderr;
+}
+as_boss('copy', 'create table profiles (id uuid primary key, organisation_id uuid, role text);
+	alter table profiles enable row level security; grant select, update on profiles to authenticated;
+	create policy own_profile on profiles for select to authenticated using (id = jobs_ext.claimed_user())');
+unlike(told('select jobs_ext.bind()'), qr/members may write/, 'profiles that members read');
+as_boss('copy',
+	'create policy edit on profiles for update to authenticated using (id = jobs_ext.claimed_user())');
+like(told('select jobs_ext.bind()'), qr/WARNING:  members may write organisation_id and role in "public.profiles"/,
+	'profiles that members write: bind() warns');
+as_boss('copy', 'drop table profiles cascade; select jobs_ext.unbind()');
+
+# A table of somebody else's, who gave the privileges to bind to it: to undo it takes its owner, which is told.
+$node->safe_psql('copy', "create role landlord; create table estates (id uuid primary key);
+	alter table estates owner to landlord; grant select, references, trigger on estates to boss;
+	insert into estates select ('$org' || n)::uuid from generate_series(1, 3) n");
+like(told("select jobs_ext.bind('estates'); select jobs_ext.unbind()"),
+	qr/ERROR:  must be owner of table "public.estates"\n.*Let its owner: drop trigger jobs_ext_\w+ on public.estates;/s,
+	'bound to a table of another owner');
+$node->safe_psql('copy', 'drop trigger jobs_ext_organisation_deleted on estates;
+	drop trigger jobs_ext_organisations_truncated on estates');
+is(as_boss('copy', "select jobs_ext.unbind(); select count(*) from pg_constraint
+	where conrelid = 'public.jobs'::regclass and contype = 'f'"), "\n0", 'then it is undone');
+
 # The extension goes and comes back: foreign keys and policies that name no function of ours stay, the trigger is made
 # by the next bind(). Default policies are put back by unbind(); till then members see nothing.
 # A superuser restored it, whose extension it is then.
