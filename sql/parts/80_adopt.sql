@@ -84,6 +84,24 @@ comment on function jobs_ext.require_adoptable() is
 'Raises 42809 or 42710 when public.jobs is no ordinary table of the user''s, 55000 when it lacks what no default can '
 'give, 42804 when a column is of another type than ours.';
 
+-- No table can be altered while a check of its rows is put off to the commit.
+create function jobs_ext.adopt_deferred() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  names constant text := (
+    select string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ')
+    from pg_constraint c join pg_namespace n on n.oid = c.connamespace
+    where c.condeferrable and 'public.jobs'::regclass in (c.conrelid, c.confrelid));
+begin
+  if names is not null then
+    execute format('set constraints %s immediate', names);
+  end if;
+end $$;
+comment on function jobs_ext.adopt_deferred() is
+'Part of jobs_ext.adopt(): has deferrable constraints of public.jobs, and foreign keys to it, checked now, and at once '
+'until the transaction ends.';
+
 -- What would stand in the way of the rows, or is in place of something of ours.
 create function jobs_ext.adopt_checks_off() returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -101,7 +119,8 @@ begin
       'trigger', 'dropped "update_jobs_updated_at": jobs_ext keeps updated_at itself', null)::jobs_ext.adoption;
   end if;
   for r in
-    select c.conname as name, c.conname = 'check_job_type' as of_types from pg_constraint c
+    select c.conname as name, c.conname = 'check_job_type' as of_types, pg_get_constraintdef(c.oid) as definition
+    from pg_constraint c
     where c.conrelid = 'public.jobs'::regclass and c.contype = 'c'
       and (c.conname = 'check_job_type' or exists (
         select from jobs_ext.checks_of_jobs() o
@@ -110,7 +129,8 @@ begin
     execute format('alter table public.jobs drop constraint %I', r.name);
     return next ('constraint', format('dropped "%s": %s', r.name,
                                       case when r.of_types then 'public.job_types says which types there are'
-                                           else 'jobs_ext has its own' end), null)::jobs_ext.adoption;
+                                           else 'jobs_ext has its own' end) || '; it was: ' || r.definition,
+                 null)::jobs_ext.adoption;
   end loop;
 end $$;
 comment on function jobs_ext.adopt_checks_off() is
@@ -209,21 +229,23 @@ as $$
     ('completed_at',
      $e$case when j.status::text = 'completed'
              then coalesce(j.completed_at, j.updated_at, j.started_at, j.created_at, statement_timestamp()) end$e$,
-     'a completed job has one, no other has'),
+     'a completed job has one, no other has; of one that failed or was cancelled it is finished_at'),
     ('cancelled_at',
      $e$case when j.status::text = 'cancelled'
-             then coalesce(j.cancelled_at, j.updated_at, j.created_at, statement_timestamp())
+             then coalesce(j.cancelled_at, j.completed_at, j.updated_at, j.created_at, statement_timestamp())
              else j.cancelled_at end$e$,
      'a cancelled job has one'),
     ('finished_at',
      $e$case j.status::text
           when 'completed'
           then coalesce(j.finished_at, j.completed_at, j.updated_at, j.started_at, j.created_at, statement_timestamp())
-          when 'failed' then coalesce(j.finished_at, j.updated_at, j.started_at, j.created_at, statement_timestamp())
+          when 'failed'
+          then coalesce(j.finished_at, j.completed_at, j.updated_at, j.started_at, j.created_at, statement_timestamp())
           when 'cancelled'
-          then coalesce(j.finished_at, j.cancelled_at, j.updated_at, j.created_at, statement_timestamp())
+          then coalesce(j.finished_at, j.cancelled_at, j.completed_at, j.updated_at, j.created_at,
+                        statement_timestamp())
         end$e$,
-     'of what ended: when it completed, was cancelled or last changed'),
+     'of what ended: its completed_at or cancelled_at, else when it last changed'),
     ('attempt',
      case when 'attempt' = any (new_columns)
           then $e$least(greatest(coalesce(j.retries, 0), 0), 2147483646)
@@ -251,13 +273,14 @@ $$;
 comment on function jobs_ext.adopted_values(text[]) is
 'Part of jobs_ext.adopt(): what the rows of another''s table lack of what holds for ours.';
 
-create function jobs_ext.require_adoptable_rows() returns void
+create function jobs_ext.require_adoptable_rows(is_first boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   r record;
   found_id text;
   found_value text;
+  is_found boolean;
 begin
   for r in
     select o.attname as name, format('j.%I', o.attname) as value, format('char_length(j.%I) > %s', o.attname,
@@ -266,26 +289,37 @@ begin
     from pg_type t join pg_attribute o on o.attrelid = t.typrelid and o.atttypmod > 4
     where t.oid = 'public.job'::regtype and o.atttypid = 'varchar'::regtype
     union all
-    select 'status', 'j.status',
-           'not j.status::text in (''pending'', ''queued'', ''in_progress'', ''paused'', ''completed'', ''failed'', '
-           '''cancelled'')', 'is no status of a job', '23514'
+    select n.name, 'null', format('j.%I is null', n.name), 'is null', '23502'
+    from unnest(array['id', 'job_id', 'job_type', 'status']) n (name)
+    union all
+    select 'status', 'j.status', format('not %s', c.expression), 'is no status of a job', '23514'
+    from jobs_ext.checks_of_jobs() c where c.name = 'check_status'
     union all
     select 'job_type', 'j.job_type', 'j.job_type::text = ''''', 'is empty', '23514'
+    union all
+    -- Ours is over as soon as there are no children that it waits for, and a column of that name ends jobs.
+    select f.name, f.value, f.is_wrong, f.wrong, '23514'
+    from (values ('status', 'j.status', 'j.status::text = ''blocked''', 'is one of jobs_ext''s own'),
+                 ('expires_at', 'j.expires_at::text',
+                  'j.expires_at <= statement_timestamp() and j.status::text in (''pending'', ''queued'', ''paused'')',
+                  'is over, so that jobs_ext would cancel it at once')) f (name, value, is_wrong, wrong)
+    where is_first
   loop
-    execute format('select left(j.id::text, 100), left(%s, 100) from only public.jobs j where %s limit 1',
-                   r.value, r.is_wrong)
-      into found_id, found_value;
-    if found_id is not null then
-      raise exception 'the % of job % %: "%"', r.name, found_id, r.wrong, found_value
+    execute format('select coalesce(j.id::text, ''without id, "'' || left(j.job_id, 100) || ''"''), left(%s, 100), '
+                   'true from only public.jobs j where %s limit 1', r.value, r.is_wrong)
+      into found_id, found_value, is_found;
+    if is_found then
+      raise exception 'the % of job % %', r.name, found_id, r.wrong || coalesce(': "' || found_value || '"', '')
         using errcode = r.state, hint = 'Update the row, or delete it, and adopt again.';
     end if;
   end loop;
 end $$;
-comment on function jobs_ext.require_adoptable_rows() is
-'Part of jobs_ext.adopt(): raises 22001 or 23514 for a job that no value of ours can mend.';
+comment on function jobs_ext.require_adoptable_rows(boolean) is
+'Part of jobs_ext.adopt(): raises 22001, 23502 or 23514 for a job that no value of ours can mend. is_first: the table '
+'was never adopted, so that what has a name of ours may mean something else.';
 
 -- No trigger of anybody's sees this, and no rule turns it into something else.
-create function jobs_ext.adopt_rows(new_columns text[]) returns setof jobs_ext.adoption
+create function jobs_ext.adopt_rows(new_columns text[], is_first boolean) returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -296,7 +330,7 @@ declare
   statement text;
   row_count bigint;
 begin
-  perform jobs_ext.require_adoptable_rows();
+  perform jobs_ext.require_adoptable_rows(is_first);
   execute (
     select format('select array[%s] from only public.jobs j',
                   string_agg(format('count(*) filter (where j.%I is distinct from %s)', v.name, v.expression), ', '
@@ -336,7 +370,7 @@ begin
   select 'rows', r.reason, null from unnest(reasons) as r (reason);
   return next ('rows', format('%s in all were updated', row_count), 'vacuum (analyze) public.jobs')::jobs_ext.adoption;
 end $$;
-comment on function jobs_ext.adopt_rows(text[]) is
+comment on function jobs_ext.adopt_rows(text[], boolean) is
 'Part of jobs_ext.adopt(): gives the rows what they lack. new_columns: those that were added just now.';
 
 create function jobs_ext.adopt_constraints() returns setof jobs_ext.adoption
@@ -390,8 +424,14 @@ declare
   free_name text;
 begin
   if not jobs_ext.has_index('{id}'::text[], true, null::text) then
-    alter table public.jobs add primary key (id);
-    return next ('index', 'added the primary key on "id"', null)::jobs_ext.adoption;
+    if exists (select from pg_index i where i.indrelid = 'public.jobs'::regclass and i.indisprimary) then
+      alter table public.jobs add unique (id);
+      return next ('index', 'added a unique constraint on "id", since the primary key is another',
+                   null)::jobs_ext.adoption;
+    else
+      alter table public.jobs add primary key (id);
+      return next ('index', 'added the primary key on "id"', null)::jobs_ext.adoption;
+    end if;
   end if;
   if not jobs_ext.has_index('{job_id}'::text[], true, null::text) then
     alter table public.jobs add unique (job_id);
@@ -537,24 +577,32 @@ end $$;
 comment on function jobs_ext.adopt_types(text) is
 'Part of jobs_ext.adopt(): registers the types of the jobs, and those that the definition of a constraint lists.';
 
--- A job leaves jobs for the archive by a DELETE, which the foreign keys of other tables follow: rows that nobody ever
--- thought of losing would go with jobs that ended long ago, within seconds of the commit.
+-- A job leaves jobs for the archive by a DELETE, which foreign keys follow: rows that nobody ever thought of losing,
+-- children of an old parent among them, would go with jobs that ended long ago, within seconds of the commit.
+create function jobs_ext.followers_of_jobs() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(distinct c.conrelid::regclass::text, ', ') from pg_constraint c
+  where c.contype = 'f' and c.confrelid = to_regclass('public.jobs') and c.confdeltype in ('c', 'n', 'd'));
+comment on function jobs_ext.followers_of_jobs() is
+'The tables of which rows are deleted or changed when a job is deleted: public.jobs too, where a child follows its '
+'parent. Null: none.';
+
 create function jobs_ext.adopt_keeping() returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  followers text;
+  followers constant text := jobs_ext.followers_of_jobs();
 begin
-  select string_agg(distinct c.conrelid::regclass::text, ', ') into followers from pg_constraint c
-  where c.contype = 'f' and c.confrelid = 'public.jobs'::regclass and c.conrelid <> c.confrelid
-    and c.confdeltype in ('c', 'n', 'd');
   if followers is null then
     return;
   end if;
   update public.job_types t
   set keep_completed = coalesce(t.keep_completed, interval '100 years'),
       keep_failed = coalesce(t.keep_failed, interval '100 years')
-  where exists (select from only public.jobs j where j.job_type = t.job_type);
+  where exists (select from only public.jobs j where j.job_type = t.job_type)
+    -- of jobs alone, and no job has a parent: nothing can follow yet
+    and (followers <> 'public.jobs' or exists (select from only public.jobs j where j.parent_job_id is not null));
   if found then
     return next (
       'type', format('ended jobs stay in jobs for 100 years, since a delete takes rows of %s along, or changes them',
@@ -563,7 +611,7 @@ begin
   end if;
 end $$;
 comment on function jobs_ext.adopt_keeping() is
-'Part of jobs_ext.adopt(): keeps jobs out of the archive where other tables follow a delete.';
+'Part of jobs_ext.adopt(): keeps jobs out of the archive where rows follow a delete.';
 
 -- CREATE OR REPLACE, so that whatever depends on the seed's view stays: ours begin with the same columns.
 create function jobs_ext.adopt_views() returns setof jobs_ext.adoption
@@ -602,6 +650,23 @@ begin
   end loop;
 end $$;
 comment on function jobs_ext.adopt_views() is 'Part of jobs_ext.adopt(): ours in the place of the seed''s three.';
+
+create function jobs_ext.advice_on_namesakes(new_columns text[]) returns setof jobs_ext.adoption
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+  select 'advice', format('column "%s" was there already; from now on it is: %s', c.name, c.comment),
+         format('alter table public.jobs rename column %I to ...; select jobs_ext.adopt(''public.jobs'')', c.name)
+  from jobs_ext.columns_of_jobs() with ordinality c (name, type, modifiers, comment, n)
+  join pg_attribute a on a.attrelid = to_regclass('public.jobs') and a.attname = c.name and not a.attisdropped
+  -- The seed's end with priority.
+  where (c.name = 'job_key' or c.n > (select p.n from jobs_ext.columns_of_jobs() with ordinality p (name, t, m, c, n)
+                                      where p.name = 'priority'))
+    and not c.name = any (new_columns)
+  order by c.n
+$$;
+comment on function jobs_ext.advice_on_namesakes(text[]) is
+'Part of jobs_ext.adopt(), the first time: columns that the seed has not, but we have. new_columns: those of ours that '
+'were added.';
 
 create function jobs_ext.adopt_rest(missing text[]) returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -678,6 +743,9 @@ as $$
   select 'advice', format(case
              when c.confrelid = c.conrelid
              then 'foreign key "%s" is kept, and costs: each job that is archived or deleted looks for its children'
+               || case c.confdeltype when 'c' then ', and takes them along'
+                                     when 'n' then ', and sets their parent_job_id null'
+                                     when 'd' then ', and sets their parent_job_id to its default' else '' end
              when c.conrelid = to_regclass('public.jobs')
              then 'foreign key "%s" is kept: Postgres checks it at each insert'
              else 'foreign key "%s" of %s is kept: Postgres follows it when a job is archived or deleted' end,
@@ -701,6 +769,13 @@ as $$
   from pg_policy p
   where p.polrelid = to_regclass('public.jobs') and p.polroles = array[0::oid]
   union all
+  select 'advice', format('column "%s" is not null without a default: job_enqueue() can''t give it a value', a.attname),
+         format('alter table public.jobs alter column %I set default ...', a.attname)
+  from pg_attribute a
+  where a.attrelid = to_regclass('public.jobs') and a.attnum > 0 and not a.attisdropped and a.attnotnull
+    and not a.atthasdef and a.attidentity = ''
+    and not exists (select from jobs_ext.columns_of_jobs() o where o.name = a.attname)
+  union all
   select 'advice', format('column "%s" is kept as %s, and costs: each call writes by way of SQL', a.attname,
                           format_type(a.atttypid, a.atttypmod)),
          format('alter table public.jobs alter column %I type %s', a.attname, format_type(o.atttypid, o.atttypmod))
@@ -716,6 +791,7 @@ create function jobs_ext.adopt(jobs regclass,
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+  is_first boolean;
   new_columns text[];
   missing text[];
   types text;
@@ -726,8 +802,12 @@ begin
   lock table only public.jobs in access exclusive mode;
   perform jobs_ext.require_owner_to_adopt(jobs); -- it may have changed hands while we waited
   perform jobs_ext.require_adoptable();
+  perform jobs_ext.adopt_deferred();
 
-  select array_agg(c.name) into new_columns from jobs_ext.columns_of_jobs() c
+  -- What is ours outlives DROP EXTENSION.
+  is_first := not exists (
+    select from pg_constraint c where c.conrelid = adopt.jobs and c.conname = 'check_finished_timestamp');
+  select coalesce(array_agg(c.name), '{}') into new_columns from jobs_ext.columns_of_jobs() c
   where not exists (
     select from pg_attribute a
     where a.attrelid = adopt.jobs and a.attname = c.name and a.attnum > 0 and not a.attisdropped);
@@ -745,7 +825,7 @@ begin
   changes := changes || array(select c from jobs_ext.adopt_checks_off() c);
   changes := changes || array(select c from jobs_ext.adopt_columns() c);
   changes := changes || array(select c from jobs_ext.adopt_storage() c);
-  changes := changes || array(select c from jobs_ext.adopt_rows(coalesce(new_columns, '{}')) c);
+  changes := changes || array(select c from jobs_ext.adopt_rows(new_columns, is_first) c);
   changes := changes || array(select c from jobs_ext.adopt_constraints() c);
   changes := changes || array(select c from jobs_ext.adopt_indexes() c);
   changes := changes || array(select c from jobs_ext.adopt_comments() c);
@@ -754,8 +834,9 @@ begin
   perform jobs_ext.install_job_types(); -- of which the views read
   changes := changes || array(select c from jobs_ext.adopt_types(types) c);
   changes := changes || array(select c from jobs_ext.adopt_views() c);
-  changes := changes || array(select c from jobs_ext.adopt_keeping() c where new_columns is not null);
+  changes := changes || array(select c from jobs_ext.adopt_keeping() c where new_columns <> '{}');
   changes := changes || array(select c from jobs_ext.adopt_rest(missing) c);
+  changes := changes || array(select c from jobs_ext.advice_on_namesakes(new_columns) c where is_first);
   if forced then
     alter table public.jobs force row level security;
   end if;
@@ -779,10 +860,11 @@ comment on function jobs_ext.adopt(regclass) is
 'ours, of the seed''s trigger update_jobs_updated_at, of its three policies for every role (where there is a role '
 'authenticated) and of its three views; gives PUBLIC, anon, authenticated and service_role what they would have on a '
 'new table. All else stays: columns and their order, policies, indexes, views, triggers and foreign keys of the '
-'user''s. Where other tables follow a delete from jobs, ended jobs are kept out of the archive.
+'user''s. Where rows follow a delete from jobs, ended jobs are kept out of the archive.
 
 For the owner of the table, who must be the owner of the extension: what stands on the table runs as the caller. Locks '
-'the table (ACCESS EXCLUSIVE) until the transaction ends, and updates nearly every row.
+'the table (ACCESS EXCLUSIVE) until the transaction ends, checks what is deferred at once until then, and updates '
+'nearly every row.
 
 jobs: public.jobs. Returns what was done: step (nothing: all was as it is to be; advice: nothing was done, but should '
 'be considered), detail, and the statement that is left to the caller. May be repeated.
@@ -790,4 +872,5 @@ jobs: public.jobs. Returns what was done: step (nothing: all was as it is to be;
 Raises 22023 for another table; 42501 for another role; 25001 outside READ COMMITTED; 42809 or 42710 when it is no '
 'ordinary table, or when a trigger, table or view of another''s has a name of ours; 55000 when it lacks one of id, '
 'job_id, job_type and status; 42804 when a column is of another type; 22001, 23502 or 23514 for a job that can''t be '
-'one of ours. Then nothing is changed.';
+'one of ours, or that would end at once for what a column of yours says; 23503 where a foreign key does not take the '
+'nil organisation; 23505 where two jobs have one id, job_id or job_key. Then nothing is changed.';
