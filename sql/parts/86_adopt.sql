@@ -23,7 +23,8 @@ begin
 
   -- What is ours outlives DROP EXTENSION.
   is_first := not exists (
-    select from pg_constraint c where c.conrelid = adopt.jobs and c.conname = 'check_finished_timestamp');
+    select from pg_constraint c
+    where c.conrelid = adopt.jobs and c.conname in ('check_finished_timestamp', 'check_lease'));
   select coalesce(array_agg(c.name), '{}') into new_columns from jobs_ext.columns_of_jobs() c
   where not exists (
     select from pg_attribute a

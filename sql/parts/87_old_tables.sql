@@ -70,6 +70,10 @@ begin
   if source is null then
     raise exception 'the table to import from must not be null' using errcode = '22023';
   end if;
+  -- Before it is looked at: nobody changes it between that and what is read.
+  if exists (select from pg_class c where c.oid = source and c.relkind in ('r', 'p')) then
+    execute format('lock table %s in access share mode', source);
+  end if;
   select c.relkind into kind from pg_class c where c.oid = source;
   if kind is null or not kind in ('r', 'p') then
     raise exception '% is not a table', source

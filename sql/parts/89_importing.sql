@@ -150,7 +150,7 @@ end $$;
 comment on function jobs_ext.take_old_jobs(text, regclass, text, uuid[], boolean, text) is
 'Part of the imports: takes those of these rows that can be taken now, and returns which.';
 
--- A copy whose row is gone goes too, unless it went on here.
+-- A copy whose row is gone goes too, from the archive as well, unless it went on here.
 create function jobs_ext.drop_old_copies(source regclass, ids uuid[], worker text, out status text, out count bigint)
 returns setof record
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -159,11 +159,18 @@ begin
   return query execute format($q$
     with gone as (
       delete from public.jobs j
-      where j.id = any ($1) and not exists (select from %s s where s.id = j.id)
+      where j.id = any ($1) and not exists (select from %1$s s where s.id = j.id)
         and j.metadata #>> '{legacy,id}' = j.id::text and j.metadata #>> '{legacy,as}' = j.status
         and (j.lease_id is null or j.worker = $2)
+      returning j.status::text
+    ), gone_from_the_archive as (
+      delete from public.jobs_archive j
+      where j.id = any ($1) and not exists (select from %1$s s where s.id = j.id)
+        and j.metadata #>> '{legacy,id}' = j.id::text and j.metadata #>> '{legacy,as}' = j.status
       returning j.status::text)
-    select g.status, count(*) from gone g group by 1$q$, source) using ids, worker;
+    select g.status, count(*) from (
+      select g.status from gone g union all select a.status from gone_from_the_archive a) g
+    group by 1 order by 1$q$, source) using ids, worker;
 end $$;
 comment on function jobs_ext.drop_old_copies(regclass, uuid[], text) is
 'Part of the imports: deletes the copies of rows that are gone, which are still the old system''s.';

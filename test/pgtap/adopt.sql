@@ -1,7 +1,6 @@
 -- What jobs_ext.adopt() makes of tables and rows that the seed's migration does not lead to: each case has a table of
 -- its own, as somebody had it, and says what became of it. test/tap/seed_migration.pl has the whole way.
 \ir setup/begin.psql
-begin;
 select no_plan();
 
 -- A table of the seed's columns, and what else is said.
@@ -27,21 +26,29 @@ exception when others then
 end $$;
 
 -- Rows that follow the delete of a job, children too, would go when it is archived.
-create function pg_temp.archive_with(follows text) returns text language plpgsql as $$
+create procedure pg_temp.archive_with(follows text) language plpgsql as $$
 begin
-  perform pg_temp.had('alter table jobs add foreign key (parent_job_id) references jobs ' || follows);
+  perform pg_temp.had('alter table jobs add foreign key (parent_job_id) references jobs on delete ' || follows);
   insert into jobs (id, job_id, job_type, status, started_at, completed_at, updated_at) values
     ('00000000-0000-0000-0000-000000000001', 'old', 'import-csv', 'completed', '2025-01-01', '2025-01-02',
      '2025-01-02');
   insert into jobs (job_id, job_type, parent_job_id) values
     ('child', 'import-csv', '00000000-0000-0000-0000-000000000001');
   perform pg_temp.adopt();
+  commit;
   perform public.job_maintain();
-  return (select string_agg(j.job_id || coalesce(' of ' || j.parent_job_id, ''), ', ' order by j.job_id) from jobs j);
 end $$;
-select is(pg_temp.archive_with('on delete ' || a.follows), 'child of 00000000-0000-0000-0000-000000000001, old',
-          'no child is lost, nor its parent: on delete ' || a.follows)
-from unnest('{cascade,set null,set default}'::text[]) a (follows);
+create function pg_temp.jobs() returns text language sql as $$
+  select string_agg(j.job_id || coalesce(' of ' || right(j.parent_job_id::text, 1), ''), ', ' order by j.job_id)
+  from public.jobs j $$;
+call pg_temp.archive_with('cascade');
+select is(pg_temp.jobs(), 'child of 1, old', 'on delete cascade: no child is lost');
+call pg_temp.archive_with('set null');
+select is(pg_temp.jobs(), 'child of 1, old', 'on delete set null: no child loses its parent');
+call pg_temp.archive_with('set default');
+select is(pg_temp.jobs(), 'child of 1, old', 'on delete set default: nor here');
+call pg_temp.archive_with('restrict');
+select is(pg_temp.jobs(), 'child of 1, old', 'on delete restrict: Postgres forbids it');
 select pg_temp.had('alter table jobs add foreign key (parent_job_id) references jobs on delete set null;
                     insert into jobs (job_id, job_type) values (''alone'', ''import-csv'')') \g /dev/null
 select is(pg_temp.adopt('ended jobs stay%'), null, 'where no job has a parent, jobs are archived as ever');
@@ -78,12 +85,14 @@ select tests.in_step('derived tables in step');
 -- Checks that are put off to the commit.
 create table public.organisations (id uuid primary key);
 insert into organisations values ('00000000-0000-0000-0000-000000000000');
+begin;
 select pg_temp.had('alter table jobs add foreign key (organisation_id) references organisations
                       deferrable initially deferred;
                     insert into jobs (job_id, job_type, organisation_id)
                     values (''written before'', ''import-csv'', null),
                            (''checked now'', ''import-csv'', ''00000000-0000-0000-0000-000000000000'')') \g /dev/null
 select alike(pg_temp.adopt(), '%made those of jobs_ext%', 'a foreign key that is deferred, with a row to check');
+commit;
 select pg_temp.had('delete from organisations;
                     alter table jobs add foreign key (organisation_id) references organisations;
                     insert into jobs (job_id, job_type) values (''x'', ''import-csv'')') \g /dev/null
@@ -123,5 +132,6 @@ from (values
   (', expires_at', '''x'', ''import-csv'', now() - interval ''1 hour''',
    '23514 the expires_at of job % is over, so that jobs_ext would cancel it at once: "%"')) r (columns, said, says);
 
+drop table jobs cascade;
+select jobs_ext.install() \g /dev/null
 select * from finish();
-rollback;

@@ -99,6 +99,20 @@ update "o'ld ""1"""."jobs %s $1" set theirs = row (8) where id = :'more';
 select is(pg_temp.import(format(', ids => array[%L::uuid]', :'more')), 'completed completed 1 changed',
           '… until one of them does');
 
+-- A row that is deleted takes its copy along, wherever that is.
+select pg_temp.old('import-csv', 'completed') as gone, pg_temp.old('import-csv', 'failed') as gone_too \gset
+update "o'ld ""1"""."jobs %s $1" set completed_at = '2025-01-01' where id = :'gone';
+select pg_temp.import() \g /dev/null
+-- By hand, since upkeep leaves alone what was inserted by the transaction that it is in.
+insert into jobs_archive select j.* from jobs j where j.id = :'gone';
+delete from jobs where id = :'gone';
+delete from "o'ld ""1"""."jobs %s $1" where id in (:'gone', :'gone_too');
+select is(pg_temp.import(format(', ids => array[%L, %L]::uuid[]', :'gone', :'gone_too')),
+          'completed 1 deleted: its row is gone, failed 1 deleted: its row is gone', 'their rows are deleted');
+select is_empty(format('select from jobs j where j.id in (%1$L, %2$L)
+                        union all select from jobs_archive a where a.id in (%1$L, %2$L)', :'gone', :'gone_too'),
+                '… and they with them');
+
 -- Rows that can't be jobs are left out, and no other one with them.
 alter table "o'ld ""1"""."jobs %s $1" drop theirs, drop "mine %s", alter job_id type text, alter job_id drop not null;
 insert into "o'ld ""1"""."jobs %s $1" (id, job_id, url, job_type)
