@@ -76,6 +76,86 @@ select alike(pg_temp.import(), '%refused: job type "forgetful" keeps no job that
 insert into jobs (id, job_id, job_type) values (:'forgotten', 'other', 'import-csv');
 select alike(pg_temp.import(), '%refused: another job has its id%', 'an id that another job has');
 
+-- What the seed has not is kept, whatever its type: whose casts are not called.
+create type pg_temp.theirs as (n integer);
+create function pg_temp.as_json(pg_temp.theirs) returns json language plpgsql as
+$$ begin raise exception 'a cast of theirs is called'; end $$;
+create cast (pg_temp.theirs as json) with function pg_temp.as_json(pg_temp.theirs);
+create function pg_temp.as_text(pg_temp.theirs) returns text language plpgsql as
+$$ begin raise exception 'a cast of theirs is called'; end $$;
+create cast (pg_temp.theirs as text) with function pg_temp.as_text(pg_temp.theirs);
+select pg_temp.old('import-csv', 'completed', repeat('x', 70000)) as more \gset
+alter table "o'ld ""1"""."jobs %s $1"
+  add "mine %s" jsonb default '{"a": null}', add theirs pg_temp.theirs default row (7);
+select is(pg_temp.import(format(', ids => array[%L::uuid]', :'more')), 'completed completed 1 new',
+          'a table with columns of its own');
+select is((select j.metadata #> '{legacy,more}' from jobs j where j.id = :'more'),
+          '{"mine %s": {"a": null}, "theirs": "(7)"}'::jsonb, '… which are kept');
+select is((select j.metadata #>> '{legacy,error}' from jobs j where j.id = :'more'), repeat('x', 70000),
+          '… and so is an error that is too long for a job');
+select is(pg_temp.import(format(', ids => array[%L::uuid]', :'more')), 'completed completed 1 there already',
+          'once more, nothing has changed');
+update "o'ld ""1"""."jobs %s $1" set theirs = row (8) where id = :'more';
+select is(pg_temp.import(format(', ids => array[%L::uuid]', :'more')), 'completed completed 1 changed',
+          '… until one of them does');
+
+-- A row that is deleted takes its copy along, wherever that is.
+select pg_temp.old('import-csv', 'completed') as gone, pg_temp.old('import-csv', 'failed') as gone_too \gset
+update "o'ld ""1"""."jobs %s $1" set completed_at = '2025-01-01' where id = :'gone';
+select pg_temp.import() \g /dev/null
+-- By hand, since upkeep leaves alone what was inserted by the transaction that it is in.
+insert into jobs_archive select j.* from jobs j where j.id = :'gone';
+delete from jobs where id = :'gone';
+delete from "o'ld ""1"""."jobs %s $1" where id in (:'gone', :'gone_too');
+select is(pg_temp.import(format(', ids => array[%L, %L]::uuid[]', :'gone', :'gone_too')),
+          'completed 1 deleted: its row is gone, failed 1 deleted: its row is gone', 'their rows are deleted');
+select is_empty(format('select from jobs j where j.id in (%1$L, %2$L)
+                        union all select from jobs_archive a where a.id in (%1$L, %2$L)', :'gone', :'gone_too'),
+                '… and they with them');
+
+-- Rows that can't be jobs are left out, and no other one with them.
+alter table "o'ld ""1"""."jobs %s $1" drop theirs, drop "mine %s", alter job_id type text, alter job_id drop not null;
+insert into "o'ld ""1"""."jobs %s $1" (id, job_id, url, job_type)
+values (gen_random_uuid(), repeat('x', 101), 'u', 'import-csv'), (gen_random_uuid(), null, 'u', 'import-csv'),
+       (gen_random_uuid(), '', 'u', 'import-csv'), (gen_random_uuid(), repeat('x', 100), 'u', 'import-csv');
+select matches(pg_temp.import(), 'pending pending 1 new, pending pending 2 refused: it has no job_id.*, '
+                                 'pending pending 1 refused: its job_id is longer than 100 ', 'a job_id that is none');
+
+-- Call by call: each looks at its part of the table.
+create temp table calls (call serial, said text, up_to uuid);
+create function pg_temp.walk() returns void language plpgsql as $$
+declare
+  done uuid;
+begin
+  for n in 1..20 loop
+    insert into calls (said, up_to)
+    select string_agg(i.count || ' ' || left(i.remark, 7), ', '), min(i.up_to::text)::uuid
+    from jobs_ext.import_extraction_jobs('pg_temp.many', dry_run => false, max_rows => 3, after => done) i
+    returning up_to into done;
+    exit when done is null;
+  end loop;
+end $$;
+create table pg_temp.many (like "o'ld ""1"""."jobs %s $1" including all);
+insert into many (id, job_id, url, job_type, status)
+select format('00000000-0000-0000-0000-%s', lpad(n::text, 12, '0'))::uuid, 'many ' || n, 'u',
+       case when n in (2, 3) then 'telepathy' else 'import-csv' end, 'paused'
+from generate_series(1, 10) n;
+select pg_temp.walk() \g /dev/null
+select is(array_agg(c.said || coalesce(' to ' || right(c.up_to::text, 2), '') order by c.call), 
+          '{"1 left fo, 3 new, 2 refused to 05","3 new to 08","2 new"}', 'batches')
+from calls c;
+truncate calls restart identity;
+update many set url = 'v' where job_id = 'many 9';
+select pg_temp.walk() \g /dev/null
+select is(array_agg(c.said || coalesce(' to ' || right(c.up_to::text, 2), '') order by c.call),
+          '{"1 changed, 2 refused, 7 there a"}',
+          '… and again, for what has changed')
+from calls c;
+select tests.refuses(format('select jobs_ext.import_extraction_jobs(''pg_temp.many'', after => %L%s)', :'more', c.more),
+                     '22023', 'after is for an import of rows that are not named by ids, not for a dry run', null,
+                     'after' || c.more)
+from (values (''), (', dry_run => false, ids => ''{}''')) c (more);
+
 -- Steps: rows of job_steps where that is, members of the metadata else.
 create table pg_temp.leads (
   id uuid primary key, name text, platform text, country text, city text, city_code text, region_code text,
@@ -115,6 +195,23 @@ select results_eq(
 select ok(not (select j.metadata ? 'steps' from jobs j where j.id = :'lead'), '… not in the metadata');
 select is((select array_agg(distinct s.organisation_id) from job_steps s where s.job = :'lead'),
           (select array[j.organisation_id] from jobs j where j.id = :'lead'), '… of the organisation of the job');
+
+-- A step that is none, and metadata with names of ours.
+insert into leads (id, name, status, metadata)
+values (gen_random_uuid(), 'odd', 'pending', '{}'),
+       (gen_random_uuid(), 'mine', 'draft', '{"draft": "mine", "legacy": [{"a": null}], "k": 1}');
+select id as kept from leads where name = 'mine' \gset
+insert into lead_steps (job_id, step_number, step_name, step_type, status)
+select l.id, n, 'twice', 'automatic', 'completed' from leads l, unnest('{1,1}'::int[]) n where l.name = 'odd';
+select matches((select string_agg(concat_ws(' ', i.source_status, i.status, i.count, i.remark), ', ')
+                from jobs_ext.import_lead_scrape_jobs('pg_temp.leads', 'pg_temp.lead_steps', dry_run => false) i
+                where i.remark <> 'there already'),
+               '^draft paused 1 new, pending pending 1 refused: one of its steps is none: its number, .*$',
+               'steps that can''t be, and no other job with them');
+select is((select j.metadata - 'legacy' || jsonb_build_object('was', j.metadata #> '{legacy,metadata}')
+           from jobs j where j.id = :'kept'),
+          '{"draft": true, "k": 1, "was": {"draft": "mine", "legacy": [{"a": null}], "k": 1}}'::jsonb,
+          'metadata with members of our names are kept whole');
 
 -- Who, and from what.
 create table public.short (id uuid, job_id text, restaurant_id text);

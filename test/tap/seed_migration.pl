@@ -346,7 +346,7 @@ like($did, $_, "it says: $_")
   for qr/^rows\|"retries" of 7: null became 0\|$/m, qr/^rows\|22 in all were updated\|vacuum/m,
   qr/^rows\|"priority" of 14: /m, qr/^constraint\|dropped "check_job_type"/m,
   qr/^table\|made public\.jobs_archive\|$/m, qr/^view\|replaced "jobs_failed_summary"/m,
-  qr/^type\|ended jobs stay .* takes rows of public\.items along.*\|update /m,
+  qr/^type\|ended jobs stay .* takes rows of public\.items, public\.jobs along.*\|update /m,
   qr/^policy\|dropped "Enable read access for org members"/m;
 like($did, qr/^advice\|index public\.$_ is over what each move .*\|drop index public\.$_$/m, "it advises against $_")
   for qw(idx_jobs_status idx_jobs_queue idx_jobs_completed_at idx_jobs_failed idx_jobs_retryable);
