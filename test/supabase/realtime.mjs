@@ -1,6 +1,7 @@
 // A stand-in for Realtime beside that for PostgREST: channels that ask for changes of a table get them, from a slot of
 // wal2json, which Realtime takes as well. Whom a change concerns is asked as the subscriber, by its token: row security
-// and the filter have to show the row. It runs until its process ends. What it is not: a proof that the real one agrees.
+// and the filter have to show the row. It runs until its process ends. What it is not: a proof that the real one
+// agrees.
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,7 +21,8 @@ async function changes(sql) {
 const rowOf = (columns = []) => Object.fromEntries(columns.map(({ name, value }) => [name, value]));
 
 async function isShown(url, apikey, { token, wanted }, { table }, row) {
-  const answer = await fetch(`${url}/rest/v1/${table}?select=id&id=eq.${row.id}${wanted.filter ? `&${wanted.filter}` : ''}`,
+  const filter = wanted.filter ? `&${wanted.filter}` : '';
+  const answer = await fetch(`${url}/rest/v1/${table}?select=id&id=eq.${row.id}${filter}`,
     { headers: { apikey, authorization: `Bearer ${token}` } });
   return answer.ok && (await answer.json()).length === 1;
 }
