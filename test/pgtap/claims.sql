@@ -142,8 +142,8 @@ create trigger zzz before insert on jobs for each row execute function pg_temp.r
 select is(tests.asks('{}', 'select job_enqueue(''bulk-update'')'), '42501 | not on Sundays | Wait.', 'a trigger');
 drop trigger zzz on jobs;
 
--- The JWT hook of the README, word by word.
-\set page `cat README.md`
+-- The JWT hook of doc/supabase.md, word by word.
+\set page `cat doc/supabase.md`
 select (regexp_match(:'page', '(create function public\.add_organisation.*?\$\$;)'))[1] as hook \gset
 :hook
 select is(add_organisation(jsonb_build_object('user_id', tests.person(n), 'claims', '{"role": "authenticated"}'::jsonb))

@@ -38,7 +38,7 @@ function watchedSchema(connection) {
 }
 
 // Options: pool, the number of sessions; port, 0 for any; secret, of the tokens; connection, as pg has it. Returns
-// url, keys, token(claims) for a user's token, reload() to have the schema read again at once, and stop().
+// url, keys, the server, token(claims) for a user's token, reload() to have the schema read again at once, and stop().
 export async function start({ pool: max = 10, port = 0, secret = 'the secret of a stand-in', connection = {} } = {}) {
   const login = { user: 'authenticator', application_name: 'stand-in', ...connection };
   const pool = new pg.Pool({ ...login, max });
@@ -49,7 +49,7 @@ export async function start({ pool: max = 10, port = 0, secret = 'the secret of 
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   const token = (claims) => sign({ iss: 'stand-in', exp: Math.floor(Date.now() / 1000) + 3600, ...claims }, secret);
   return {
-    url: `http://127.0.0.1:${server.address().port}`, pool, token,
+    url: `http://127.0.0.1:${server.address().port}`, server, pool, token,
     anonKey: token({ role: 'anon' }), serviceKey: token({ role: 'service_role' }),
     reload: schema.forget,
     async stop() {

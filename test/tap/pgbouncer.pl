@@ -244,7 +244,8 @@ subtest 'a client that is gone' => sub {
 	is($pooled->("select job_id from job_claim('{import-csv}')"), 'left', 'takes no job');
 };
 
-# What README says: who sleeps keeps a server, so that one that is full of sleepers serves nobody until a wait ends.
+# What doc/supabase.md says: who sleeps keeps a server, so that one that is full of sleepers serves nobody until a wait
+# ends.
 subtest 'a pool full of sleepers' => sub {
 	my $claim = sub { return $sleeps->($pool, "select job_id from job_claim('{import-csv}', wait => '$_[0]')") };
 	my @long = map { $claim->('60 s') } 1 .. $size - 1;

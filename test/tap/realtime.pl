@@ -27,8 +27,8 @@ $node->safe_psql(
 $as_owner->('create extension jobs_ext');
 worker_serves($node, 'postgres', 'there is a worker');
 
-# README's statement.
-my ($publish) = slurp_file("$FindBin::Bin/../../README.md") =~ /^(alter publication supabase_realtime .*;)$/m;
+# The statement of doc/supabase.md.
+my ($publish) = slurp_file("$FindBin::Bin/../../doc/supabase.md") =~ /^(alter publication supabase_realtime .*;)$/m;
 $as_owner->($publish);
 is($as_owner->("select rolsuper from pg_roles where rolname = current_user"), 'f', 'the owner is no superuser');
 is($as_owner->("select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime'"),
