@@ -172,8 +172,8 @@ create temp table numbers as select * from job_enqueue_many(
     {"job_type": "extract-menu", "job_id": "41"}, {"job_type": "extract-menu", "job_id": 5}]');
 select is((select array_agg(j.job_key order by j.ctid) from jobs j join numbers using (id) where j.job_key is not null),
           '{3.0,31,32,4,true}'::text[], 'job_keys that are no strings have their place in the order of keys');
-select is((select array_agg(j.job_id::text order by j.ctid) from jobs j join numbers using (id) where j.job_key is null),
-          '{41,42,5}'::text[], 'so have such job_ids');
+select is((select array_agg(j.job_id::text order by j.ctid) from jobs j join numbers using (id)
+           where j.job_key is null), '{41,42,5}'::text[], 'so have such job_ids');
 select tests.refuses($$ select job_enqueue_many('[{"job_type": "extract-menu", "job_key": 1e131071}]') $$, '22023',
                      'element 1 of jobs: job_key %', null, 'a number of many digits is refused');
 

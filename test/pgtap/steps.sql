@@ -214,7 +214,8 @@ end $$;
 select alike(tests.hint(format('select job_step_start(%L, %L, 1)', tests.id('late'), tests.lease('late'))),
              '42501 What is deferred on job_steps%NOT DEFERRABLE%', 'a deferred trigger on job_steps, with a hint');
 drop trigger late on job_steps;
-select is((job_step_start(tests.id('late'), tests.lease('late'), 1)).status, 'in_progress', 'without it the step begins');
+select is((job_step_start(tests.id('late'), tests.lease('late'), 1)).status, 'in_progress',
+          'without it the step begins');
 delete from jobs where job_id = 'late';
 
 --
