@@ -111,8 +111,9 @@ JOBS_FUNCTION(jobs_after_truncate)
         return (event & triggers::when_bits) == triggers::after_statement && TRIGGER_FIRED_BY_TRUNCATE(event);
     });
     store::empty_derived();
-    store::steps::empty();
-    store::attempts::remove_all(); // the last, since code of the user's may run in it
+    // The last, since code of the user's may run in them.
+    store::steps::remove_all();
+    store::attempts::remove_all();
     return PointerGetDatum(nullptr);
 }
 

@@ -223,6 +223,14 @@ TM_Result TableWriter::remove(ItemPointer tid)
                               &failure, false);
 }
 
+void remove_all_rows(Relation table)
+{
+    TableWriter writer(table);
+    TableScan rows(table, GetActiveSnapshot());
+    while (TupleTableSlot *slot = rows.next())
+        writer.remove(&slot->tts_tid);
+}
+
 bool IndexLookup::find(std::span<const Datum> keys, std::span<const RegProcedure> equal, TupleTableSlot *slot)
 {
     ScanKeyData scan_keys[INDEX_MAX_KEYS];

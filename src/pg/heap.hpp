@@ -168,4 +168,8 @@ private:
     TableScanDesc scan_;
 };
 
+// Deletes all rows that the active snapshot shows, one by one: unlike TRUNCATE it waits for nobody who reads the table.
+// For a table that nobody else is writing rows to; what somebody deletes meanwhile is gone.
+void remove_all_rows(Relation table);
+
 } // namespace pg

@@ -8,19 +8,12 @@ namespace {
 
 const char *of_type(Oid type) { return psprintf("of type %s", format_type_be(type)); }
 
-// The text of a string, number or boolean, as `->>` gives it. Raises 22023 for anything else.
+// Raises 22023 for what has none.
 char *scalar_text(const JsonbValue &value, Oid type, const char *key)
 {
-    switch (value.type) {
-    case jbvString:
-        return pnstrdup(value.val.string.val, value.val.string.len);
-    case jbvNumeric:
-        return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-    case jbvBool:
-        return pstrdup(value.val.boolean ? "true" : "false");
-    default:
-        raise_wrong_type(key, of_type(type), value);
-    }
+    if (const auto text = scalar_view(value))
+        return pnstrdup(text->data(), text->size());
+    raise_wrong_type(key, of_type(type), value);
 }
 
 } // namespace
@@ -72,6 +65,20 @@ std::size_t width_of_scalar(const JsonbValue &value)
 }
 
 } // namespace
+
+std::optional<std::string_view> scalar_view(const JsonbValue &value)
+{
+    switch (value.type) {
+    case jbvString:
+        return std::string_view(value.val.string.val, static_cast<std::size_t>(value.val.string.len));
+    case jbvNumeric:
+        return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+    case jbvBool:
+        return value.val.boolean ? "true" : "false";
+    default:
+        return std::nullopt;
+    }
+}
 
 // As JsonbToCString() writes it: {"a": 1, "b": [2, 3]}.
 std::size_t size_of_json_in_json(Datum json, std::size_t enough)

@@ -53,6 +53,10 @@ void each_element(JsonbContainer *array, Each each)
 // raises. `key`: how messages name it. In the current memory context.
 Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 
+// The text of a string, number or boolean, as `->>` gives it; nothing for any other value. That of a string points into
+// the jsonb, that of a number is allocated.
+std::optional<std::string_view> scalar_view(const JsonbValue &value);
+
 // The text as jsonb. Raises 22P02 for what is no JSON.
 Datum parse_json(const char *text);
 

@@ -215,8 +215,9 @@ void tell_parents(const logic::Parents &parents, bool any_blocked);
 // For the worker: takes what was told. Visible to each snapshot that is taken after it.
 void take_parents(logic::Parents &parents);
 bool are_parents_told();
-// For the worker, as above. Where a look finds jobs that wait though nobody has counted them (COMMIT PREPARED, a start
-// of the server), they are counted by some_are_blocked().
+// For the worker, as above. Where jobs wait that nobody has counted (COMMIT PREPARED, a start of the server), they are
+// counted by some_are_blocked(): before the worker looks, where it knows that there may be some, and else when it has
+// found them.
 std::uint64_t blocked_so_far();
 void none_is_blocked(std::uint64_t so_far);
 void some_are_blocked();

@@ -60,18 +60,6 @@ bool needs_statement(Relation table)
            has_check_of_theirs(table, checks_of_ours) || has_computed_index(table);
 }
 
-// The hint for 42501 in a statement that runs as the owner. Postgres lets no deferred trigger be queued in a
-// security-restricted context (afterTriggerMarkEvents), because it would fire later with the session's rights.
-const char *hint_of(Relation table)
-{
-    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
-        if (table->trigdesc->triggers[i].tgdeferrable)
-            return "What is deferred on job_attempts can't fire in a verb, which runs it as the table's owner: make "
-                   "such"
-                   " triggers and constraints NOT DEFERRABLE, or SET CONSTRAINTS them IMMEDIATE.";
-    return nullptr;
-}
-
 // Open and looked at. Until it is closed its columns stay as they are: other sessions wait for the lock, and this
 // session, in a trigger of the user's, gets 55006.
 struct Attempts {
@@ -123,7 +111,7 @@ void record(const Row &running, const Row &now, const EndedAttempt &ended)
     };
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table));
         pg::SpiScope spi;
         pg::run_sql(
             "insert into public.job_attempts (job, attempt, worker, started_at, ended_at, outcome, error_message,"
@@ -149,7 +137,7 @@ void remove_attempts(const pg_uuid_t *job)
 {
     const Attempts attempts(RowExclusiveLock);
     if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}};
         pg::run_sql("delete from public.job_attempts where job operator(pg_catalog.=) $1", parameters);
@@ -214,15 +202,11 @@ void remove_all()
     const Attempts attempts(RowExclusiveLock);
     PushActiveSnapshot(GetLatestSnapshot());
     if (attempts.by_statement) {
-        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table));
         pg::SpiScope spi;
         pg::run_sql("delete from public.job_attempts", {});
-    } else {
-        pg::TableWriter writer(attempts.table);
-        pg::TableScan rows(attempts.table, GetActiveSnapshot());
-        while (TupleTableSlot *slot = rows.next())
-            writer.remove(&slot->tts_tid);
-    }
+    } else
+        pg::remove_all_rows(attempts.table);
     PopActiveSnapshot();
 }
 
@@ -231,7 +215,7 @@ std::optional<Outcome> outcome_of(const pg_uuid_t *job, std::int32_t attempt)
     const Attempts attempts(AccessShareLock);
     if (attempts.by_statement) {
         static constexpr Oid gives[] = {TEXTOID};
-        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+        pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table));
         pg::SpiScope spi;
         const pg::Parameter parameters[] = {{UUIDOID, UUIDPGetDatum(job)}, {INT4OID, Int32GetDatum(attempt)}};
         const pg::Rows rows = pg::query("select outcome from public.job_attempts where job operator(pg_catalog.=) $1"
@@ -291,7 +275,7 @@ pg::Nullable as_json(const Row &job)
         return {};
     static constexpr Oid gives[] = {JSONBOID};
     const Attempts attempts(AccessShareLock);
-    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table));
+    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table));
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]},
                                         {INT8OID, Int64GetDatum(first_in_json)},

@@ -23,7 +23,7 @@ constexpr Check checks_of_ours[] = {
 
 // Whether nothing of the owner's runs where the table is read or written: it is as we made it, without triggers, rules,
 // constraints or computed indexes.
-bool is_plain(Relation table)
+bool nothing_of_theirs(Relation table)
 {
     return wrong_columns(table, steps_columns) == nullptr && table->rd_rules == nullptr && table->trigdesc == nullptr &&
            !has_check_of_theirs(table, checks_of_ours) && !has_computed_index(table);
@@ -33,15 +33,17 @@ bool is_plain(Relation table)
 class Steps {
 public:
     explicit Steps(LOCKMODE lock)
-        : table_(open_table(ApiTable::job_steps, lock)),
-          owner_(RelationGetRelid(table_), nullptr,
-                 is_plain(table_) ? pg::AsOwner::Code::none : pg::AsOwner::Code::of_owner)
+        : table_(open_table(ApiTable::job_steps, lock)), is_plain_(nothing_of_theirs(table_)),
+          owner_(RelationGetRelid(table_), hint_if_deferred(table_),
+                 is_plain_ ? pg::AsOwner::Code::none : pg::AsOwner::Code::of_owner)
     {
     }
     Relation table() const { return table_; }
+    bool is_plain() const { return is_plain_; }
 
 private:
     pg::OpenRelation table_;
+    bool is_plain_;
     pg::AsOwner owner_;
     pg::SpiScope spi_;
 };
@@ -238,16 +240,20 @@ pg::Nullable as_json(const Row &job)
     return all ? SPI_datumTransfer(all.value, false, -1) : all;
 }
 
-// Who is in a verb holds `jobs` and has not met TRUNCATE of it yet; so only readers of job_steps are waited for, and
-// none where it is empty already.
-void empty()
+// Row by row, as the attempts go (attempts::remove_all()): a TRUNCATE would wait for whoever reads the table, and they,
+// whose policy reads `jobs`, for the TRUNCATE of that. Nobody writes a step meanwhile, since who does has `jobs` open.
+// Where code of the owner's is on the table, at REPEATABLE READ, a step that is newer than the transaction stays.
+void remove_all()
 {
-    if (!find_table(ApiTable::job_steps) ||
-        RelationGetNumberOfBlocks(static_cast<Relation>(open_table_briefly(ApiTable::job_steps))) == 0)
+    if (!find_table(ApiTable::job_steps))
         return;
-    pg::AsOwner owner(lock_api_table(ApiTable::job_steps, AccessExclusiveLock).in_catalogs());
-    pg::SpiScope spi;
-    pg::run_sql("truncate public.job_steps", {});
+    const Steps steps(RowExclusiveLock);
+    PushActiveSnapshot(GetLatestSnapshot());
+    if (steps.is_plain())
+        pg::remove_all_rows(steps.table());
+    else
+        pg::run_sql("delete from public.job_steps", {});
+    PopActiveSnapshot();
 }
 
 } // namespace store::steps

@@ -63,6 +63,6 @@ void each(const pg_uuid_t *job, void (*put)(void *sink, HeapTuple row), void *si
 pg::Nullable as_json(const Row &job);
 
 // TRUNCATE of `jobs` takes all steps along.
-void empty();
+void remove_all();
 
 } // namespace store::steps

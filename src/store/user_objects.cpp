@@ -73,6 +73,16 @@ bool has_computed_index(Relation table)
     });
 }
 
+const char *hint_if_deferred(Relation table)
+{
+    for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+        if (table->trigdesc->triggers[i].tgdeferrable)
+            return psprintf("What is deferred on %s can't fire in a verb, which runs it as the table's owner: make such"
+                            " triggers and constraints NOT DEFERRABLE, or SET CONSTRAINTS them IMMEDIATE.",
+                            RelationGetRelationName(table));
+    return nullptr;
+}
+
 namespace {
 
 // Whether a column of ours asks more than when it was made: NOT NULL, or another length. A direct write looks at

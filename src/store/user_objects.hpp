@@ -45,6 +45,11 @@ bool has_late_index(Relation table);
 // role.
 bool has_computed_index(Relation table);
 
+// The hint for 42501 where a statement on the table runs as its owner (pg/as_owner.hpp); null where nothing on the
+// table can be deferred. Postgres lets no deferred trigger be queued in a security-restricted context
+// (afterTriggerMarkEvents), because it would fire later with the session's rights.
+const char *hint_if_deferred(Relation table);
+
 // The user objects on `jobs`, which is open. `numbers`: of our columns, as the table is now.
 UserObjects find_user_objects(Relation jobs, const ColumnNumbers &numbers);
 

@@ -248,18 +248,29 @@ struct KeyedElements {
     std::span<const Birth> births; // of all elements, by position from 0
 };
 
-// A key of an element; null where there is none, or a JSON null, or the element is no object. One that is no string
-// counts as a key, the empty one: read_members() raises 22023 for it at its turn.
-std::optional<std::string_view> key_in(const JsonbValue &element, std::string_view name)
+// A member of an element; nothing where there is none, or a JSON null, or the element is no object.
+std::optional<JsonbValue> member_of(const JsonbValue &element, std::string_view name)
 {
-    const auto key = pg::is_object(element) ? pg::find_member(element.val.binary.data, name) : std::nullopt;
-    if (!key || key->type == jbvNull)
-        return std::nullopt;
-    return key->type == jbvString ? std::string_view(key->val.string.val, static_cast<std::size_t>(key->val.string.len))
-                                  : std::string_view();
+    const auto member = pg::is_object(element) ? pg::find_member(element.val.binary.data, name) : std::nullopt;
+    return member && member->type != jbvNull ? member : std::nullopt;
 }
 
-bool is_keyed(const JsonbValue &element) { return key_in(element, "job_key") || key_in(element, "job_id"); }
+// Its text, as read_members() takes it: also that of a number or boolean. What has none counts as the empty one, and is
+// refused at its turn; so is a number with more digits than are kept of it here (1e131071 has 131072).
+std::optional<std::string_view> text_of_member(const JsonbValue &element, std::string_view name)
+{
+    const auto member = member_of(element, name);
+    if (!member)
+        return std::nullopt;
+    const std::string_view text = pg::scalar_view(*member).value_or(std::string_view());
+    if (member->type != jbvNumeric)
+        return text;
+    const char *kept = pnstrdup(text.data(), std::min<std::size_t>(text.size(), job::longest_job_key));
+    pfree(const_cast<char *>(text.data()));
+    return kept;
+}
+
+bool is_keyed(const JsonbValue &element) { return member_of(element, "job_key") || member_of(element, "job_id"); }
 
 // The organisation of this text, whatever way it is written, since one that is written in two ways is one place in the
 // order of keys. Of what is no uuid anything: it is refused at its turn.
@@ -284,10 +295,10 @@ class KeyReader {
 public:
     Key key_of(const JsonbValue &element)
     {
-        const auto job_key = key_in(element, "job_key");
+        const auto job_key = text_of_member(element, "job_key");
         if (!job_key)
-            return {nullptr, *key_in(element, "job_id")};
-        const auto named = key_in(element, "organisation_id");
+            return {nullptr, *text_of_member(element, "job_id")};
+        const auto named = text_of_member(element, "organisation_id");
         return {named ? share(organisation_of(*named)) : own(), *job_key};
     }
 

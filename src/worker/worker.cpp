@@ -374,6 +374,9 @@ void Worker::round()
     if (news.asked) {
         // COMMIT PREPARED may have ended jobs, of which it tells nobody.
         shared::sleepers::wake_all_waiters(MyDatabaseId);
+        // It may have made jobs wait, which nobody has counted: before the look, so that a child that ends after its
+        // snapshot tells of it.
+        shared::databases::some_are_blocked();
         parents_.add_all();
     }
     while (const std::optional<Action> action = agenda_.next(read_clocks()))

@@ -163,5 +163,19 @@ from (values
   ($$'7'$$)) as t (argument);
 
 select tests.in_step();
+-- Keys are taken in the order of their texts, also where a client sends numbers: in another order two calls would wait
+-- for each other.
+create temp table numbers as select * from job_enqueue_many(
+  '[{"job_type": "extract-menu", "job_key": 32}, {"job_type": "extract-menu", "job_key": true},
+    {"job_type": "extract-menu", "job_key": "31"}, {"job_type": "extract-menu", "job_key": 4},
+    {"job_type": "extract-menu", "job_key": 3.0}, {"job_type": "extract-menu", "job_id": 42},
+    {"job_type": "extract-menu", "job_id": "41"}, {"job_type": "extract-menu", "job_id": 5}]');
+select is((select array_agg(j.job_key order by j.ctid) from jobs j join numbers using (id) where j.job_key is not null),
+          '{3.0,31,32,4,true}'::text[], 'job_keys that are no strings have their place in the order of keys');
+select is((select array_agg(j.job_id::text order by j.ctid) from jobs j join numbers using (id)
+           where j.job_key is null), '{41,42,5}'::text[], 'so have such job_ids');
+select tests.refuses($$ select job_enqueue_many('[{"job_type": "extract-menu", "job_key": 1e131071}]') $$, '22023',
+                     'element 1 of jobs: job_key %', null, 'a number of many digits is refused');
+
 select * from finish();
 rollback;

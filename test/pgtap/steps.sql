@@ -196,6 +196,28 @@ select is((job_step_resolve(tests.id('stopped'), 1, 'null')).decision, 'null'::j
 select tests.claim('stopped') \g /dev/null
 select job_complete(tests.id('stopped'), tests.lease('stopped')) \g /dev/null
 
+-- What is deferred on job_steps cannot fire as its owner.
+select tests.with_steps('late') \g /dev/null
+create function public.late() returns trigger language plpgsql as 'begin return null; end';
+create constraint trigger late after update on job_steps deferrable initially deferred
+  for each row execute function public.late();
+create function tests.hint(call text) returns text language plpgsql as $$
+declare
+  hint text;
+begin
+  execute call;
+  return 'no error';
+exception when others then
+  get stacked diagnostics hint = pg_exception_hint;
+  return sqlstate || ' ' || hint;
+end $$;
+select alike(tests.hint(format('select job_step_start(%L, %L, 1)', tests.id('late'), tests.lease('late'))),
+             '42501 What is deferred on job_steps%NOT DEFERRABLE%', 'a deferred trigger on job_steps, with a hint');
+drop trigger late on job_steps;
+select is((job_step_start(tests.id('late'), tests.lease('late'), 1)).status, 'in_progress',
+          'without it the step begins');
+delete from jobs where job_id = 'late';
+
 --
 -- What is refused
 --

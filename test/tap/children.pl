@@ -90,6 +90,43 @@ subtest 'a job that another session holds' => sub {
 	eventually($node, 'postgres', "select status from jobs where job_id = 'held'", 'queued', 'and goes on then', 10);
 };
 
+# COMMIT PREPARED makes jobs wait, and nobody counts them. A child that ends after the worker's look has begun is told
+# of all the same. A trigger keeps the look from ending.
+subtest 'a child ends while the worker looks after COMMIT PREPARED' => sub {
+	$sql->('delete from jobs');
+	eventually($node, 'postgres', "select count(*) from jobs_ext.blocked", '0', 'no job waits', 10);
+	$sql->(<<'SQL');
+create function halt() returns trigger language plpgsql as $$
+begin
+  if new.job_id = 'first' and old.status = 'blocked' and new.status = 'queued' then
+    perform pg_advisory_xact_lock_shared(8);
+    while exists (select from pg_locks where locktype = 'advisory' and objid = 7) loop
+      perform pg_sleep(0.01);
+    end loop;
+  end if;
+  return new;
+end $$;
+create trigger halt before update on jobs for each row execute function halt();
+select job_enqueue('parent', job_id => key) from unnest(array['first', 'second']) key;
+select job_enqueue('child', job_id => j.job_id || ' 1', parent_job_id => j.id)
+from job_claim('{parent}', 2) j;
+select job_claim('{child}', 2);
+begin;
+select job_await_children(id, lease_id) from jobs where job_id in ('first', 'second');
+prepare transaction 'both';
+select complete('first 1');
+SQL
+	my $holder = hold($node, 'postgres', 'select pg_advisory_xact_lock(7)');
+	$sql->("commit prepared 'both'");
+	eventually($node, 'postgres', "select count(*) from pg_locks where locktype = 'advisory' and objid = 8", '1',
+		'the worker has looked, and lets the first go on', 10);
+	is($sql->("select complete('second 1')"), 'completed', 'the child of the second ends');
+	let_go($holder);
+	eventually($node, 'postgres', "select string_agg(status, ' ') from jobs where job_id in ('first', 'second')",
+		'queued queued', 'both go on', 10);
+	$sql->('drop trigger halt on jobs');
+};
+
 subtest 'a crash between the end of the last child and the parent' => sub {
 	$sql->("select waiting_parent(1, 'crash')");
 	my $holder = hold($node, 'postgres', "select from jobs where job_id = 'crash' for update");

@@ -4,10 +4,11 @@ import { kill } from 'node:process';
 import { Session, isCutOff } from './session.mjs';
 import { sleep } from './random.mjs';
 
-const TABLES = ['public.jobs', 'public.job_types', 'public.job_attempts', 'jobs_ext.queue', 'jobs_ext.failed',
-  'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.blocked', 'jobs_ext.children', 'jobs_ext.lanes', 'jobs_ext.state',
-  'jobs_ext.set_aside', 'jobs_ext.schedules'];
+const TABLES = ['public.jobs', 'public.job_types', 'public.job_attempts', 'public.job_steps', 'jobs_ext.queue',
+  'jobs_ext.failed', 'jobs_ext.expiring', 'jobs_ext.ended', 'jobs_ext.blocked', 'jobs_ext.children', 'jobs_ext.lanes',
+  'jobs_ext.state', 'jobs_ext.set_aside', 'jobs_ext.schedules'];
 const CLUSTERED = ['public.jobs using jobs_pkey', 'public.job_attempts using job_attempts_pkey',
+  'public.job_steps using job_steps_pkey',
   'jobs_ext.queue using queue_pkey', 'jobs_ext.failed using failed_pkey', 'jobs_ext.expiring using expiring_pkey',
   'jobs_ext.ended using ended_pkey', 'jobs_ext.blocked using blocked_pkey', 'jobs_ext.children using children_pkey'];
 
@@ -38,6 +39,8 @@ const ALTERATIONS = [
   ['alter table job_attempts rename outcome to outcome_away',
     'alter table job_attempts rename outcome_away to outcome'],
   ['alter table job_attempts add soak text default 1', 'alter table job_attempts drop soak'],
+  ['alter table job_steps rename result to result_away', 'alter table job_steps rename result_away to result'],
+  ['alter table job_steps add soak text default 1', 'alter table job_steps drop soak'],
   ['alter table jobs_archive rename worker to worker_away', 'alter table jobs_archive rename worker_away to worker'],
   ['alter table jobs_archive alter progress type text',
     'alter table jobs_archive alter progress type jsonb using progress::jsonb'],

@@ -6,6 +6,7 @@ export class Ledger {
   #file;
   jobs = new Map();          // id → { completed: { lease_id, attempt }, leases: Map of attempt → { lease, era } }
   undone = new Set();        // ids that were rolled back: nobody may ever see them
+  steps = new Map();         // id → what its first step was completed with
   faults = [];
   errors = new Map();        // SQLSTATE or error code → how often
   calls = new Map();         // verb → how often it was acknowledged
@@ -76,6 +77,14 @@ export class Ledger {
     }
     if (!job.completed) this.#write('completed', id, lease_id);
     job.completed = { lease_id, attempt };
+  }
+
+  // `result`: under which lease. What was completed stays so, and is never done again.
+  stepCompleted(id, result) {
+    const before = this.steps.get(id);
+    if (before && before !== result) this.fault(`${id}: its step was completed under ${before} and ${result}`);
+    if (!before) this.#write('step', id, result);
+    this.steps.set(id, result);
   }
 
   close() {

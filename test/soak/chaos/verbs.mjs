@@ -19,6 +19,7 @@ export class Verbs {
     this.leases = [];                          // { id, attempt, lease_id } that were given to us
     this.keys = 0;
     this.snapshotStays = false;                // in a transaction that is not READ COMMITTED
+    this.undecided = [];                       // ids of jobs whose second step waits for us to decide
     this.unanswered = null;                    // the key of an enqueue whose reply was lost
     this.session = new Session(this.name, [
       `set statement_timeout = '90s'`,
@@ -167,6 +168,41 @@ export class Verbs {
     });
   }
 
+  #setSteps(id, lease) {
+    return this.session.query('select from job_steps_set($1, $2, $3)',
+      [id, JSON.stringify([{ step_name: 'work' }, { step_name: 'look', step_type: 'action_required' }]), lease]);
+  }
+
+  // The first step is done by whoever has the job first, and by nobody after that.
+  steps() {
+    return this.#withLease(async (id, lease) => {
+      await this.#setSteps(id, lease);
+      const known = this.ledger.steps.get(id);
+      const [{ status, result }] = await this.session.query(
+        `select status, result #>> '{}' as result from job_step_start($1, $2, 1)`, [id, lease]);
+      if (known && (status !== 'completed' || result !== known)) {
+        this.ledger.fault(`${id}: its step was completed under ${known} and is ${status} under ${result}`);
+      }
+      if (status === 'completed') return [];
+      await this.session.query('select job_step_complete($1, $2, 1, to_jsonb($3::text))', [id, lease, lease]);
+      return [{ happened: () => this.ledger.stepCompleted(id, lease), undone: () => {} }];
+    }, { keep: true });
+  }
+
+  await_decision() {
+    return this.#withLease(async (id, lease) => {
+      await this.#setSteps(id, lease);
+      await this.session.query('select job_step_await($1, $2, 2)', [id, lease]);
+      return [{ happened: () => this.undecided.push(id), undone: () => {} }];
+    });
+  }
+
+  async decide() {
+    if (this.undecided.length === 0) return this.await_decision();
+    await this.session.query(`select job_step_resolve($1, 2, '"go on"')`, [this.undecided.shift()]);
+    return [];
+  }
+
   heartbeat() {
     return this.#withLease(async (id, lease) => {
       await this.session.query(`select * from job_heartbeat($1, $2, '{"at": 1}', '5 s')`, [id, lease]);
@@ -293,6 +329,7 @@ export class Verbs {
 export const VERBS_IN_TRANSACTIONS = [
   [20, 'enqueue'], [3, 'enqueue_many'], [3, 'insert'],
   [10, 'claim'], [4, 'claim_many'], [24, 'complete'], [5, 'fail'], [3, 'release'], [2, 'await_children'],
+  [3, 'steps'], [1, 'await_decision'], [2, 'decide'],
   [4, 'heartbeat'], [6, 'next'], [4, 'finish_many'], [2, 'update_to_completed'],
   [2, 'cancel'], [1, 'retry'], [1, 'pause'], [2, 'resume'], [1, 'get'], [1, 'list'], [1, 'view'],
 ];

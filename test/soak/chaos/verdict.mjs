@@ -95,7 +95,22 @@ export class Verdict {
         this.ledger.fault(`${id} was completed under ${completed.lease_id} and is ${status} under ${lease_id}`);
       }
     }
+    await this.#accountSteps();
     return { jobs: rows.length, archived: rows.filter(({ archived }) => archived).length };
+  }
+
+  async #accountSteps() {
+    const rows = await this.#ask(`
+      select id, step ->> 'result' as result from (
+        select job as id, to_jsonb(s) as step from job_steps s
+        union all select id, jsonb_array_elements(steps) from jobs_archive) s
+      where step ->> 'step_number' = '1' and step ->> 'status' = 'completed'`);
+    const found = new Map(rows.map(({ id, result }) => [id, result]));
+    for (const [id, result] of this.ledger.steps) {
+      if (found.get(id) !== result) {
+        this.ledger.fault(`${id}: its step was completed under ${result} and is under ${found.get(id)}`);
+      }
+    }
   }
 
   async inspect(setup) {
@@ -107,6 +122,8 @@ export class Verdict {
       where a.recorded <> a.attempt - (a.status = 'completed')::int and a.attempt < 100`);
     await this.#nothing('left in the queue', 'select * from jobs_ext.queue');
     await this.#nothing('left expiring', 'select * from jobs_ext.expiring');
+    await this.#nothing('a step without its job',
+      'select job, step_number from job_steps s where not exists (select from jobs j where j.id = s.job)');
     await this.#nothing('left blocked', 'select * from jobs_ext.blocked');
     await this.#nothing('left of children', 'select * from jobs_ext.children');
     await this.#nothing('an index that is not valid',
