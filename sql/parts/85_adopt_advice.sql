@@ -69,6 +69,46 @@ $$;
 comment on function jobs_ext.advice_on_indexes() is
 'Part of jobs_ext.adopt(): the indexes of public.jobs that cost more than they bring.';
 
+-- What a foreign key refers to is the user's to show: where it may not be read, or only in part, nothing is known.
+create function jobs_ext.may_look_up(relation regclass, columns name[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select has_schema_privilege(c.relnamespace, 'usage') and not row_security_active(c.oid)
+     and (select bool_and(has_column_privilege(c.oid, n.name, 'select')) from unnest(columns) n (name))
+  from pg_class c where c.oid = relation);
+comment on function jobs_ext.may_look_up(regclass, name[]) is
+'Whether the caller may read these columns of each row of the table.';
+
+create function jobs_ext.advice_on_nobodys() returns setof jobs_ext.adoption
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nil constant text := '00000000-0000-0000-0000-000000000000';
+  organisations record;
+  has_nil boolean;
+begin
+  for organisations in
+    select distinct c.confrelid::regclass as name, k.attname as key
+    from pg_constraint c
+    join pg_attribute a on a.attrelid = c.conrelid and c.conkey = array[a.attnum]
+    join pg_attribute k on k.attrelid = c.confrelid and c.confkey = array[k.attnum]
+    where c.conrelid = to_regclass('public.jobs') and c.contype = 'f' and a.attname = 'organisation_id'
+      and jobs_ext.may_look_up(c.confrelid::regclass, array[k.attname])
+  loop
+    execute format('select exists (select from %s o where o.%I = %L)', organisations.name, organisations.key, nil)
+      into has_nil;
+    if not has_nil then
+      return next (
+        'advice', format('a job that names no organisation is refused: it has the nil UUID, of which %s has no row',
+                         organisations.name),
+        format('insert into %s (%I, ...) values (%L, ...)', organisations.name, organisations.key, nil)
+      )::jobs_ext.adoption;
+    end if;
+  end loop;
+end $$;
+comment on function jobs_ext.advice_on_nobodys() is
+'Part of jobs_ext.adopt(): that a foreign key refuses jobs of no organisation.';
+
 create function jobs_ext.advice_on_jobs() returns setof jobs_ext.adoption
 language sql stable set search_path = pg_catalog, pg_temp
 as $$

@@ -41,6 +41,47 @@ comment on function jobs_ext.compare_old_jobs(regclass, text, uuid[]) is
 'Part of the imports: a row for each of an old table, with the verdict where its copy is as it is; null: something is '
 'to be done, or refused. hash: an expression.';
 
+-- As the foreign keys of jobs will judge it, so that a dry run says it too, and one row does not keep others out. What
+-- the caller may not read is left to the insert.
+create function jobs_ext.refusal_by_key(columns name[], referenced regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select case when columns = '{organisation_id}'
+              then format('case n.organisation_id when %L then %L else %L end', nil.id,
+                          format('refused: it has no organisation, and %s has no row %s', referenced, nil.id), other.said)
+              else quote_literal(other.said) end
+  from (values ('00000000-0000-0000-0000-000000000000')) nil (id),
+       (values (format('refused: %s has no row for its %s', referenced, array_to_string(columns, ', ')))) other (said));
+comment on function jobs_ext.refusal_by_key(name[], regclass) is
+'Part of jobs_ext.refusal_by_keys(): what it says where a foreign key of these columns does not hold.';
+
+create function jobs_ext.refusal_by_keys(job text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select format('(select coalesce(null::text%s) from jsonb_populate_record(null::public.job, %s) n)',
+                string_agg(format(', case when %s and not exists (select from %s%s r where %s) then %s end',
+                                  k.are_given, case when p.relkind <> 'p' then 'only ' end, p.oid::regclass,
+                                  k.are_equal, jobs_ext.refusal_by_key(k.names, p.oid::regclass)),
+                           '' order by c.conname), job)
+  from pg_constraint c
+  join pg_class p on p.oid = c.confrelid
+  cross join lateral (
+    select array_agg(a.attname order by u.n), array_agg(t.attname),
+           string_agg(format('n.%I is not null', a.attname), ' and '),
+           string_agg(format('r.%I operator(%I.%s) n.%I', t.attname, s.nspname, o.oprname, a.attname), ' and ')
+    from unnest(c.conkey, c.confkey, c.conpfeqop) with ordinality u (ours, theirs, operator, n)
+    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = u.ours
+    join pg_attribute t on t.attrelid = c.confrelid and t.attnum = u.theirs
+    join pg_operator o on o.oid = u.operator
+    join pg_namespace s on s.oid = o.oprnamespace) k (names, their_names, are_given, are_equal)
+  where c.contype = 'f' and c.conrelid = to_regclass('public.jobs') and c.confrelid <> c.conrelid
+    and exists (select from pg_trigger g where g.tgconstraint = c.oid and g.tgrelid = c.conrelid and g.tgenabled <> 'D')
+    and k.names <@ array(select o.name::name from jobs_ext.columns_of_jobs() o)
+    and jobs_ext.may_look_up(p.oid::regclass, k.their_names));
+comment on function jobs_ext.refusal_by_keys(text) is
+'An expression: why the foreign keys of public.jobs don''t take a job, which is an expression too, of jsonb; null: they '
+'take it.';
+
 -- old_jobs: a call that returns rows of old_job, in which $1 are the ids. It costs much a row, so it is for those alone
 -- that have changed.
 create function jobs_ext.judge_old_jobs(old_jobs text, source regclass, hash text, ids uuid[], worker text)
@@ -56,22 +97,21 @@ begin
     select o.id, o.source_status, o.job ->> 'status', o.job ->> 'job_type',
       case
         when j.id is null and a.id is null then
-          case when o.refused is not null then o.refused
-               when k.id is not null then 'refused: another job has its job_id'
-               else 'new' end
+          coalesce(o.refused, case when k.id is not null then 'refused: another job has its job_id' end, r.why, 'new')
         when j.job_id is distinct from o.job ->> 'job_id' and j.metadata #>> '{legacy,id}' is distinct from o.id::text
           and a.job_id is distinct from o.job ->> 'job_id' and a.metadata #>> '{legacy,id}' is distinct from o.id::text
           then 'refused: another job has its id'
         when a.id is not null or j.status is distinct from j.metadata #>> '{legacy,as}'
           or j.lease_id is not null and j.worker is distinct from $2
           then 'there already, and went on here: it no longer follows its row, which has changed since'
-        else coalesce(o.refused, 'changed')
+        else coalesce(o.refused, r.why, 'changed')
       end
     from %s o
     left join public.jobs j on j.id = o.id
     left join lateral (select b.id, b.job_id, b.metadata from public.jobs_archive b where b.id = o.id limit 1) a
       on j.id is null
-    left join public.jobs k on j.id is null and k.job_id = o.job ->> 'job_id'$q$, old_jobs)
+    left join public.jobs k on j.id is null and k.job_id = o.job ->> 'job_id'
+    cross join lateral (select case when o.refused is null then %s end) r (why)$q$, old_jobs, jobs_ext.refusal_by_keys('o.job'::text))
     using array(select c.id from unnest(compared) c where c.verdict is null), worker;
 end $$;
 comment on function jobs_ext.judge_old_jobs(text, regclass, text, uuid[], text) is
@@ -114,6 +154,38 @@ end $$;
 comment on function jobs_ext.put_old_jobs(text, uuid[]) is
 'Part of the imports: inserts the copies of these rows, with their steps.';
 
+-- What the foreign keys do not take after all (a table that could not be looked up, a row that has gone meanwhile) is
+-- refused alone: the others come, and the old system's own statement, where its trigger calls, goes on.
+create function jobs_ext.replace_old_jobs(old_jobs text, taken jobs_ext.old_job_verdict[])
+returns setof jobs_ext.old_job_verdict
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  one jobs_ext.old_job_verdict;
+  broken text;
+begin
+  begin
+    delete from public.jobs j where j.id = any (array(select t.id from unnest(taken) t where t.verdict = 'changed'));
+    perform jobs_ext.put_old_jobs(old_jobs, array(select t.id from unnest(taken) t));
+    return query select (t).* from unnest(taken) t;
+    return;
+  exception when foreign_key_violation then
+    get stacked diagnostics broken = constraint_name;
+  end;
+  if cardinality(taken) > 1 then
+    foreach one in array taken loop
+      return query select (r).* from jobs_ext.replace_old_jobs(old_jobs, array[one]) r;
+    end loop;
+  else
+    one := taken[1];
+    one.verdict := format('refused: foreign key "%s" does not take it', broken);
+    return next one;
+  end if;
+end $$;
+comment on function jobs_ext.replace_old_jobs(text, jobs_ext.old_job_verdict[]) is
+'Part of the imports: puts the copies of these rows in the place of what there is of them, and returns their verdicts, '
+'which are others where a foreign key refuses one.';
+
 -- Who meets here, outside of a dry run:
 --   the old system is at a row     its row is locked, so it is passed over and left for the next call; a call for
 --                                  single rows waits, and reads the row anew
@@ -132,7 +204,6 @@ declare
   held uuid[];
   copies uuid[];
   taken jobs_ext.old_job_verdict[];
-  changed uuid[];
 begin
   -- Never null, which would be all rows.
   execute format('select coalesce(array_agg(l.id), ''{}'') from (
@@ -141,12 +212,9 @@ begin
   execute format('select coalesce(array_agg(l.id), ''{}'') from (
                     select j.id from public.jobs j where j.id = any ($1) order by j.id for update%s) l', passing)
     into copies using held;
-  select array_agg(v) into taken from jobs_ext.judge_old_jobs(old_jobs, source, hash, held, worker) v
+  select coalesce(array_agg(v), '{}') into taken from jobs_ext.judge_old_jobs(old_jobs, source, hash, held, worker) v
   where v.verdict = 'new' or v.verdict = 'changed' and v.id = any (copies);
-  select array_agg(t.id) into changed from unnest(taken) t where t.verdict = 'changed';
-  delete from public.jobs j where j.id = any (changed);
-  perform jobs_ext.put_old_jobs(old_jobs, array(select t.id from unnest(taken) t));
-  return query select (t).* from unnest(taken) t;
+  return query select (r).* from jobs_ext.replace_old_jobs(old_jobs, taken) r;
 end $$;
 comment on function jobs_ext.take_old_jobs(text, regclass, text, uuid[], boolean, text) is
 'Part of the imports: takes those of these rows that can be taken now, and returns which.';
@@ -318,7 +386,8 @@ Pending jobs of a type that is not paused are taken by workers at once, which a 
 Returns how many rows of a status became jobs of which status, with the remark: new, changed, there already, left for '
 'the next call, or why they are not taken: of all rows in a dry run, else of those that it looked at, up to the id '
 'up_to; null: to the end. Raises 42501 for anybody but the owner or where row security hides rows, '
-'42809 and 42804 for a table that is none of that kind, 22023 for a bad argument, and what inserting raises.';
+'42809 and 42804 for a table that is none of that kind, 22023 for a bad argument, and what inserting raises but for '
+'foreign keys, whose rows are left out.';
 
 create function jobs_ext.import_lead_scrape_jobs(jobs regclass, steps regclass, dry_run boolean default true,
   max_rows integer default 2500, job_type text default 'lead-scrape', lease interval default null,

@@ -156,6 +156,69 @@ select tests.refuses(format('select jobs_ext.import_extraction_jobs(''pg_temp.ma
                      'after' || c.more)
 from (values (''), (', dry_run => false, ids => ''{}''')) c (more);
 
+-- A row that a foreign key of jobs does not take is left out, and keeps no other one out.
+create table public.tenants (id uuid primary key);
+create schema hidden;
+create table hidden.members (id uuid primary key);
+select gen_random_uuid() as tenant \gset
+insert into tenants values (:'tenant');
+create table pg_temp.bound (like "o'ld ""1"""."jobs %s $1" including all);
+select set_config('tests.bound', 'select string_agg(concat_ws('' '', i.status, i.count, i.remark), '', '')
+  from jobs_ext.import_extraction_jobs(''pg_temp.bound'', dry_run => %L, lease => ''1 day''%s) i', false) \g /dev/null
+create function pg_temp.bound(dry_run boolean, also text default '') returns text language plpgsql as $$
+declare
+  said text;
+begin
+  execute format(current_setting('tests.bound'), dry_run, also) into said;
+  return regexp_replace(said, ', e\.g\. [-0-9a-f]{36}', '', 'g');
+end $$;
+alter table jobs add foreign key (organisation_id) references tenants not valid,
+                 add constraint of_members foreign key (restaurant_id) references hidden.members not valid;
+insert into bound (id, job_id, url, job_type, status, organisation_id)
+values (gen_random_uuid(), 'of nobody', 'u', 'import-csv', 'paused', null),
+       (gen_random_uuid(), 'of a stranger', 'u', 'import-csv', 'paused', gen_random_uuid()),
+       (gen_random_uuid(), 'of a tenant', 'u', 'import-csv', 'paused', :'tenant');
+select set_config('tests.refused', 'paused 1 refused: it has no organisation, and public.tenants has no row '
+  '00000000-0000-0000-0000-000000000000, paused 1 refused: public.tenants has no row for its organisation_id', false)
+\g /dev/null
+select is(pg_temp.bound(true), 'paused 1 new, ' || current_setting('tests.refused'),
+          'the dry run says what a foreign key does not take');
+select is(pg_temp.bound(false), 'paused 1 new, ' || current_setting('tests.refused'), '… and the others come');
+select is(pg_temp.bound(false), current_setting('tests.refused') || ', paused 1 there already', '… once');
+update bound set organisation_id = gen_random_uuid() where job_id = 'of a tenant';
+select is(pg_temp.bound(false), replace(current_setting('tests.refused'), 'paused 1 refused: public.tenants',
+                                        'paused 2 refused: public.tenants'), 'a row that is no longer taken');
+select is((select j.organisation_id from jobs j where j.job_id = 'of a tenant'), :'tenant', '… keeps its copy');
+
+-- The trigger of an old table never fails for it, whoever's word it is.
+create function pg_temp.mirror() returns trigger language plpgsql as $$
+begin
+  perform jobs_ext.import_extraction_jobs('pg_temp.bound', dry_run => false, ids => array[new.id]);
+  return null;
+end $$;
+create trigger mirror after insert on bound for each row execute function pg_temp.mirror();
+insert into bound (id, job_id, url, job_type, status)
+values (gen_random_uuid(), 'mirrored', 'u', 'import-csv', 'paused');
+select is_empty($$select from jobs where job_id = 'mirrored'$$,
+                'the old application goes on inserting what jobs does not take');
+create function pg_temp.stray() returns trigger language plpgsql as $$
+begin
+  new.restaurant_id := gen_random_uuid();
+  return new;
+end $$;
+create trigger stray before insert on jobs for each row when (new.job_id like 'of a %')
+execute function pg_temp.stray();
+alter table bound disable trigger mirror;
+insert into tenants values ('00000000-0000-0000-0000-000000000000');
+update bound set organisation_id = :'tenant', url = 'v' where job_id like 'of a %';
+select is(pg_temp.bound(false), 'paused 2 new, paused 2 refused: foreign key "of_members" does not take it', 'what only the insert knows is refused alone');
+select is(array_agg(j.job_id || ' ' || coalesce(right(j.restaurant_id::text, 0), '-') order by j.job_id),
+          '{mirrored -,of a tenant -,of nobody -}', '… and a copy stays as it was')
+from jobs j where j.job_id like 'of %' or j.job_id = 'mirrored';
+drop trigger stray on jobs;
+select is(pg_temp.bound(false), 'paused 1 changed, paused 1 new, paused 2 there already', '… until it is taken');
+alter table jobs drop constraint of_members, drop constraint jobs_organisation_id_fkey;
+
 -- Steps: rows of job_steps where that is, members of the metadata else.
 create table pg_temp.leads (
   id uuid primary key, name text, platform text, country text, city text, city_code text, region_code text,
