@@ -3,6 +3,18 @@
 -- The steps that change something, and the advice, answer in rows of this.
 create type jobs_ext.adoption as (step text, detail text, statement text);
 
+create function jobs_ext.way_to_one_owner(table_owner name) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select case when r.rolsuper
+           then format('drop extension jobs_ext; drop schema jobs_ext; set role %I; create extension jobs_ext',
+                       table_owner)
+           else format('alter table public.jobs owner to %I; or create the extension as %I.', r.rolname, table_owner)
+           end
+  from pg_roles r where r.rolname = jobs_ext.owner());
+comment on function jobs_ext.way_to_one_owner(name) is
+'What to do where public.jobs, which is to be adopted, has another owner than the extension.';
+
 create function jobs_ext.require_owner_to_adopt(adopted regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -17,12 +29,7 @@ begin
   select pg_get_userbyid(c.relowner) into table_owner from pg_class c where c.oid = adopted;
   if table_owner <> owner then
     raise exception 'table "jobs" belongs to "%", not to "%", the owner of jobs_ext', table_owner, owner
-      using errcode = '42501',
-            hint = case when (select r.rolsuper from pg_roles r where r.rolname = owner)
-              then format('drop extension jobs_ext; drop schema jobs_ext; set role %I; create extension jobs_ext',
-                          table_owner)
-              else format('alter table public.jobs owner to %I; or create the extension as %I.', owner, table_owner)
-              end;
+      using errcode = '42501', hint = jobs_ext.way_to_one_owner(table_owner);
   elsif current_user <> owner then
     raise exception 'must be "%", the owner of public.jobs, to have it adopted', owner
       using errcode = '42501',

@@ -1,5 +1,20 @@
 -- Who may do what with a table that is adopted.
 
+-- With the tables that foreign keys of jobs name, of which bind() then makes none.
+create function jobs_ext.statement_to_bind() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select format('select jobs_ext.bind(%s)', string_agg(format('%s => %L', b.argument, b.referenced), ', ' order by b.n))
+  from (
+    select w.n, w.argument, max(c.confrelid::regclass::text)
+    from (values (1, 'organisations', 'organisation_id'), (2, 'restaurants', 'restaurant_id'),
+                 (3, 'users', 'created_by')) w (n, argument, name)
+    join pg_attribute a on a.attrelid = to_regclass('public.jobs') and a.attname = w.name
+    join pg_constraint c on c.conrelid = a.attrelid and c.contype = 'f' and c.conkey = array[a.attnum]
+    group by 1, 2) b (n, argument, referenced));
+comment on function jobs_ext.statement_to_bind() is
+'The call of jobs_ext.bind() with the tables that public.jobs refers to.';
+
 -- The seed's policies are for every role there is. Those of the user's own stay, and then decide alone.
 create function jobs_ext.adopt_policies() returns setof jobs_ext.adoption
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -30,6 +45,11 @@ begin
       'policy', 'made those of jobs_ext, for authenticated: a member is who has the organisation in the claim org_id'
         || case when had_rls then '' else '; row level security is on now, so that other roles need policies' end,
       null)::jobs_ext.adoption;
+    if had_seeds then
+      return next (
+        'advice', 'members were those of public.profiles; now who has no claim org_id sees no job',
+        jobs_ext.statement_to_bind())::jobs_ext.adoption;
+    end if;
   end if;
 end $$;
 comment on function jobs_ext.adopt_policies() is

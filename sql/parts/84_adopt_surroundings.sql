@@ -111,7 +111,9 @@ begin
     return next ('trigger', 'made those of jobs_ext', null)::jobs_ext.adoption;
   end if;
   perform jobs_ext.install();
-  return query select 'table', 'made ' || m.name, null from unnest(missing) as m (name);
+  return query
+  select case when c.relkind = 'v' then 'view' else 'table' end, 'made ' || m.name, null
+  from unnest(missing) as m (name) left join pg_class c on c.oid = to_regclass(m.name);
 end $$;
 comment on function jobs_ext.adopt_rest(text[]) is
 'Part of jobs_ext.adopt(): the triggers, the other tables and views. missing: those that were not there.';

@@ -68,7 +68,9 @@ begin
   union all
   select a.step, a.detail, a.statement from jobs_ext.advice_on_indexes() a
   union all
-  select a.step, a.detail, a.statement from jobs_ext.advice_on_jobs() a;
+  select a.step, a.detail, a.statement from jobs_ext.advice_on_jobs() a
+  union all
+  select a.step, a.detail, a.statement from jobs_ext.advice_on_nobodys() a;
 end $$;
 comment on function jobs_ext.adopt(regclass) is
 'Makes a table of jobs that was there before the extension its own, with its rows, in any status: adds what it lacks '

@@ -47,6 +47,9 @@ begin
 end $$;
 
 do $$
+declare
+  table_owner constant name := (
+    select pg_get_userbyid(c.relowner) from pg_class c where c.oid = to_regclass('public.jobs'));
 begin
   if jobs_ext.restoring() then
     if current_setting('jobs_ext.pause_after_restore')::boolean then
@@ -56,10 +59,17 @@ begin
   elsif jobs_ext.awaits_adoption() then
     -- Not here: what stands on that table is its owner's, and this runs as superuser.
     set local client_min_messages = notice; -- CREATE EXTENSION keeps notices back
-    raise notice 'table "jobs" is there already: select jobs_ext.adopt(''public.jobs'')'
-      using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call refused.',
-            hint = 'Its owner makes it the queue of jobs_ext by that statement. If it is something else, rename it, '
-                   'and: select jobs_ext.install()';
+    if table_owner <> jobs_ext.owner() then
+      raise notice 'table "jobs" is there already, and belongs to "%", not to "%", the owner of jobs_ext', table_owner,
+          jobs_ext.owner()
+        using detail = 'Until it is adopted, which takes one owner of both, no table is made and each call is refused.',
+              hint = jobs_ext.way_to_one_owner(table_owner);
+    else
+      raise notice 'table "jobs" is there already: select jobs_ext.adopt(''public.jobs'')'
+        using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call is refused.',
+              hint = 'Its owner makes it the queue of jobs_ext by that statement. If it is something else, rename it, '
+                     'and: select jobs_ext.install()';
+    end if;
   else
     perform jobs_ext.install();
   end if;

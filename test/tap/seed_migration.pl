@@ -288,8 +288,10 @@ $node->safe_psql('seeded', 'alter table jobs owner to app_owner');
 
 # By a superuser over the table of another role: the hint leads out.
 make_database('created_by_superuser', join("\n", @migration));
-$node->safe_psql('created_by_superuser', 'create extension jobs_ext');
-my (undef, undef, $hint) =
+my (undef, undef, $hint) = try('postgres', 'created_by_superuser', 'create extension jobs_ext');
+like($hint, qr/NOTICE: .* belongs to "app_owner", not to "postgres".*HINT:  drop extension .* set role app_owner/s,
+	'CREATE EXTENSION says that the owners differ');
+(undef, undef, $hint) =
   try('postgres', 'created_by_superuser', q{set role app_owner; select jobs_ext.adopt('public.jobs')});
 like($hint, qr/ERROR:  42501/, "the superuser's extension is not the owner's to use");
 (undef, undef, $hint) = try('postgres', 'created_by_superuser', q{select jobs_ext.adopt('public.jobs')});
@@ -343,7 +345,7 @@ my $names = q{select string_agg(attname, ',' order by attnum) from pg_attribute
 my $order = as_role('app_owner', 'seeded', $names);
 my $did = as_role('app_owner', 'seeded', q{select step, detail, statement from jobs_ext.adopt('public.jobs')});
 like($did, $_, "it says: $_")
-  for qr/^rows\|"retries" of 7: null became 0\|$/m, qr/^rows\|22 in all were updated\|vacuum/m,
+  for qr/^view\|made public\.jobs_active\|$/m, qr/^rows\|"retries" of 7: null became 0\|$/m, qr/^rows\|22 in all were updated\|vacuum/m,
   qr/^rows\|"priority" of 14: /m, qr/^constraint\|dropped "check_job_type"/m,
   qr/^table\|made public\.jobs_archive\|$/m, qr/^view\|replaced "jobs_failed_summary"/m,
   qr/^type\|ended jobs stay .* takes rows of public\.items, public\.jobs along.*\|update /m,
@@ -394,6 +396,23 @@ set role authenticated;
 set request.jwt.claims = '{"org_id": "00000000-0000-0000-0000-00000000000a"}';
 select bool_or(organisation_id <> '00000000-0000-0000-0000-00000000000a'), count(*) from jobs;
 SQL
+
+# Its advice, and what the page says, for members by profiles as before.
+my ($bind) = $did =~ /^advice\|members were those of public\.profiles; .*\|(select .*)$/m;
+is($bind . ';', ($page =~ /^(select jobs_ext\.bind\(.*)$/m)[0], 'adopt() advises the bind() of the page');
+$node->safe_psql('postgres', 'create database bound template seeded');
+as_role('app_owner', 'bound', <<"SQL");
+insert into profiles values ('00000000-0000-0000-0000-0000000000cc', '00000000-0000-0000-0000-00000000000a');
+grant select on profiles to authenticated;
+$bind;
+SQL
+is($node->safe_psql('bound', <<'SQL'), 21, '… and then they see their jobs');
+set role authenticated;
+set request.jwt.claims = '{"sub": "00000000-0000-0000-0000-0000000000cc"}';
+select count(*) from jobs;
+SQL
+$node->safe_psql('postgres', 'drop database bound');
+
 my $adopted = dump_of('seeded');
 is(as_role('app_owner', 'seeded', q{select step from jobs_ext.adopt('public.jobs') where step <> 'advice'}),
 	'nothing', 'a second call says that there is nothing to do');
