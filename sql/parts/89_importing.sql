@@ -48,7 +48,8 @@ language sql stable set search_path = pg_catalog, pg_temp
 return (
   select case when columns = '{organisation_id}'
               then format('case n.organisation_id when %L then %L else %L end', nil.id,
-                          format('refused: it has no organisation, and %s has no row %s', referenced, nil.id), other.said)
+                          format('refused: it has no organisation, and %s has no row %s', referenced, nil.id),
+                          other.said)
               else quote_literal(other.said) end
   from (values ('00000000-0000-0000-0000-000000000000')) nil (id),
        (values (format('refused: %s has no row for its %s', referenced, array_to_string(columns, ', ')))) other (said));
@@ -79,8 +80,8 @@ return (
     and k.names <@ array(select o.name::name from jobs_ext.columns_of_jobs() o)
     and jobs_ext.may_look_up(p.oid::regclass, k.their_names));
 comment on function jobs_ext.refusal_by_keys(text) is
-'An expression: why the foreign keys of public.jobs don''t take a job, which is an expression too, of jsonb; null: they '
-'take it.';
+'An expression: why the foreign keys of public.jobs don''t take a job, which is an expression too, of jsonb; null: '
+'they take it.';
 
 -- old_jobs: a call that returns rows of old_job, in which $1 are the ids. It costs much a row, so it is for those alone
 -- that have changed.
@@ -111,7 +112,8 @@ begin
     left join lateral (select b.id, b.job_id, b.metadata from public.jobs_archive b where b.id = o.id limit 1) a
       on j.id is null
     left join public.jobs k on j.id is null and k.job_id = o.job ->> 'job_id'
-    cross join lateral (select case when o.refused is null then %s end) r (why)$q$, old_jobs, jobs_ext.refusal_by_keys('o.job'::text))
+    cross join lateral (select case when o.refused is null then %s end) r (why)$q$, old_jobs,
+    jobs_ext.refusal_by_keys('o.job'::text))
     using array(select c.id from unnest(compared) c where c.verdict is null), worker;
 end $$;
 comment on function jobs_ext.judge_old_jobs(text, regclass, text, uuid[], text) is

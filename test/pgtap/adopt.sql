@@ -98,8 +98,9 @@ select pg_temp.had('delete from organisations;
                     insert into jobs (job_id, job_type) values (''x'', ''import-csv'')') \g /dev/null
 select alike(pg_temp.adopt(), '23503 %', 'an organisation of nobody''s that a foreign key does not know');
 delete from jobs;
-select is(pg_temp.adopt('a job that names%'), 'a job that names no organisation is refused: it has the nil UUID, of which '
-          'public.organisations has no row', '… which is advised where no job needs it yet');
+select is(pg_temp.adopt('a job that names%'),
+          'a job that names no organisation is refused: it has the nil UUID, of which public.organisations has no row',
+          '… which is advised where no job needs it yet');
 insert into organisations values ('00000000-0000-0000-0000-000000000000');
 select is(pg_temp.adopt('a job that names%'), null, '… until it has one');
 

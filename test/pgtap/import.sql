@@ -211,7 +211,8 @@ execute function pg_temp.stray();
 alter table bound disable trigger mirror;
 insert into tenants values ('00000000-0000-0000-0000-000000000000');
 update bound set organisation_id = :'tenant', url = 'v' where job_id like 'of a %';
-select is(pg_temp.bound(false), 'paused 2 new, paused 2 refused: foreign key "of_members" does not take it', 'what only the insert knows is refused alone');
+select is(pg_temp.bound(false), 'paused 2 new, paused 2 refused: foreign key "of_members" does not take it',
+          'what only the insert knows is refused alone');
 select is(array_agg(j.job_id || ' ' || coalesce(right(j.restaurant_id::text, 0), '-') order by j.job_id),
           '{mirrored -,of a tenant -,of nobody -}', '… and a copy stays as it was')
 from jobs j where j.job_id like 'of %' or j.job_id = 'mirrored';

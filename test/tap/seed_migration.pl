@@ -345,7 +345,8 @@ my $names = q{select string_agg(attname, ',' order by attnum) from pg_attribute
 my $order = as_role('app_owner', 'seeded', $names);
 my $did = as_role('app_owner', 'seeded', q{select step, detail, statement from jobs_ext.adopt('public.jobs')});
 like($did, $_, "it says: $_")
-  for qr/^view\|made public\.jobs_active\|$/m, qr/^rows\|"retries" of 7: null became 0\|$/m, qr/^rows\|22 in all were updated\|vacuum/m,
+  for qr/^view\|made public\.jobs_active\|$/m,
+  qr/^rows\|"retries" of 7: null became 0\|$/m, qr/^rows\|22 in all were updated\|vacuum/m,
   qr/^rows\|"priority" of 14: /m, qr/^constraint\|dropped "check_job_type"/m,
   qr/^table\|made public\.jobs_archive\|$/m, qr/^view\|replaced "jobs_failed_summary"/m,
   qr/^type\|ended jobs stay .* takes rows of public\.items, public\.jobs along.*\|update /m,
