@@ -48,6 +48,11 @@ end $$;
 
 do $$
 begin
+  if current_setting('shared_preload_libraries') !~ '(^|[,/" ])jobs_ext($|[,." ])' then
+    raise warning 'jobs_ext is not in shared_preload_libraries'
+      using detail = 'Every function works, but nothing happens by itself: no lease runs out, nobody is woken.',
+            hint = 'Add it to shared_preload_libraries and restart the server, or have job_maintain() called.';
+  end if;
   if jobs_ext.restoring() then
     if current_setting('jobs_ext.pause_after_restore')::boolean then
       insert into jobs_ext.pauses (since, role, reason)
@@ -57,7 +62,7 @@ begin
     -- Not here: what stands on that table is its owner's, and this runs as superuser.
     set local client_min_messages = notice; -- CREATE EXTENSION keeps notices back
     raise notice 'table "jobs" is there already: select jobs_ext.adopt(''public.jobs'')'
-      using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call refused.',
+      using detail = 'It was not made by jobs_ext. Until it is adopted no table is made and each call is refused.',
             hint = 'Its owner makes it the queue of jobs_ext by that statement. If it is something else, rename it, '
                    'and: select jobs_ext.install()';
   else

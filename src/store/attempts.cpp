@@ -161,7 +161,7 @@ void remove_attempts(const pg_uuid_t *job)
 void move_attempts(const Row &job)
 {
     const Attempts attempts(RowExclusiveLock);
-    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_of(attempts.table),
+    pg::AsOwner owner(RelationGetRelid(attempts.table), hint_if_deferred(attempts.table),
                       attempts.by_statement ? pg::AsOwner::Code::of_owner : pg::AsOwner::Code::none);
     pg::SpiScope spi;
     const pg::Parameter parameters[] = {{UUIDOID, job[Column::id]}, {UUIDOID, job.get(Column::organisation_id)}};
