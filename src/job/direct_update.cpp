@@ -135,6 +135,8 @@ void check_legal(const Update &update, Status from, Status to)
                                       : "Set pending to give it back.";
     else if (logic::has_ended(from))
         hint = "It has ended; job_retry() brings a failed or cancelled job back.";
+    else if (logic::held(from))
+        hint = "job_resume() lets it go on.";
     else if (to == Status::completed)
         hint = "Claim it first, with job_claim().";
     call::raise(illegal_transition(update.before, to, hint));
