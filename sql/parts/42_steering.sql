@@ -54,7 +54,8 @@ language c volatile parallel unsafe as 'MODULE_PATHNAME';
 comment on function public.job_resume is
 'Queues a paused job; one that waits stays as it is.
 
-id or job_id: the job. run_at: not before this time; null: the time it had.
+id or job_id: the job. run_at: not before this time; null: the time it had. Under row security a time in the past is '
+'now.
 
 Returns the job''s state: queued. Raises PT404 for an unknown job, PT409 for a job that runs, is blocked or has '
 'ended, 22023 for a bad argument, 42501 when not allowed.';

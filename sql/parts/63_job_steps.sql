@@ -27,7 +27,8 @@ begin
   comment on column public.job_steps.step_name is 'What it is called';
   comment on column public.job_steps.description is 'What is done in it, for people';
   comment on column public.job_steps.step_type is
-    'automatic (the worker does it), action_required (a person decides). For those who look: any step may be awaited';
+    'automatic (the worker does it), action_required (a person decides: its worker awaits that, and cannot complete '
+    'it). An automatic one may be awaited as well';
   comment on column public.job_steps.status is
     'pending (not begun), in_progress, action_required (waits for a decision, and the job with it), completed, failed '
     '(may be begun again)';

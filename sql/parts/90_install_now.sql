@@ -51,6 +51,11 @@ declare
   table_owner constant name := (
     select pg_get_userbyid(c.relowner) from pg_class c where c.oid = to_regclass('public.jobs'));
 begin
+  if current_setting('shared_preload_libraries') !~ '(^|[,/" ])jobs_ext($|[,." ])' then
+    raise warning 'jobs_ext is not in shared_preload_libraries'
+      using detail = 'Every function works, but nothing happens by itself: no lease runs out, nobody is woken.',
+            hint = 'Add it to shared_preload_libraries and restart the server, or have job_maintain() called.';
+  end if;
   if jobs_ext.restoring() then
     if current_setting('jobs_ext.pause_after_restore')::boolean then
       insert into jobs_ext.pauses (since, role, reason)

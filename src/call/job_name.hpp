@@ -12,8 +12,10 @@ struct JobName {
     void check_combination() const
     {
         if (id.null == job_id.null)
-            ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("exactly one of id and job_id must be given: %s",
-                                                                    id.null ? "neither is" : "both are")));
+            ereport(ERROR,
+                    (errcode(sqlstate::bad_argument),
+                     errmsg("exactly one of id and job_id must be given: %s", id.null ? "neither is" : "both are"),
+                     errhint("id is the uuid; a job_id is passed by its name: job_id => '...'.")));
     }
 };
 

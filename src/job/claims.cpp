@@ -94,15 +94,27 @@ bool is_policy_of_jobs(const ErrorData *error)
            std::strstr(error->message, "\"jobs\"") != nullptr;
 }
 
+// Whether a foreign key does not know the nil organisation, whose the jobs are that name none. A constraint's DETAIL is
+// translated around the columns and their values, which are not.
+bool is_of_nobody(const ErrorData *error)
+{
+    return error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->table_name != nullptr &&
+           std::strcmp(error->table_name, "jobs") == 0 && error->detail != nullptr &&
+           std::strstr(error->detail, "(organisation_id)=(00000000-0000-0000-0000-000000000000)") != nullptr;
+}
+
 } // namespace
 
 void ExplainRefusal::explain(void *self)
 {
-    if (geterrcode() != ERRCODE_INSUFFICIENT_PRIVILEGE)
+    if (geterrcode() != ERRCODE_INSUFFICIENT_PRIVILEGE && geterrcode() != ERRCODE_FOREIGN_KEY_VIOLATION)
         return;
     // errfinish() calls this in ErrorContext, where CopyErrorData() must not be called.
     MemoryContext before = MemoryContextSwitchTo(CurTransactionContext);
-    if (is_policy_of_jobs(CopyErrorData())) {
+    const ErrorData *error = CopyErrorData();
+    if (is_of_nobody(error))
+        errhint("The job names no organisation: pass organisation_id.");
+    else if (is_policy_of_jobs(error)) {
         const auto named = [](pg::Nullable id) { return id ? store::to_text(DatumGetUUIDP(id.value)) : "none"; };
         errdetail_internal("The job is for organisation %s. The claims of the request name organisation %s, user %s.",
                            store::to_text(DatumGetUUIDP(static_cast<ExplainRefusal *>(self)->organisation_)),

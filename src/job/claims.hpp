@@ -22,7 +22,8 @@ pg::Nullable organisation_of_request();
 pg::Nullable user_of_request();
 
 // While it lives, the error of an INSERT into `jobs` that row security refuses says for which organisation the job is,
-// which one the claims name, and where that is set. Nothing in it is of another tenant: the caller has named both. An
+// which one the claims name, and where that is set; and where a foreign key doesn't know the nil organisation, that the
+// job names none. Nothing in it is of another tenant: the caller has named both. An
 // error skips the destructor; whoever catches it sets error_context_stack back.
 class ExplainRefusal {
 public:

@@ -133,6 +133,12 @@ void check_legal(const Update &update, Status from, Status to)
     else if (to == Status::queued)
         hint = logic::has_ended(from) ? "job_retry() brings a failed or cancelled job back."
                                       : "Set pending to give it back.";
+    else if (logic::has_ended(from))
+        hint = "It has ended; job_retry() brings a failed or cancelled job back.";
+    else if (logic::held(from))
+        hint = "job_resume() lets it go on.";
+    else if (to == Status::completed)
+        hint = "Claim it first, with job_claim().";
     call::raise(illegal_transition(update.before, to, hint));
 }
 
@@ -201,6 +207,22 @@ Row keep_what_is_ours(const Tables &tables, Relation jobs, const Update &update)
     return after;
 }
 
+// What the statement asks for, cut to what may be stored: an error_message that is too long, unless it was so before; a
+// tenant's run_at in the past. Raises 23502.
+void read_asked(const Tables &tables, const TriggerData *trigger, Update &update)
+{
+    Row &asked = update.asked;
+    asked = triggers::read_tuple(tables, trigger->tg_newtuple, RelationGetDescr(trigger->tg_relation));
+    asked.changed = 0;
+    if (update.changes(Column::error_message))
+        asked.set(Column::error_message, call::cut_message(asked.get(Column::error_message)));
+    if (auto column = store::null_in(asked))
+        refuse_null(*column);
+    const TimestampTz run_at = *asked.time(Column::run_at);
+    if (!update.by_owner && update.changes(Column::run_at) && !TIMESTAMP_NOT_FINITE(run_at))
+        asked.set_time(Column::run_at, allowed_run_at(under_row_security(tables), run_at, update.now));
+}
+
 } // namespace
 
 HeapTuple judge_update(const Tables &tables, TriggerData *trigger)
@@ -228,13 +250,8 @@ HeapTuple judge_update(const Tables &tables, TriggerData *trigger)
     }
     if (triggers::is_replica())
         return trigger->tg_newtuple;
-    update.asked = triggers::read_tuple(tables, trigger->tg_newtuple, descriptor);
-    update.asked.changed = 0;
-    if (update.changes(Column::error_message)) // one that was longer before stays as it is
-        update.asked.set(Column::error_message, call::cut_message(update.asked.get(Column::error_message)));
-    if (auto column = store::null_in(update.asked))
-        refuse_null(*column);
     update.now = settings::now();
+    read_asked(tables, trigger, update);
     return triggers::with(tables, trigger->tg_newtuple, descriptor,
                           keep_what_is_ours(tables, trigger->tg_relation, update));
 }

@@ -74,10 +74,15 @@ bool is_of_same_organisation(const std::optional<Row> &job, const Row &other)
                           DatumGetUUIDP(other[Column::organisation_id]));
 }
 
-void refuse_parent(const pg_uuid_t *parent)
+void refuse_parent(const Row &row)
 {
-    ereport(ERROR, (errcode(sqlstate::bad_argument),
-                    errmsg("parent_job_id names no job of this organisation: %s", store::to_text(parent))));
+    const char *parent = store::to_text(DatumGetUUIDP(row[Column::parent_job_id]));
+    ereport(ERROR,
+            (errcode(sqlstate::bad_argument), errmsg("parent_job_id names no job of this organisation: %s", parent),
+             row.has(Column::organisation_id)
+                 ? errhint("The new job is for organisation %s. Pass the organisation_id of its parent.",
+                           store::to_text(DatumGetUUIDP(row[Column::organisation_id])))
+                 : 0));
 }
 
 text *make_job_id(std::string_view job_type, const pg_uuid_t *id)

@@ -70,7 +70,7 @@ inline TimestampTz allowed_run_at(bool is_tenant, TimestampTz run_at, TimestampT
 void check_expiry(const store::Row &row, TimestampTz now);
 
 bool is_of_same_organisation(const std::optional<store::Row> &job, const store::Row &other);
-[[noreturn]] void refuse_parent(const pg_uuid_t *parent);
+[[noreturn]] void refuse_parent(const store::Row &row);
 
 // Raises 22023, the same for a parent that is not there, one that the caller may not see and one of another
 // organisation: nobody is to learn of another tenant's job. A new job is not there yet, so it is not its own parent
@@ -84,7 +84,7 @@ void check_new_parent(const store::Tables &tables, const store::Row &row, Find f
         return;
     const pg_uuid_t *parent = DatumGetUUIDP(row[store::Column::parent_job_id]);
     if (!may_see_job(tables, parent) || !is_of_same_organisation(find(parent), row))
-        refuse_parent(parent);
+        refuse_parent(row);
 }
 
 // Raises 42501 for a caller who may not insert, where the write goes straight to the table. On the statement path the

@@ -93,7 +93,7 @@ call::Refusal lost_lease(const Row &job)
 {
     const char *id = store::to_text(job.id());
     return {sqlstate::conflict, psprintf("the lease of job %s is lost", id), detail("lease_lost", &job),
-            "Drop the work: the job ended, or was given to another worker."};
+            "Drop the work: the job ended, is paused or waits again, or was given to another worker."};
 }
 
 call::Refusal illegal_transition(const Row &job, logic::Status to, const char *hint)
@@ -138,13 +138,15 @@ call::Refusal not_claimable(const Row &job, NotNow why)
         return {sqlstate::conflict,
                 psprintf("job %s has expired, at %s", id, timestamptz_to_str(*job.time(Column::expires_at))),
                 detail("illegal_transition", &job, Column::expires_at), "It is about to be cancelled."};
+    case NotNow::queue_paused:
+        return {sqlstate::conflict, psprintf("the queue is paused: job %s", id), detail("illegal_transition", &job),
+                "job_resume_all() ends the pause; jobs_ext.maintenance says why there is one."};
     case NotNow::type_paused:
         break;
     }
     return {sqlstate::conflict,
             psprintf("jobs of type \"%s\" are paused: job %s", pg::excerpt(job.text(Column::job_type)), id),
-            detail("illegal_transition", &job),
-            "job_type_set(job_type, paused => false) ends a type's pause, job_resume_all() that of the whole queue."};
+            detail("illegal_transition", &job), "job_type_set(job_type, paused => false) ends the pause."};
 }
 
 call::Refusal own_ancestor(const Row &job, const pg_uuid_t *parent)

@@ -23,8 +23,8 @@ call::Refusal unnamed_lease(const store::Row &job);
 // PT409: the job has ended, and an UPDATE would change what became of it.
 call::Refusal keeps_outcome(const store::Row &job, store::Column column);
 // PT409: an UPDATE to in_progress of a job that no claim would take now: it is not due before its run_at, has expired,
-// or its type is paused, be it with all others.
-enum class NotNow { not_due, expired, type_paused };
+// or its type or the whole queue is paused.
+enum class NotNow { not_due, expired, type_paused, queue_paused };
 call::Refusal not_claimable(const store::Row &job, NotNow why);
 // PT409: the job's parent would be the job itself, or descend from it; or nobody looks so far up.
 call::Refusal own_ancestor(const store::Row &job, const pg_uuid_t *parent);

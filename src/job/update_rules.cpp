@@ -100,7 +100,7 @@ void check_claimable(const Row &job, const store::Type &type, TimestampTz now)
     if (*job.time(Column::run_at) > now)
         call::raise(not_claimable(job, NotNow::not_due));
     if (type.paused)
-        call::raise(not_claimable(job, NotNow::type_paused));
+        call::raise(not_claimable(job, store::types::are_all_paused() ? NotNow::queue_paused : NotNow::type_paused));
 }
 
 } // namespace job

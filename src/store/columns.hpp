@@ -67,7 +67,7 @@ inline constexpr unsigned of_attempt = server_owned | starts_empty | moved | los
 inline constexpr ColumnDefinition columns[] = {
     {"id", UUIDOID, trait::needed},
     {"job_id", VARCHAROID, trait::needed, 100},
-    {"job_key", TEXTOID, trait::server_owned},
+    {"job_key", TEXTOID, trait::never_changes},
     {"job_type", VARCHAROID, trait::needed | trait::never_changes, 50},
     {"job_category", VARCHAROID, 0, 50},
     {"status", VARCHAROID, trait::needed | trait::moved, 50},

@@ -103,12 +103,13 @@ void set_one(const Row &job, const New &step)
 
 std::string_view name_of_status(Status status) { return status_names[static_cast<std::size_t>(status)]; }
 
-std::optional<Status> find_status(const pg_uuid_t *job, std::int32_t number)
+std::optional<Standing> find_standing(const pg_uuid_t *job, std::int32_t number)
 {
-    static constexpr Oid gives[] = {TEXTOID};
+    static constexpr Oid gives[] = {TEXTOID, BOOLOID};
     const Steps steps(AccessShareLock);
     const pg::Parameter parameters[] = {job_parameter(job), int_parameter(number)};
-    const pg::Rows rows = pg::query("select status from public.job_steps where job operator(pg_catalog.=) $1"
+    const pg::Rows rows = pg::query("select status, step_type operator(pg_catalog.=) 'action_required'"
+                                    " from public.job_steps where job operator(pg_catalog.=) $1"
                                     " and step_number operator(pg_catalog.=) $2",
                                     parameters, gives, 0, true);
     if (rows.count() == 0)
@@ -116,7 +117,7 @@ std::optional<Status> find_status(const pg_uuid_t *job, std::int32_t number)
     const pg::Nullable status = rows.at(0, 0);
     for (std::size_t i = 0; status && i < std::size(status_names); ++i)
         if (pg::text_view(status.value) == status_names[i])
-            return static_cast<Status>(i);
+            return Standing{static_cast<Status>(i), DatumGetBool(rows.at(0, 1).value)};
     raise_altered("job_steps", psprintf("Step %d of job %s has an unknown status.", number, to_text(job)));
 }
 

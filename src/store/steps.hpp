@@ -41,8 +41,13 @@ struct Change {
     pg::Nullable received, processed, passed, failed, result, decision, decided_by, error_message, metadata;
 };
 
-// Nothing: the job has no such step. Raises 42804 for a status that an owner made up.
-std::optional<Status> find_status(const pg_uuid_t *job, std::int32_t number);
+// How a step stands, and whether a person is to decide on it (step_type action_required). Nothing: the job has no such
+// step. Raises 42804 for a status that an owner made up.
+struct Standing {
+    Status status;
+    bool needs_decision;
+};
+std::optional<Standing> find_standing(const pg_uuid_t *job, std::int32_t number);
 // Whether the decision on a step was this one.
 bool is_decision(const pg_uuid_t *job, std::int32_t number, Datum decision);
 

@@ -200,6 +200,12 @@ void copy_name(TypeName &to, Datum text)
 
 namespace types {
 
+bool are_all_paused()
+{
+    load_types();
+    return is_all_paused;
+}
+
 Type settings_of(std::string_view name)
 {
     const Type *type = find_type(name);

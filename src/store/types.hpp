@@ -51,6 +51,8 @@ namespace types {
 
 // The settings of a type; the defaults where it is not registered any more, because its jobs must be able to end.
 Type settings_of(std::string_view name);
+// Whether all types are paused, by job_pause_all().
+bool are_all_paused();
 
 // Whether the type keeps a record of attempts that succeed. False where the table cannot be read: a job must be able to
 // complete then too.

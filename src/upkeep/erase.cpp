@@ -163,7 +163,7 @@ JOBS_FUNCTION(erase_organisation)
 {
     const pg::Nullable id = pg::argument(fcinfo, 0);
     if (!id)
-        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("id must be given")));
+        ereport(ERROR, (errcode(sqlstate::bad_argument), errmsg("id must not be null")));
     const Erasure erasure = {*DatumGetUUIDP(id.value), DT_NOEND};
     pg::StatementScope scope(function);
     if (!pg::owns_table(store::lock_api_table(store::ApiTable::jobs, AccessShareLock).in_catalogs(), GetUserId()))

@@ -121,6 +121,12 @@ std::optional<call::Refusal> cancel_job(const Row &before, Row &after, const Ste
     }
 }
 
+// When a job that is brought back may start: as of a new job.
+std::optional<TimestampTz> allowed_run_at(const Jobs &jobs, std::optional<TimestampTz> run_at, TimestampTz now)
+{
+    return run_at ? std::optional(job::allowed_run_at(job::under_row_security(jobs.tables()), *run_at, now)) : run_at;
+}
+
 // What pause and resume share: a move to one state, which is no error when the job is in it already. `hint`: what to do
 // where the move is not legal (logic/states.hpp), which is PT409. A blocked job has one of its own.
 template <class Move>
@@ -135,7 +141,7 @@ Datum move_to(FunctionCallInfo fcinfo, const JobName &name, const char *function
             return std::nullopt;
         if (!logic::legal(from, to))
             return job::illegal_transition(before, to, from == Status::blocked ? job::hint_of_blocked : hint);
-        move(after, settings::now());
+        move(jobs, after);
         return std::nullopt;
     });
     return call::answer(fcinfo, row);
@@ -159,9 +165,7 @@ JOBS_FUNCTION(job_retry)
     pg::StatementScope scope("job_retry()");
     Jobs jobs = Jobs::open(call::require_retry);
     const TimestampTz now = settings::now();
-    auto run_at = asked.run_at;
-    if (run_at)
-        run_at = job::allowed_run_at(job::under_row_security(jobs.tables()), *run_at, now);
+    const auto run_at = allowed_run_at(jobs, asked.run_at, now);
     Row row = steer(jobs, asked, [&](const Row &before, Row &after) -> std::optional<call::Refusal> {
         if (!logic::has_ended(before.status()) ||
             !logic::legal(before.status(), Status::queued, logic::Mover::job_retry))
@@ -180,14 +184,17 @@ JOBS_FUNCTION(job_pause)
     const JobName name = call::read_arguments<call::job_name_fields>(fcinfo);
     return move_to(fcinfo, name, "job_pause()", Status::paused,
                    "Only a waiting job can be paused; cancel one that runs.",
-                   [](Row &row, TimestampTz) { job::moves::hold(row, Status::paused); });
+                   [](const Jobs &, Row &row) { job::moves::hold(row, Status::paused); });
 }
 
 JOBS_FUNCTION(job_resume)
 {
     const Steering asked = read_steering<return_fields>(fcinfo);
     return move_to(fcinfo, asked, "job_resume()", Status::queued, "Only a paused job can be resumed.",
-                   [&](Row &row, TimestampTz now) { job::moves::resume(row, now, asked.run_at); });
+                   [&](const Jobs &jobs, Row &row) {
+                       const TimestampTz now = settings::now();
+                       job::moves::resume(row, now, allowed_run_at(jobs, asked.run_at, now));
+                   });
 }
 
 } // namespace verbs

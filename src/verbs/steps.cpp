@@ -80,24 +80,35 @@ struct Verdict {
     std::optional<call::Refusal> refusal = {};
 };
 
+// Why the worker that holds the job may not have its step become `to`; nothing: it may, or it is so already.
+std::optional<call::Refusal> why_not_work(const StepCall &call, const steps::Standing &step, StepStatus to)
+{
+    const auto refuse = [&](const char *hint) { return step_is(&call.lease.job, call.number, step.status, hint); };
+    if (step.status == StepStatus::completed && to == StepStatus::failed)
+        return refuse("What is completed stays so.");
+    if (step.status == StepStatus::action_required && to != step.status && to != StepStatus::in_progress)
+        return refuse("A person decides, by job_step_resolve(); job_step_await() waits for that.");
+    if (step.needs_decision && to == StepStatus::completed && step.status != to)
+        return refuse("Its step_type is action_required: call job_step_await(), and a person decides.");
+    return std::nullopt;
+}
+
 Verdict judge_work(const Row &job, const StepCall &call)
 {
-    const auto from = steps::find_status(&call.lease.job, call.number);
+    const auto step = steps::find_standing(&call.lease.job, call.number);
     const StepStatus to = call.change.to;
     if (!job::is_held(job, call.lease)) {
-        const bool is_repeated = to == StepStatus::action_required && from == to && job::was_last(job, call.lease);
+        const bool is_repeated =
+            to == StepStatus::action_required && step && step->status == to && job::was_last(job, call.lease);
         return is_repeated ? Verdict{} : Verdict{.refusal = job::lost_lease(job)};
     }
-    if (!from)
+    if (!step)
         return {.refusal = no_such_step(&call.lease.job, call.number)};
-    if (*from == StepStatus::completed && to == StepStatus::failed)
-        return {.refusal = step_is(&call.lease.job, call.number, *from, "What is completed stays so.")};
-    if (*from == StepStatus::completed || (*from == StepStatus::action_required && to == StepStatus::in_progress))
-        return {};
-    if (*from == StepStatus::action_required && to != *from)
-        return {.refusal = step_is(&call.lease.job, call.number, *from,
-                                   "A person decides, by job_step_resolve(); job_step_await() waits for that.")};
-    return {.writes = true};
+    if (auto refusal = why_not_work(call, *step, to))
+        return {.refusal = refusal};
+    const bool stays = step->status == StepStatus::completed ||
+                       (step->status == StepStatus::action_required && to == StepStatus::in_progress);
+    return {.writes = !stays};
 }
 
 // Changes the job by `make(Row &after)` and the step by `change`, where `judge(const Row &before)` says so. Returns the
@@ -187,13 +198,14 @@ constexpr call::Field<steps::Change> decision_fields[] = {
 Verdict judge_decision(const Row &job, const StepCall &call)
 {
     const pg_uuid_t *id = &call.lease.job;
-    const auto from = steps::find_status(id, call.number);
-    if (!from)
+    const auto step = steps::find_standing(id, call.number);
+    if (!step)
         return {.refusal = no_such_step(id, call.number)};
-    if (*from == StepStatus::completed && steps::is_decision(id, call.number, call.change.decision.value))
+    if (step->status == StepStatus::completed && steps::is_decision(id, call.number, call.change.decision.value))
         return {};
-    if (*from != StepStatus::action_required)
-        return {.refusal = step_is(id, call.number, *from, "Only a step in action_required waits for a decision.")};
+    if (step->status != StepStatus::action_required)
+        return {.refusal =
+                    step_is(id, call.number, step->status, "Only a step in action_required waits for a decision.")};
     if (logic::has_ended(job.status()))
         return {.refusal = job::illegal_transition(job, logic::Status::queued,
                                                    "It has ended; job_retry() brings a failed or cancelled one back, "

@@ -158,6 +158,11 @@ select throws_ok(format('select job_enqueue(''bulk-update'', organisation_id => 
 select throws_ok($$ select job_enqueue('bulk-update', restaurant_id => tests.restaurant(3)) $$, '23503', null,
                  'nor for a restaurant that is not there');
 select is((job_enqueue('bulk-update')).status, 'queued', 'the nil organisation is there');
+savepoint nobodys;
+delete from public.organisations where id = '00000000-0000-0000-0000-000000000000';
+select matches(tests.asks('', $$ select job_enqueue('bulk-update') $$, current_user),
+               '^23503.* The job names no organisation: pass organisation_id.$', 'else the hint says what is missing');
+rollback to nobodys;
 
 -- Undone.
 select lives_ok('select jobs_ext.unbind()', 'unbound');

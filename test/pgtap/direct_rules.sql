@@ -325,7 +325,7 @@ select pg_temp.refuses_to(r, 'held back', $$status = 'in_progress'$$, 'PT409', '
                           'illegal_transition', 'of a type that is paused')
 from unnest(array['tests_rules_worker', session_user]) r;
 select job_type_set('beta', paused => false), job_pause_all('as a test') \g /dev/null
-select pg_temp.refuses_to(r, 'held back', $$status = 'in_progress'$$, 'PT409', 'jobs of type "beta" are paused: job %',
+select pg_temp.refuses_to(r, 'held back', $$status = 'in_progress'$$, 'PT409', 'the queue is paused: job %',
                           'illegal_transition', 'of a queue that is paused')
 from unnest(array['tests_rules_worker', session_user]) r;
 select job_resume_all() \g /dev/null

@@ -93,7 +93,7 @@ select jobs_ext.erase_organisation(tests.org(1)) \g /dev/null
 select throws_ok(format('select job_complete(%L, %L)', id, lease_id), 'PT404', null, 'the worker hears it') from lease;
 
 -- Who may.
-select tests.refuses('select jobs_ext.erase_organisation(null)', '22023', 'id must be given', 'null');
+select tests.refuses('select jobs_ext.erase_organisation(null)', '22023', 'id must not be null', 'null');
 select matches(tests.asks('', format('select jobs_ext.erase_organisation(%L)', tests.org(1)), r), '^42501',
                r || ' may not')
 from unnest('{anon,authenticated,service_role}'::name[]) r;

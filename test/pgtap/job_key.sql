@@ -167,9 +167,13 @@ select tests.refuses($$insert into jobs (job_type, job_key) values ('import-csv'
                      'job_key must have at most 255 characters: it has 256', 'INSERT: too long a key');
 select tests.refuses($$insert into jobs (job_type, job_key) values ('import-csv', '')$$, '22023',
                      'job_key must not be empty', 'INSERT: an empty key');
-update jobs set job_key = 'other', priority = 3 where job_key = 'mine';
+select tests.refuses($$ update jobs set job_key = 'other' where job_key = 'mine' $$, '22023',
+                     'the job_key of job % cannot be changed', 'UPDATE does not change it');
+select tests.refuses($$ update jobs set job_key = null where job_key = 'mine' $$, '22023',
+                     'the job_key of job % cannot be changed', 'nor takes it away');
+update jobs set job_key = 'mine', priority = 3 where job_key = 'mine';
 select results_eq($$ select job_key, priority from jobs where job_key is not null and job_type <> 'unheard-of' $$,
-                  $$ values ('mine', 3), ('mine', 3) $$, 'UPDATE leaves it as it is');
+                  $$ values ('mine', 3), ('mine', 3) $$, 'the same again is no change');
 reset role;
 select is((select i.indisunique and pg_relation_size(i.indexrelid) > 0 from pg_index i
            where i.indexrelid = 'idx_jobs_job_key'::regclass), true, 'its index is unique');

@@ -30,6 +30,8 @@ select is((select created from job_enqueue('import-csv', job_id => 'second')), t
 select is((select status from job_cancel(job_id => 'second')), 'cancelled', 'steering');
 select tests.in_step('the queue goes on standing in step');
 select is((select paused from job_types where job_type = 'import-csv'), false, 'no type is paused by it');
+select throws_like($$ update jobs set status = 'in_progress' where status in ('queued', 'pending') $$,
+                   'the queue is paused: job %', 'an UPDATE claims nothing, and says why');
 
 -- A pause ends where it was rolled back, and a resume as well.
 savepoint before;

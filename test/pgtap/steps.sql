@@ -272,6 +272,22 @@ select tests.refuses(format('select job_step_complete(%L, %L, 2)', tests.id('r')
                      'step 2 of job % is action_required', 'step_status', 'a worker completes no step of a person''s');
 select tests.refuses(format('select job_step_fail(%L, %L, 2)', tests.id('r'), tests.lease('r')), 'PT409',
                      'step 2 of job % is action_required', 'step_status', '… and fails none');
+-- Nor is one before anybody was asked.
+select job_enqueue('alpha', job_id => 'unasked', priority => 10, run_at => '2000-01-01+00') \g /dev/null
+select job_steps_set(tests.id('unasked'), '[{"step_name": "approve", "step_type": "action_required"}]',
+                     null) \g /dev/null
+select tests.claim('unasked') \g /dev/null
+select job_step_start(tests.id('unasked'), tests.lease('unasked'), 1) \g /dev/null
+select tests.refuses(format('select job_step_complete(%L, %L, 1)', tests.id('unasked'), tests.lease('unasked')),
+                     'PT409', 'step 1 of job % is in_progress', 'step_status', 'nor does it decide by itself');
+select is((job_step_fail(tests.id('unasked'), tests.lease('unasked'), 1, 'nobody there')).status, 'failed',
+          'it may say that nobody could be asked');
+select is((job_step_await(tests.id('unasked'), tests.lease('unasked'), 1)).status, 'action_required', 'it asks');
+select is((job_step_resolve(tests.id('unasked'), 1, '"yes"')).status, 'completed', 'a person decides');
+select tests.claim('unasked') \g /dev/null
+select is((job_step_complete(tests.id('unasked'), tests.lease('unasked'), 1)).decision, '"yes"',
+          'its worker finds the decision');
+select job_complete(tests.id('unasked'), tests.lease('unasked')) \g /dev/null
 select job_complete(tests.id('r'), tests.lease('r')) \g /dev/null
 select tests.refuses(format('select job_steps_set(%L, %L, null)', tests.id('r'), '[]'), 'PT409',
                      'job % is completed: its steps are settled', 'steps of a job that has ended are settled');

@@ -166,6 +166,28 @@ set local role tests_service;
 select job_enqueue('work', job_id => 'old', run_at => '2029-12-31') \g /dev/null
 select results_eq($$ select run_at from jobs where job_id = 'old' $$, $$ values ('2029-12-31'::timestamptz) $$,
                   'who is not under row security may');
+-- By every other way to name one.
+reset role;
+create role tests_steward;
+grant tests_member to tests_steward;
+grant update on jobs to tests_steward;
+grant execute on function job_pause(uuid, text), job_resume(uuid, text, timestamptz) to tests_steward;
+select pg_temp.become('ann') \g /dev/null
+set local role tests_steward;
+update jobs set run_at = '4713-01-01 BC' where job_id = 'first';
+update jobs set run_at = '2031-01-01' where job_id = 'first by INSERT';
+select job_pause(job_id => 'first of many') \g /dev/null
+select job_resume(job_id => 'first of many', run_at => '2000-01-01') \g /dev/null
+select results_eq($$ select job_id::text, run_at, status::text from jobs where job_id like 'first%' order by 1 $$,
+                  $$ values ('first', '2030-01-01 12:00+00'::timestamptz, 'queued'),
+                            ('first by INSERT', '2031-01-01', 'pending'),
+                            ('first of many', '2030-01-01 12:00+00', 'queued') $$,
+                  'by UPDATE and job_resume neither; the future stays');
+update jobs set run_at = '2029-01-01', status = 'paused' where job_id = 'first by INSERT';
+select is(run_at, '2030-01-01 12:00+00', 'nor with a move') from jobs where job_id = 'first by INSERT';
+set local role tests_service;
+update jobs set run_at = '2029-12-30' where job_id = 'old';
+select is(run_at, '2029-12-30', 'who is not under row security may by UPDATE, too') from jobs where job_id = 'old';
 
 --
 -- Ids

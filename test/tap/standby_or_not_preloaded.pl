@@ -102,6 +102,9 @@ my $node = new_node(
 	autovacuum => 'off',
 	bgwriter_lru_maxpages => 0);
 my $sql = sub { return $node->safe_psql('postgres', @_) };
+my $told = '';
+$node->psql('postgres', 'drop extension jobs_ext cascade; create extension jobs_ext', stderr => \$told);
+like($told, qr/WARNING:  jobs_ext is not in shared_preload_libraries/, 'CREATE EXTENSION says what is missing');
 is( $sql->(<<'SQL'), <<'EXPECTED' =~ s/\n\z//r, 'not preloaded: a whole life');
 select created from job_enqueue('import-csv', job_id => 'a', max_retries => 1, retry_delay_ms => 0);
 select created from job_enqueue('import-csv', job_id => 'a');
