@@ -65,7 +65,7 @@ SQL
 is($node->safe_psql('postgres', "select count(*) from jobs where organisation_id = '$org'"), 1000, 'a member of few');
 
 # The plan of a statement, run as a role, and how many buffers it touched.
-sub explain
+sub plan_of
 {
 	my ($role, $sql, $claims) = @_;
 	my $text = $node->safe_psql('postgres', <<"SQL");
@@ -91,7 +91,7 @@ sub scans
 sub looks
 {
 	my ($name, $role, $sql, $most, %option) = @_;
-	my ($plan, $buffers) = explain($role, $sql, $option{claims} // '{}');
+	my ($plan, $buffers) = plan_of($role, $sql, $option{claims} // '{}');
 	my @scans = scans($plan);
 	my $by = $option{by} // qr/./;
 	my $reads_all = grep { /^all of (?:jobs|job_attempts|job_steps)$/ } @scans;
