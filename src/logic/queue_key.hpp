@@ -18,6 +18,10 @@ using Instant = std::int64_t;
 // Lanes of types begin at 1 (store/lanes.hpp).
 inline constexpr std::int32_t running_lane = 0;
 
+// The ranks of a lane: check_priority allows -10 to 10. An owner who drops it has what is beyond counted as the last.
+inline constexpr std::int16_t best_rank = -10, worst_rank = 10;
+inline constexpr std::size_t rank_count = worst_rank - best_rank + 1;
+
 // In the order in which the queue's index has them: by it a lane is read best first.
 struct QueueKey {
     std::int32_t lane;
@@ -27,15 +31,17 @@ struct QueueKey {
     friend constexpr auto operator<=>(const QueueKey &, const QueueKey &) = default;
 };
 
-// A waiting job stands in the lane of its type by rank and due time, the rank being -priority (from -10 to 10 by
-// check_priority); a running job in lane 0 by the moment at which it must be looked at again, the end of its lease or
-// of its run time; any other job has no row. Nor has a running job without either time: nothing would ever be due.
+// A waiting job stands in the lane of its type by rank and due time, the rank being -priority; a running job in lane 0
+// by the moment at which it must be looked at again, the end of its lease or of its run time; any other job has no row.
+// Nor has a running job without either time: nothing would ever be due.
 constexpr std::optional<QueueKey> make_queue_key(Status status, std::int32_t lane_of_type, std::int32_t priority,
                                                  Instant run_at, std::optional<Instant> lease_expires_at,
                                                  std::optional<Instant> timeout_at)
 {
     if (waiting(status))
-        return QueueKey{lane_of_type, static_cast<std::int16_t>(-priority), run_at};
+        return QueueKey{lane_of_type,
+                        static_cast<std::int16_t>(-std::clamp<std::int32_t>(priority, -worst_rank, -best_rank)),
+                        run_at};
     if (status != Status::in_progress)
         return std::nullopt;
     if (!lease_expires_at && !timeout_at)
