@@ -6,6 +6,7 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "shared/dismissals.hpp"
+#include "shared/hints.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
 #include "store/async_commit.hpp"
@@ -27,7 +28,8 @@ PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void)
 {
-    // Before the settings are defined: jobs_ext.max_waiters is of another context where shared memory is to be sized.
+    // Before the settings are defined: jobs_ext.max_waiters and others are of another context where shared memory is to
+    // be sized.
     settings::preloaded = process_shared_preload_libraries_in_progress;
     settings::define();
     shared::notes::watch_transactions();
@@ -36,6 +38,7 @@ void _PG_init(void)
     if (settings::preloaded && !IsBinaryUpgrade) {
         shared::databases::request_databases();
         shared::dismissals::request_dismissals();
+        shared::hints::request_hints();
         shared::launcher::request_launcher();
         shared::sleepers::request_sleepers();
         worker::watch_commands();

@@ -10,6 +10,7 @@ int max_batch = 100000;
 int max_wait = 60000;
 int max_wait_authenticated = 2000;
 int max_waiters = 200;
+int max_hinted_lanes = 1024;
 int maintenance_interval = 1000;
 int audit_interval = 24 * 3600;
 bool notify = false;
@@ -172,6 +173,11 @@ void define()
                             // Where the library is preloaded it sizes shared memory, so it is fixed at the start. Where
                             // it comes later Postgres refuses to define a PGC_POSTMASTER setting (FATAL).
                             preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "jobs_ext.max_hinted_lanes", "For how many job types the server remembers where their first job stands.",
+        "Each takes 7 kB of shared memory. A claim of another type may walk over jobs that were "
+        "claimed before it and are not vacuumed yet.",
+        &max_hinted_lanes, 1024, 0, 100000, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);

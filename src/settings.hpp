@@ -12,6 +12,7 @@ extern int max_batch;              // elements
 extern int max_wait;               // milliseconds
 extern int max_wait_authenticated; // milliseconds
 extern int max_waiters;
+extern int max_hinted_lanes;
 extern int maintenance_interval; // milliseconds
 extern int audit_interval;       // seconds; -1: never
 extern bool notify;

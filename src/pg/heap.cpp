@@ -231,6 +231,22 @@ void remove_all_rows(Relation table)
         writer.remove(&slot->tts_tid);
 }
 
+bool is_being_removed(TupleTableSlot *slot)
+{
+    if (!TTS_IS_BUFFERTUPLE(slot))
+        return false; // of another table access method than heap
+    const auto in_page = reinterpret_cast<const BufferHeapTupleTableSlot *>(slot);
+    LockBuffer(in_page->buffer, BUFFER_LOCK_SHARE);
+    const HeapTupleHeader header = in_page->base.tuple->t_data;
+    const auto flags = header->t_infomask;
+    const TransactionId remover = HeapTupleHeaderGetRawXmax(header);
+    LockBuffer(in_page->buffer, BUFFER_LOCK_UNLOCK);
+    if ((flags & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) != 0 || HEAP_XMAX_IS_LOCKED_ONLY(flags))
+        return false;
+    return (flags & HEAP_XMAX_COMMITTED) != 0 || TransactionIdIsCurrentTransactionId(remover) ||
+           TransactionIdIsInProgress(remover) || TransactionIdDidCommit(remover);
+}
+
 bool IndexLookup::find(std::span<const Datum> keys, std::span<const RegProcedure> equal, TupleTableSlot *slot)
 {
     ScanKeyData scan_keys[INDEX_MAX_KEYS];

@@ -117,6 +117,18 @@ private:
     bool speculative_ = false;
 };
 
+// A column of the index tuple at which the scan stands; needs xs_want_itup.
+inline Datum indexed(IndexScanDesc scan, AttrNumber column)
+{
+    bool null;
+    return index_getattr(scan->xs_itup, column, RelationGetDescr(scan->indexRelation), &null);
+}
+
+// Whether a transaction, this one or another, is removing or replacing the row that a scan put into the slot, or has
+// done so since its snapshot. False: nobody is, or it was rolled back, or it cannot be told. A row that is merely
+// locked stays.
+bool is_being_removed(TupleTableSlot *slot);
+
 // One index of a table, searched by equality again and again under one snapshot: the one that is active at the first
 // search, until end(). The scan is kept open between searches, because to begin one costs more than to rescan it.
 class IndexLookup {

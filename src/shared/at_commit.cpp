@@ -4,7 +4,10 @@
 
 #include "settings.hpp"
 #include "shared/databases.hpp"
+#include "shared/hints.hpp"
 #include "shared/launcher.hpp"
+#include "shared/notes.hpp"
+#include "shared/own_rows.hpp"
 #include "shared/segment.hpp"
 #include "shared/sleepers.hpp"
 
@@ -26,38 +29,6 @@ struct EndNote {
     pg_uuid_t job;
 };
 
-// A list that grows while the transaction runs, in TopMemoryContext: the callbacks read it when the transaction's own
-// memory is about to go. What a large transaction needed is given back at its end.
-template <class Note>
-struct Notes {
-    Note *list = nullptr;
-    int count = 0;
-    int room = 0;
-
-    Note &add()
-    {
-        if (count == room) {
-            const int wanted = room == 0 ? 16 : room * 2;
-            const std::size_t size = sizeof(Note) * static_cast<std::size_t>(wanted);
-            list = static_cast<Note *>(list == nullptr ? MemoryContextAllocHuge(TopMemoryContext, size)
-                                                       : repalloc_huge(list, size));
-            room = wanted;
-        }
-        return list[count++];
-    }
-
-    void clear()
-    {
-        constexpr int kept = 1024;
-        count = 0;
-        if (room > kept) {
-            pfree(list);
-            list = nullptr;
-            room = 0;
-        }
-    }
-};
-
 Notes<LaneNote> lanes;
 Notes<EndNote> ends;
 // Without a level: after ROLLBACK TO SAVEPOINT they say too much, which costs a look.
@@ -66,27 +37,24 @@ bool many_ended = false;
 bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
+bool derived_anew = false;
 // Without a level too.
 logic::Parents parents; // of which children have left, or that wait from now on
 bool any_parents = false;
 bool any_blocked = false;
 
-// The note of this (sub)transaction about a lane. Invariant: notes stand in the order of their levels, because a
-// subtransaction's notes are dropped or handed up before its parent adds another one. So those of the current level are
-// at the end.
+// The note of this (sub)transaction about a lane.
 LaneNote &note_of(std::int32_t lane)
 {
-    const int level = GetCurrentTransactionNestLevel();
-    // The last ones first: calls about the same lane come one after the other.
-    for (int i = lanes.count - 1; i >= 0 && lanes.list[i].level == level; --i)
-        if (lanes.list[i].lane == lane)
-            return lanes.list[i];
+    if (LaneNote *note = lanes.of_this_level([&](const LaneNote &other) { return other.lane == lane; }))
+        return *note;
     LaneNote &note = lanes.add();
-    note = {level, lane, 0, 0, DT_NOEND};
+    note = {GetCurrentTransactionNestLevel(), lane, 0, 0, DT_NOEND};
     return note;
 }
 
-// Tells what a committed transaction brought. Raises nothing: the transaction cannot be undone any more.
+// Tells what a committed transaction brought. Raises nothing: the transaction cannot be undone any more. The hints come
+// first, because who is woken reads by them.
 //
 // The first barrier pairs with the one of a session that takes a place (take_place() counts it with a full barrier, and
 // looks at the tables after that): either this sees the sleeper, or the sleeper's snapshot sees the rows. Sleepers are
@@ -96,6 +64,9 @@ void tell_commit()
     TimestampTz first = due_first;
     bool any_given = false;
     pg_memory_barrier(); // the rows are visible before the look at the sleepers
+    own_rows::tell_commit();
+    if (derived_anew)
+        hints::forget();
     for (int i = 0; i < lanes.count; ++i) {
         const LaneNote &note = lanes.list[i];
         first = std::min(first, note.later);
@@ -129,6 +100,9 @@ void tell_commit()
 void tell_abort(int level)
 {
     pg_memory_barrier(); // likewise, for jobs that are free again
+    own_rows::tell_abort(level);
+    if (derived_anew)
+        hints::forget();
     for (int i = 0; i < lanes.count; ++i)
         if (lanes.list[i].level >= level && lanes.list[i].taken > 0)
             sleepers::wake_up_to(MyDatabaseId, lanes.list[i].lane, lanes.list[i].taken);
@@ -138,8 +112,9 @@ void forget_notes()
 {
     lanes.clear();
     ends.clear();
+    own_rows::forget();
     due_first = DT_NOEND;
-    many_ended = all_new = new_extension = new_databases = false;
+    many_ended = all_new = new_extension = new_databases = derived_anew = false;
     if (any_parents)
         parents.clear();
     any_parents = any_blocked = false;
@@ -190,37 +165,15 @@ void resources_released(ResourceReleasePhase phase, bool, bool is_top_level, voi
     end_transaction();
 }
 
-template <class Note>
-void drop_from(Notes<Note> &notes, int level)
-{
-    notes.count = static_cast<int>(
-        std::remove_if(notes.list, notes.list + notes.count, [&](const Note &note) { return note.level >= level; }) -
-        notes.list);
-}
-
-// RELEASE SAVEPOINT: hands the notes of this level up to its parent. A note of the parent's about the same lane takes
-// them up, so that a thousand savepoints (a loop with an EXCEPTION block) leave one note.
 void hand_up_lanes(int level)
 {
-    int kept = lanes.count;
-    while (kept > 0 && lanes.list[kept - 1].level == level)
-        --kept;
-    const int first = kept;
-    for (int i = first; i < lanes.count; ++i) {
-        LaneNote note = lanes.list[i];
-        note.level = level - 1;
-        LaneNote *same = std::find_if(lanes.list, lanes.list + first, [&](const LaneNote &other) {
-            return other.level == note.level && other.lane == note.lane;
+    lanes.hand_up(
+        level, [](const LaneNote &a, const LaneNote &b) { return a.lane == b.lane; },
+        [](LaneNote &note, const LaneNote &other) {
+            note.given += other.given;
+            note.taken += other.taken;
+            note.later = std::min(note.later, other.later);
         });
-        if (same == lanes.list + first) {
-            lanes.list[kept++] = note;
-            continue;
-        }
-        same->given += note.given;
-        same->taken += note.taken;
-        same->later = std::min(same->later, note.later);
-    }
-    lanes.count = kept;
 }
 
 // ABORT_SUB is told at once, because the transaction may stay open for long while others could work on what it gave
@@ -231,12 +184,13 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
     const int level = GetCurrentTransactionNestLevel();
     if (event == SUBXACT_EVENT_ABORT_SUB) {
         tell_abort(level);
-        drop_from(lanes, level);
-        drop_from(ends, level);
+        lanes.drop_from(level);
+        ends.drop_from(level);
         sleepers::free_my_place(level);
         databases::let_come(level);
     } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
         hand_up_lanes(level);
+        own_rows::hand_up(level);
         databases::keep_away_above(level - 1);
         for (int i = ends.count - 1; i >= 0 && ends.list[i].level == level; --i)
             ends.list[i].level = level - 1;
@@ -304,6 +258,8 @@ void job_blocked(const pg_uuid_t *job)
 }
 
 void anything_changed() { all_new = is_there(); }
+
+void derived_built() { derived_anew = is_there(); }
 
 void note_extension_changed() { new_extension = is_there(); }
 

@@ -41,6 +41,9 @@ void job_blocked(const pg_uuid_t *job);
 // Job types changed, all jobs were removed, or the derived tables were built anew: lanes that sleepers want may mean
 // something else, and what they wait for may be there. All sleepers of the database look, and so does the worker.
 void anything_changed();
+// The derived tables were emptied or built anew, past own_rows: the hints of where to read them say nothing any more,
+// also where this is rolled back.
+void derived_built();
 // An extension was made, altered or dropped in this database.
 void note_extension_changed();
 // A database was made, dropped or altered.

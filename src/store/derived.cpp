@@ -83,9 +83,9 @@ void Derived::move(const Keys &was, const Keys &is, ItemPointer queue_row)
         const bool place_is_known = table == DerivedTable::queue && queue_row != nullptr;
         // A claim read the queue's row under this snapshot and then locked the job, so it is still there: no search.
         if (place_is_known && to)
-            open(table).move_at(queue_row, *to);
+            open(table).move_at(queue_row, *from, *to);
         else if (place_is_known)
-            open(table).remove_at(queue_row);
+            open(table).remove_at(queue_row, *from);
         else if (from && to && !same_key(*from, *to))
             open(table).move_key(*from, *to);
         else if (from && !to)

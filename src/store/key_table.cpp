@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "shared/own_rows.hpp"
+
 namespace store {
 
 namespace {
@@ -45,6 +47,42 @@ Key child_key_of(const pg_uuid_t *parent, const pg_uuid_t *job)
     return {{UUIDPGetDatum(parent), UUIDPGetDatum(job)}, 2, true};
 }
 
+logic::Place place_of(TimestampTz due_at, const pg_uuid_t *job)
+{
+    logic::Place place = {due_at, {}};
+    std::copy_n(job->data, UUID_LEN, place.id.begin());
+    return place;
+}
+
+namespace {
+
+// Whether the table is read in the order of its time, and so has hints.
+bool has_hints(const Key &key) { return !key.begins_with_id; }
+
+// A table without lanes is one list.
+shared::hints::List list_of(Relation table, const Key &key)
+{
+    const bool has_lanes = key.columns == 4;
+    return {RelationGetRelid(table), has_lanes ? lane_in(key) : 0,
+            has_lanes ? DatumGetInt16(key.value[1]) : std::int16_t{0}};
+}
+
+logic::Place place_in(const Key &key) { return place_of(time_in(key), DatumGetUUIDP(key.value[key.columns - 1])); }
+
+} // namespace
+
+void KeyTable::note_brought(const Key &key)
+{
+    if (has_hints(key))
+        shared::own_rows::brought(list_of(table_, key), place_in(key));
+}
+
+void KeyTable::note_removed(const Key &key)
+{
+    if (has_hints(key))
+        shared::own_rows::removed(list_of(table_, key), place_in(key));
+}
+
 // What is no id is passed by value: such Datums compare as numbers.
 bool same_key(const Key &a, const Key &b)
 {
@@ -82,7 +120,7 @@ bool KeyTable::remove_if_at(const ItemPointerData &place, const Key &key)
     ItemPointerData tid = place;
     if (!table_tuple_fetch_row_version(table_, &tid, GetActiveSnapshot(), slot_) || !same_key(key_in(slot_), key))
         return false;
-    remove_at(&tid);
+    remove_at(&tid, key);
     return true;
 }
 
@@ -105,6 +143,7 @@ void KeyTable::fill(const Key &key)
 
 void KeyTable::insert(const Key &key)
 {
+    note_brought(key);
     fill(key);
     writer_.insert(slot_);
 }
@@ -125,18 +164,24 @@ void KeyTable::require_current(TM_Result result)
                         errmsg("could not serialize access due to concurrent update")));
 }
 
-void KeyTable::remove_at(ItemPointer tid) { require_current(writer_.remove(tid)); }
+void KeyTable::remove_at(ItemPointer tid, const Key &key)
+{
+    note_removed(key);
+    require_current(writer_.remove(tid));
+}
 
 void KeyTable::remove(const Key &key)
 {
     if (!find(key))
         return;
     ItemPointerData tid = slot_->tts_tid;
-    remove_at(&tid);
+    remove_at(&tid, key);
 }
 
-void KeyTable::move_at(ItemPointer tid, const Key &to)
+void KeyTable::move_at(ItemPointer tid, const Key &from, const Key &to)
 {
+    note_removed(from);
+    note_brought(to);
     fill(to);
     const TM_Result result = writer_.update(tid, slot_);
     require_current(result);
@@ -156,7 +201,7 @@ void KeyTable::move_key(const Key &from, const Key &to)
         return;
     }
     ItemPointerData tid = slot_->tts_tid;
-    move_at(&tid, to);
+    move_at(&tid, from, to);
 }
 
 } // namespace store

@@ -12,6 +12,8 @@
 // meanwhile; a session that waited for it takes a new snapshot, or has to keep its older one and gets 40001
 // (Derived::open()). An orphan has no job to be locked; it is only ever removed (Derived::remove_orphan()).
 //
+// What is written is noted for the hints of where to read a lane (shared/own_rows.hpp), before it is written.
+//
 // Rows are written by pg::TableWriter, so that every index is kept: beside the primary key there is another one while a
 // session rebuilds it, or where a superuser added one. The index to search is chosen when the table has been locked,
 // see pg/heap.hpp.
@@ -19,6 +21,7 @@
 
 #include "logic/queue_key.hpp"
 #include "pg/heap.hpp"
+#include "shared/hints.hpp"
 #include "store/tables.hpp"
 
 namespace store {
@@ -40,6 +43,8 @@ Key child_key_of(const pg_uuid_t *parent, const pg_uuid_t *job);
 // The parts of a key: its time, unless it has a parent; its lane, for a key of four columns only; its parent.
 inline TimestampTz time_in(const Key &key) { return DatumGetTimestampTz(key.value[key.columns - 2]); }
 inline std::int32_t lane_in(const Key &key) { return DatumGetInt32(key.value[0]); }
+// Where a row stands in its list (logic/hint.hpp).
+logic::Place place_of(TimestampTz due_at, const pg_uuid_t *job);
 inline const pg_uuid_t *parent_in(const Key &key) { return DatumGetUUIDP(key.value[0]); }
 
 // Whether two keys of the same table are equal.
@@ -67,8 +72,8 @@ public:
     // Replaces one by the other. Where `from` is missing, writes `to` all the same.
     void move_key(const Key &from, const Key &to);
     // The same for a row whose place a scan under the active snapshot found.
-    void remove_at(ItemPointer tid);
-    void move_at(ItemPointer tid, const Key &to);
+    void remove_at(ItemPointer tid, const Key &key);
+    void move_at(ItemPointer tid, const Key &from, const Key &to);
 
     void unlock_when_closed()
     {
@@ -95,6 +100,8 @@ private:
     static void require_current(TM_Result result);
     bool find(const Key &key);
     void fill(const Key &key);
+    void note_brought(const Key &key);
+    void note_removed(const Key &key);
 
     LOCKMODE lock_;
     pg::OpenRelation table_;

@@ -6,33 +6,65 @@ namespace store {
 
 namespace {
 
-enum QueueColumn : AttrNumber { lane_column = 1, rank_column, due_column, job_column };
-
-// A column of the index tuple at which the scan stands; needs xs_want_itup.
-Datum indexed(IndexScanDesc scan, AttrNumber column)
-{
-    bool null;
-    return index_getattr(scan->xs_itup, column, RelationGetDescr(scan->indexRelation), &null);
-}
+enum QueueColumn : AttrNumber { lane_column = 1, rank_column };
 
 } // namespace
 
-LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
-    : lane_(lane), now_(now), from_(from), rank_(PG_INT16_MIN),
-      ranks_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2)),
-      run_(pg::begin_index_scan(queue.table(), queue.index(), snapshot, 4)), slot_(queue.table())
+std::optional<LaneBound> first_due(const KeyTable &queue, std::int32_t lane, TimestampTz now, Hints hints)
 {
-    ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
+    shared::hints::Places places;
+    if (!read_places(queue, lane, hints, Room::made, places))
+        return LaneBound{logic::best_rank, logic::before_all};
+    for (std::size_t i = 0; i < places.size(); ++i)
+        if (places[i].due_at <= now)
+            return LaneBound{static_cast<std::int16_t>(logic::best_rank + static_cast<int>(i)), places[i]};
+    return std::nullopt;
+}
+
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
+    : LaneScan(queue, snapshot, lane, now, from, Hints{})
+{
+}
+
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, Hints hints)
+    : LaneScan(queue, snapshot, lane, now, DT_NOBEGIN, hints)
+{
+}
+
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from,
+                   Hints hints)
+    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, Room::made, places_)),
+      run_(queue, snapshot, has_hints_ ? hints : Hints{})
+{
+    if (!has_hints_)
+        ranks_ = pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2);
+    if (!has_hints_)
+        ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     advance();
 }
 
 LaneScan::~LaneScan()
 {
-    index_endscan(ranks_);
-    index_endscan(run_);
+    if (ranks_ != nullptr)
+        index_endscan(ranks_);
 }
 
-bool LaneScan::next_rank()
+// Starts the run of the next rank that may have a due row. False: there is none.
+bool LaneScan::next_rank() { return has_hints_ ? next_hinted_rank() : next_found_rank(); }
+
+bool LaneScan::next_hinted_rank()
+{
+    while (++rank_ <= logic::worst_rank) {
+        const auto rank = static_cast<std::int16_t>(rank_);
+        if (place_at(places_, rank).due_at > now_)
+            continue;
+        run_.start(lane_, rank, place_at(places_, rank), now_);
+        return true;
+    }
+    return false;
+}
+
+bool LaneScan::next_found_rank()
 {
     ScanKeyData keys[2];
     ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
@@ -42,44 +74,26 @@ bool LaneScan::next_rank()
     // that has a visible row is missed, because an index tuple goes only when its row is dead to every snapshot.
     if (index_getnext_tid(ranks_, ForwardScanDirection) == nullptr)
         return false;
-    rank_ = DatumGetInt16(indexed(ranks_, rank_column));
+    rank_ = DatumGetInt16(pg::indexed(ranks_, rank_column));
+    run_.start(lane_, static_cast<std::int16_t>(rank_), logic::first_place(from_), now_);
     return true;
-}
-
-void LaneScan::start_run(std::int32_t rank)
-{
-    ScanKeyData keys[4];
-    ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
-    ScanKeyInit(&keys[1], rank_column, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(static_cast<int16>(rank)));
-    ScanKeyInit(&keys[2], due_column, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from_));
-    ScanKeyInit(&keys[3], due_column, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now_));
-    index_rescan(run_, keys, 4, nullptr, 0);
-    in_run_ = true;
 }
 
 void LaneScan::skip_rank()
 {
-    in_run_ = false;
+    run_.leave();
     advance();
 }
 
 void LaneScan::advance()
 {
-    has_head_ = false;
     for (;;) {
-        CHECK_FOR_INTERRUPTS();
-        if (in_run_ && index_getnext_slot(run_, ForwardScanDirection, slot_)) {
-            slot_getallattrs(slot_);
-            head_.key = {lane_, static_cast<std::int16_t>(rank_), as_time(slot_->tts_values[due_column - 1])};
-            head_.job = *DatumGetUUIDP(slot_->tts_values[job_column - 1]);
-            head_.tid = slot_->tts_tid;
-            has_head_ = true;
+        head_ = run_.next();
+        if (head_ == nullptr && !next_rank())
             return;
-        }
-        in_run_ = false;
-        if (!next_rank())
+        if (head_ != nullptr && !run_.is_going())
             return;
-        start_run(rank_);
+        met_changes_ = met_changes_ || head_ != nullptr;
     }
 }
 
@@ -101,7 +115,7 @@ std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane)
     index_rescan(scan, &key, 1, nullptr, 0);
     std::optional<std::int32_t> found;
     if (index_getnext_tid(scan, ForwardScanDirection) != nullptr)
-        found = DatumGetInt32(indexed(scan, lane_column));
+        found = DatumGetInt32(pg::indexed(scan, lane_column));
     index_endscan(scan);
     return found;
 }

@@ -101,6 +101,7 @@ void empty_derived()
 {
     truncate_tables();
     CommandCounterIncrement();
+    shared::notes::derived_built();
     shared::notes::anything_changed(); // sessions in job_wait() wait for jobs that are gone
 }
 
@@ -115,6 +116,7 @@ std::int64_t rebuild_derived()
     // What this transaction did before counts, and what others committed until the lock was ours, at any isolation.
     CommandCounterIncrement();
     PushActiveSnapshot(GetLatestSnapshot());
+    shared::notes::derived_built();
     for (const PrivateTable derived : derived_tables)
         remove_all(derived);
     CommandCounterIncrement();

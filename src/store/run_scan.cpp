@@ -1,38 +1,178 @@
 #include "store/run_scan.hpp"
 
+#include "shared/own_rows.hpp"
+
 namespace store {
 
-RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, TimestampTz until)
-    : current_{{lane, rank, 0}, {}, {}}, time_column_(3), slot_(table.table()),
-      scan_(pg::begin_index_scan(table.table(), table.index(), GetActiveSnapshot(), 3))
+namespace {
+
+shared::hints::List list_of(const KeyTable &table, std::int32_t lane, std::int16_t rank)
 {
-    ScanKeyData keys[3];
-    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane));
-    ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(rank));
-    ScanKeyInit(&keys[2], 3, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(until));
-    index_rescan(scan_, keys, 3, nullptr, 0);
+    return {RelationGetRelid(table.table()), lane, rank};
 }
 
-RunScan::RunScan(const KeyTable &table, TimestampTz until)
-    : time_column_(1), slot_(table.table()),
-      scan_(pg::begin_index_scan(table.table(), table.index(), GetActiveSnapshot(), 1))
+} // namespace
+
+Hints note_hints()
 {
-    ScanKeyData key;
-    ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(until));
-    index_rescan(scan_, &key, 1, nullptr, 0);
+    return {IsolationUsesXactSnapshot() ? logic::LoweringCount{0} : shared::hints::count_lowerings()};
+}
+
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places)
+{
+    const Oid oid = RelationGetRelid(table.table());
+    if (!hints)
+        return false;
+    if (!shared::hints::read(oid, lane, places)) {
+        if (room == Room::left)
+            return false;
+        shared::hints::make_room(oid, lane);
+        if (!shared::hints::read(oid, lane, places))
+            return false;
+    }
+    shared::own_rows::lower(oid, lane, places);
+    return true;
+}
+
+namespace {
+
+// The columns of lane and rank come before the time, if there are any, and the job after it.
+AttrNumber time_column(const KeyTable &table)
+{
+    return static_cast<AttrNumber>(RelationGetNumberOfAttributes(table.table()) - 1);
+}
+
+int begin_keys(const KeyTable &table, std::int32_t lane, std::int16_t rank, std::span<ScanKeyData> keys)
+{
+    if (time_column(table) == 1)
+        return 0;
+    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane));
+    ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(rank));
+    return 2;
+}
+
+} // namespace
+
+RunKeys::RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
+                 TimestampTz until)
+    : from_(from), count_(begin_keys(table, lane, rank, keys_))
+{
+    const AttrNumber time = time_column(table);
+    // (time, job) >= (…, …), as the planner makes it of such a comparison of rows.
+    ScanKeyEntryInitialize(&from_columns_[0], SK_ROW_MEMBER, time, BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
+                           F_TIMESTAMPTZ_CMP, TimestampTzGetDatum(from_.due_at));
+    ScanKeyEntryInitialize(&from_columns_[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(time + 1),
+                           BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid, F_UUID_CMP,
+                           PointerGetDatum(from_.id.data()));
+    ScanKeyData &row = keys_[static_cast<std::size_t>(count_++)];
+    row = {};
+    row.sk_flags = SK_ROW_HEADER;
+    row.sk_attno = time;
+    row.sk_strategy = BTGreaterEqualStrategyNumber;
+    row.sk_argument = PointerGetDatum(from_columns_.data());
+    ScanKeyInit(&keys_[static_cast<std::size_t>(count_++)], time, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+                TimestampTzGetDatum(until));
+}
+
+int RunKeys::count_of(const KeyTable &table) { return time_column(table) + 1; }
+
+RunScan::RunScan(const KeyTable &table, Snapshot snapshot, Hints hints)
+    : table_(table), snapshot_(snapshot), hints_(hints),
+      scan_(pg::begin_index_scan(table.table(), table.index(), snapshot, RunKeys::count_of(table))),
+      slot_(table.table())
+{
+}
+
+RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, TimestampTz until, Hints hints)
+    : RunScan(table, GetActiveSnapshot(), hints)
+{
+    shared::hints::Places places;
+    if (!read_places(table, lane, hints, Room::left, places)) {
+        wants_room_ = static_cast<bool>(std::exchange(hints_, {}));
+        place_at(places, rank) = logic::before_all;
+    }
+    start(lane, rank, place_at(places, rank), until);
+}
+
+RunScan::~RunScan()
+{
+    leave();
+    if (tuples_ != nullptr)
+        index_endscan(tuples_);
+    index_endscan(scan_);
+}
+
+void RunScan::start(std::int32_t lane, std::int16_t rank, const logic::Place &from, TimestampTz until)
+{
+    leave();
+    lane_ = lane;
+    rank_ = rank;
+    last_ = from;
+    until_ = until;
+    keys_.emplace(table_, lane, rank, from, until).begin(scan_);
+    in_run_ = true;
 }
 
 const Candidate *RunScan::next()
 {
     CHECK_FOR_INTERRUPTS();
-    if (!index_getnext_slot(scan_, ForwardScanDirection, slot_))
-        return nullptr;
-    slot_getallattrs(slot_);
-    // The time is followed by the job in both kinds of key; lane and rank are those that were asked for.
-    current_.key.due_at = as_time(slot_->tts_values[time_column_ - 1]);
-    current_.job = *DatumGetUUIDP(slot_->tts_values[time_column_]);
-    current_.tid = slot_->tts_tid;
-    return &current_;
+    if (in_run_ && index_getnext_slot(scan_, ForwardScanDirection, slot_)) {
+        slot_getallattrs(slot_);
+        current_.key = {lane_, rank_, as_time(slot_->tts_values[time_column(table_) - 1])};
+        current_.job = *DatumGetUUIDP(slot_->tts_values[time_column(table_)]);
+        current_.tid = slot_->tts_tid;
+        if (std::exchange(wants_room_, false))
+            shared::hints::make_room(RelationGetRelid(table_.table()), lane_);
+        if (!hints_)
+            return &current_;
+        last_ = place_of(current_.key.due_at, &current_.job);
+        is_going_ = pg::is_being_removed(slot_);
+        if (!is_going_ && !stop_)
+            stop_ = last_;
+        return &current_;
+    }
+    if (in_run_ && hints_)
+        raise(first_after_run());
+    in_run_ = false;
+    return nullptr;
+}
+
+void RunScan::leave()
+{
+    if (in_run_ && hints_)
+        raise(logic::next_place(last_));
+    in_run_ = false;
+}
+
+// Where the first row may stand that is later than the run: that of an index tuple, so that no dead row is visited.
+// Where it is not due the run costs nothing before that time.
+logic::Place RunScan::first_after_run()
+{
+    if (until_ == DT_NOEND)
+        return logic::after_all;
+    if (stop_)
+        return *stop_;
+    ScanKeyData keys[3];
+    const int count = begin_keys(table_, lane_, rank_, keys);
+    ScanKeyInit(&keys[count], time_column(table_), BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT,
+                TimestampTzGetDatum(until_));
+    if (tuples_ == nullptr) {
+        tuples_ = pg::begin_index_scan(table_.table(), table_.index(), snapshot_, count + 1);
+        tuples_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
+    }
+    index_rescan(tuples_, keys, count + 1, nullptr, 0);
+    return index_getnext_tid(tuples_, ForwardScanDirection) != nullptr
+               ? logic::first_place(DatumGetTimestampTz(pg::indexed(tuples_, time_column(table_))))
+               : logic::after_all;
+}
+
+// By what the run has shown: no row before `end`, or before the one that stays.
+void RunScan::raise(const logic::Place &end)
+{
+    const logic::Place to = std::exchange(stop_, std::nullopt).value_or(end);
+    const shared::hints::List list = list_of(table_, lane_, rank_);
+    shared::hints::raise(list, to, hints_.since);
+    shared::own_rows::raise(list, to);
 }
 
 } // namespace store

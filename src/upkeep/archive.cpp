@@ -44,9 +44,9 @@ constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
 // Reads `ended` lane by lane and rank by rank; within one, rows are in the order of finished_at, so that each scan ends
 // at the first job that is too young. The next piece begins behind the lane at which this one became full: else one
 // type with many ended jobs would keep the jobs of all others in `jobs`.
-void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
+void find_ended(Task task, const Search &search, Pace &pace, Candidates &found)
 {
-    store::KeyTable &table = jobs.derived().ended();
+    store::KeyTable &table = search.jobs.derived().ended();
     std::int32_t lane = pace.last_lane;
     for (int left = store::lanes::count_lanes(); left > 0; --left) {
         lane = store::lanes::after(lane);
@@ -54,9 +54,9 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &
             const Keep keep = keep_of(lane, rank);
             if (keep.task != task || !keep.span)
                 continue;
-            store::RunScan run(table, lane, rank, now - *keep.span);
+            store::RunScan run(table, lane, rank, search.now - *keep.span, search.hints);
             for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
-                found.add(*next, skip);
+                found.add(*next, search.skip);
                 if (found.full()) {
                     pace.last_lane = lane;
                     return;
@@ -66,14 +66,14 @@ void find_ended(Task task, Jobs &jobs, const Skip &skip, TimestampTz now, Pace &
     }
 }
 
-void find_to_remove(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
+void find_to_remove(const Search &search, Pace &pace, Candidates &found)
 {
-    find_ended(Task::remove, jobs, skip, now, pace, found);
+    find_ended(Task::remove, search, pace, found);
 }
 
-void find_to_archive(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &pace, Candidates &found)
+void find_to_archive(const Search &search, Pace &pace, Candidates &found)
 {
-    find_ended(Task::archive, jobs, skip, now, pace, found);
+    find_ended(Task::archive, search, pace, found);
 }
 
 // Deletes one job, which it archives first if `keeps`. False: another session holds the job, or changed it after the

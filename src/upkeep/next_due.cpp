@@ -35,7 +35,7 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
 
 // One index probe for each lane and rank. The oldest job of a run leaves first, because all jobs of a run are kept for
 // the same span.
-void add_ended(const Skip &skip, Earliest &earliest)
+void add_ended(const Skip &skip, store::Hints hints, Earliest &earliest)
 {
     const store::KeyTable table(store::PrivateTable::ended, AccessShareLock);
     std::int32_t lane = 0;
@@ -44,7 +44,8 @@ void add_ended(const Skip &skip, Earliest &earliest)
         for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
             const Keep keep = keep_of(lane, rank);
             if (keep.span)
-                earliest.add(keep.task, end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND), skip)));
+                earliest.add(keep.task,
+                             end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND, hints), skip)));
         }
     }
 }
@@ -55,6 +56,7 @@ bool Skip::operator()(const pg_uuid_t *job) const { return set_aside.is_waiting(
 
 Dues next_due(TimestampTz now)
 {
+    const store::Hints hints = store::note_hints();
     PushActiveSnapshot(GetTransactionSnapshot());
     const store::Tables tables = store::tables();
     Earliest earliest;
@@ -65,9 +67,9 @@ Dues next_due(TimestampTz now)
         const Skip skip(now);
         const store::KeyTable queue(store::PrivateTable::queue, AccessShareLock),
             expiring(store::PrivateTable::expiring, AccessShareLock);
-        earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND), skip));
-        earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND), skip));
-        add_ended(skip, earliest);
+        earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND, hints), skip));
+        earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND, hints), skip));
+        add_ended(skip, hints, earliest);
         // Also those whose job is gone or needs nothing any more: review() removes their rows, once they are due.
         skip.set_aside.each([&](const SetAside::Entry &entry) {
             for (const Task task : all_tasks)

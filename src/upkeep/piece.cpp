@@ -346,6 +346,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
 {
     Counts counts;
     Candidates candidates;
+    const store::Hints hints = store::note_hints();
     pg::StatementScope scope(function);
     const Skip skip(now);
     {
@@ -359,7 +360,7 @@ Counts work_on_jobs(const Work &work, Pace &pace, TimestampTz now, bool may_alte
         (void)store::open_table(store::ApiTable::job_steps, RowExclusiveLock);
         (void)store::open_table(store::ApiTable::job_types, AccessShareLock);
         store::types::load_all_types();
-        work.find(jobs, skip, now, pace, candidates);
+        work.find({jobs, skip, now, hints}, pace, candidates);
     }
     counts.more = candidates.full() || candidates.has_left_out();
     counts[Count::due] = candidates.due(); // for the worker, which tells when nothing of what is due is done

@@ -41,11 +41,11 @@ pg::Nullable why(const Row &job, bool timed_out)
 }
 
 // Lane 0 has the running jobs; its due time is the earlier of the end of the lease and the end of the run time.
-void find_runs(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
+void find_runs(const Search &search, Pace &, Candidates &found)
 {
-    store::LaneScan running(jobs.derived().queue(), GetActiveSnapshot(), logic::running_lane, now);
-    for (; running.head() != nullptr && !found.full(); running.advance())
-        found.add(*running.head(), skip);
+    store::RunScan running(search.jobs.derived().queue(), logic::running_lane, 0, search.now, search.hints);
+    while (const Candidate *next = found.full() ? nullptr : running.next())
+        found.add(*next, search.skip);
 }
 
 bool reap(Batch &batch, const Candidate &candidate)
@@ -96,15 +96,11 @@ bool ran_out(const Row &job, TimestampTz now)
 }
 
 // `expiring` has jobs that never started; its key begins with expires_at.
-void find_expired(Jobs &jobs, const Skip &skip, TimestampTz now, Pace &, Candidates &found)
+void find_expired(const Search &search, Pace &, Candidates &found)
 {
-    store::KeyTable &table = jobs.derived().expiring();
-    store::RunScan expiring(table, now);
-    while (!found.full())
-        if (const Candidate *candidate = expiring.next())
-            found.add(*candidate, skip);
-        else
-            return;
+    store::RunScan expiring(search.jobs.derived().expiring(), search.now, search.hints);
+    while (const Candidate *next = found.full() ? nullptr : expiring.next())
+        found.add(*next, search.skip);
 }
 
 bool has_expired(const Row &job, TimestampTz now)

@@ -43,19 +43,20 @@ bool has_unended(store::children::Look &look, const pg_uuid_t *parent)
 }
 
 // Those of pace.parents, and those that were set aside, of which nobody tells once more.
-void find_to_unblock(Jobs &jobs, const Skip &skip, TimestampTz, Pace &pace, Candidates &found)
+void find_to_unblock(const Search &search, Pace &pace, Candidates &found)
 {
+    store::Derived &derived = search.jobs.derived();
     pace.any_blocked.reset();
-    if (pace.parents.is_empty() && skip.set_aside.size() == 0)
+    if (pace.parents.is_empty() && search.skip.set_aside.size() == 0)
         return;
     pace.any_blocked = false;
-    store::children::Look look(jobs.derived().open(store::DerivedTable::children));
-    store::RunScan blocked(jobs.derived().blocked(), DT_NOEND);
+    store::children::Look look(derived.open(store::DerivedTable::children));
+    store::RunScan blocked(derived.blocked(), DT_NOEND, search.hints);
     while (const Candidate *next = found.full() ? nullptr : blocked.next()) {
         pace.any_blocked = true;
-        if ((pace.parents.has(next->job.data) || skip.set_aside.find(&next->job) != nullptr) &&
+        if ((pace.parents.has(next->job.data) || search.skip.set_aside.find(&next->job) != nullptr) &&
             !has_unended(look, &next->job))
-            found.add(*next, skip);
+            found.add(*next, search.skip);
     }
 }
 

@@ -77,9 +77,17 @@ struct Batch {
     std::optional<store::archive::Writer> archive = {};
 };
 
+// What a task looks for jobs by.
+struct Search {
+    store::Jobs &jobs;
+    const Skip &skip;
+    TimestampTz now;
+    store::Hints hints;
+};
+
 struct Work {
     Task task;
-    void (*find)(store::Jobs &, const Skip &, TimestampTz now, Pace &, Candidates &);
+    void (*find)(const Search &, Pace &, Candidates &);
     // Called once, before the first job: locks and makes what the jobs need, and takes those out of the list that
     // cannot be done now. True: it has done enough for one piece. Null: the jobs need nothing.
     bool (*prepare)(Candidates &, bool may_alter, Counts &);

@@ -39,9 +39,10 @@ bool selected(const ClaimRequest &request, std::string_view type)
 }
 
 // Calls `each(lane)` for the lanes whose jobs the request may take now. A type without a lane never had a job. Without
-// names the queue itself says which lanes have rows, at one descent of its index for each (store::next_lane).
+// names the hints say which lanes may have due jobs; without hints the queue itself says which have rows, at one
+// descent of its index for each (store::next_lane).
 template <class Each>
-void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
+void each_lane(store::KeyTable &queue, const ClaimRequest &request, store::Hints hints, Each each)
 {
     if (request.job_types) {
         for (Datum name : names_in(request.job_types.value))
@@ -50,9 +51,17 @@ void each_lane(store::KeyTable &queue, const ClaimRequest &request, Each each)
                 each(*lane);
         return;
     }
-    for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-        if (auto type = store::lanes::type_of(*lane); type && selected(request, *type))
-            each(*lane);
+    auto look = [&](std::int32_t lane) {
+        if (auto type = store::lanes::type_of(lane); type && selected(request, *type))
+            each(lane);
+    };
+    if (hints.since != 0)
+        for (std::int32_t lane = store::lanes::after(0), left = store::lanes::count_lanes(); left > 0;
+             --left, lane = store::lanes::after(lane))
+            look(lane);
+    else
+        for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
+            look(*lane);
 }
 
 // What became of a candidate. `left`: nothing is to be had of it, now or at a second look; `busy`: another transaction
@@ -85,7 +94,7 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
     // defect of ours or by a superuser's hand. The row goes, else it would stand before the others in each claim; the
     // audit puts back the right one.
     if (store::queue_key(*before) != candidate.key) {
-        jobs.derived().queue().remove_at(&queue_row);
+        jobs.derived().queue().remove_at(&queue_row, store::queue_key_of(candidate.key, &candidate.job));
         return Take::left;
     }
 
@@ -110,11 +119,11 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
 // One pass over the queue under the active snapshot. Returns how many jobs it took. Sets `look_again` where a newer
 // snapshot may show more: a candidate had changed since this one, and may be claimable in its new version; or every
 // candidate was locked by another session, which may mean no more than that this snapshot is the older one.
-int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink, bool &look_again)
+int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted, pg::RowSink &sink, bool &look_again)
 {
     const TimestampTz now = settings::now();
-    store::BestFirst due(jobs.derived().queue(), now);
-    each_lane(jobs.derived().queue(), request, [&](std::int32_t lane) { due.add_lane(lane); });
+    store::BestFirst due(jobs.derived().queue(), now, hints);
+    each_lane(jobs.derived().queue(), request, hints, [&](std::int32_t lane) { due.add_lane(lane); });
     pg::RowMemory memory;
     int taken = 0;
     bool any_busy = false;
@@ -124,6 +133,8 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
         {
             pg::RowMemory::Use use(memory);
             const Take outcome = take_candidate(jobs, request, *candidate, now, sink);
+            if (outcome == Take::taken)
+                due.took_best();
             taken += outcome == Take::taken;
             look_again = look_again || outcome == Take::changed;
             any_busy = any_busy || outcome == Take::busy;
@@ -132,7 +143,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, int wanted, pg::RowSink &sink,
             break;
         due.advance();
     }
-    look_again = look_again || (any_busy && taken == 0);
+    look_again = look_again || ((any_busy || due.met_changes()) && taken == 0);
     return taken;
 }
 
@@ -201,16 +212,18 @@ TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish, TimestampTz looke
 // (shared::sleepers::free_my_place), which hands on a wake that came.
 int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *place)
 {
+    store::Hints hints = store::note_hints();
     pg::StatementScope scope("job_claim()");
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
     Jobs jobs = Jobs::open(call::require_claim);
     shared::Wish wish;
     if (place != nullptr) {
         wish = arm_place(*place, request);
+        hints = store::note_hints();
         jobs.renew_snapshot(); // after the arming, so that it shows what was committed before
     }
     const TimestampTz looked_at = settings::now(); // before the look: what becomes due during it is the worker's
-    const int taken = claim_jobs(jobs, request, sink);
+    const int taken = claim_jobs(jobs, request, hints, sink);
     if (place != nullptr && taken == 0)
         shared::databases::tell_due(next_due_for(jobs, wish, looked_at));
     if (place != nullptr && taken > 0)
@@ -236,7 +249,7 @@ void job_type_list(pg::Nullable &names, const char *argument)
         store::types::require_registered(pg::text_view(name));
 }
 
-int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
+int claim_jobs(Jobs &jobs, const ClaimRequest &request, store::Hints hints, pg::RowSink &sink)
 {
     // Under load each pass may meet changes of others. What the third one leaves is not lost: another session has just
     // had it in hand, and the sleeper's next wake, the worker's next whole round or the caller's next call meets it.
@@ -245,9 +258,10 @@ int claim_jobs(Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink)
     int taken = 0;
     for (int i = 0; i < passes; ++i) {
         bool look_again;
-        taken += pass(jobs, request, request.max_jobs - taken, sink, look_again);
+        taken += pass(jobs, request, hints, request.max_jobs - taken, sink, look_again);
         if (!look_again || taken == request.max_jobs || IsolationUsesXactSnapshot())
             break;
+        hints = store::note_hints();
         jobs.renew_snapshot();
     }
     // On the statement path triggers of the user's may have written as well, and that has to be durable.

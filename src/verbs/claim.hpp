@@ -25,6 +25,7 @@
 
 #include "call/fields.hpp"
 #include "store/jobs.hpp"
+#include "store/queue_scan.hpp"
 
 namespace verbs {
 
@@ -54,8 +55,9 @@ inline constexpr call::Field<ClaimRequest> claim_fields[] = {
 };
 
 // Claims up to request.max_jobs due jobs, best first (store/best_first.hpp), and puts each into `sink`. Returns how
-// many. Waits for no row. The caller has asked for the privileges (call::require_claim). Raises 40001 outside READ
-// COMMITTED where another transaction has built the queue since the snapshot.
-int claim_jobs(store::Jobs &jobs, const ClaimRequest &request, pg::RowSink &sink);
+// many. `hints` were noted before the active snapshot was taken. Waits for no row. The caller has asked for the
+// privileges (call::require_claim). Raises 40001 outside READ COMMITTED where another transaction has built the queue
+// since the snapshot.
+int claim_jobs(store::Jobs &jobs, const ClaimRequest &request, store::Hints hints, pg::RowSink &sink);
 
 } // namespace verbs

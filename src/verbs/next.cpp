@@ -31,8 +31,9 @@ JOBS_FUNCTION(job_next)
     if (auto refusal = finish_job(jobs, outcome, completed))
         call::raise(*refusal);
     // A claim reads queue and jobs under one snapshot, which must show what the completion has just written.
+    const store::Hints hints = store::note_hints();
     jobs.renew_snapshot();
-    claim_jobs(jobs, request, sink);
+    claim_jobs(jobs, request, hints, sink);
     return Datum{0};
 }
 

@@ -21,6 +21,7 @@ constexpr const char *texts[] = {
     "erasing organisations",
     "looking what is due next",
     "auditing",
+    "looking for jobs before the hints",
 };
 static_assert(std::size(texts) == logic::agenda::chore_count);
 

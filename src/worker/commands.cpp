@@ -3,6 +3,7 @@
 #include "pg/subtransaction.hpp"
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
+#include "shared/hints.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
 
@@ -81,6 +82,7 @@ bool ends_prepared(const Node *command)
 // have made the extension; that it dropped it, the worker finds when it looks.
 void prepared_ended()
 {
+    shared::hints::forget(); // for the same reason
     shared::databases::ask_for_a_look();
     if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
         shared::databases::extension_changed();

@@ -28,6 +28,7 @@
 #include "shared/databases.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "store/healing.hpp"
 #include "store/lanes.hpp"
 #include "store/owner.hpp"
 #include "upkeep/next_due.hpp"
@@ -100,6 +101,7 @@ private:
     long rest_after(ChoreKind kind, const Counts &counts, double used, long took) const;
     void note_progress(ChoreKind kind, bool done, const Counts &counts);
     void look_ahead();
+    void heal();
     void say_what_for();
     long until_next();
     [[noreturn]] void leave_process(Leaving why);
@@ -117,6 +119,7 @@ private:
     pg::Moment all_parents_at_ = pg::long_ago;
     std::uint64_t types_seen_ = 0; // store::lanes::version_of_types_and_lanes() at the last whole look
     pg::Moment began_ = pg::moment();
+    store::HealedUntil healed_;
 };
 
 // Takes what sessions have lowered the plan to. What a session told before this is visible to each snapshot that is
@@ -308,6 +311,18 @@ void Worker::look_ahead()
     agenda_.dues_seen(known ? &dues : nullptr, pg::moment().microseconds);
 }
 
+// Rests so long that it takes a twentieth of a processor at most.
+void Worker::heal()
+{
+    constexpr long rest_factor = 19;
+    constexpr int slice_of_healing_ms = 5;
+    const pg::Moment began = pg::moment();
+    bool more = false;
+    if (chore(ChoreKind::heal).run([&] { more = store::heal_hints(healed_, slice_of_healing_ms); }))
+        agenda_.slice_healed(more, rest_factor * pg::milliseconds_since(began) * millisecond,
+                             pg::moment().microseconds);
+}
+
 void Worker::do_chore(const Action &action)
 {
     switch (action.kind) {
@@ -323,6 +338,8 @@ void Worker::do_chore(const Action &action)
         return look_ahead();
     case ChoreKind::audit:
         return audit_.audit_slice();
+    case ChoreKind::heal:
+        return heal();
     default:
         return do_task(action.kind, action.now);
     }

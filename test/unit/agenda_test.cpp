@@ -62,6 +62,8 @@ public:
             agenda.unfinished_stays(moment);
         else if (action.kind == ahead)
             agenda.dues_seen(done ? &dues : nullptr, moment);
+        else if (action.kind == heal && done)
+            agenda.slice_healed(more == heal, rest, moment);
         else if (is_task(action.kind)) {
             if (done)
                 agenda.piece_done(action.kind, more == action.kind, rest, moment);
@@ -99,8 +101,8 @@ private:
 };
 
 using Kinds = Bench::Kinds;
-const Kinds all_chores = {presence, waking, notifying, unfinished, reap,  expire,
-                          unblock,  remove, archive,   months,     erase, ahead};
+const Kinds all_chores = {presence, waking,  notifying, unfinished, reap,  expire, unblock,
+                          remove,   archive, months,    erase,      ahead, heal};
 
 TEST(Agenda, looks_at_everything_once_in_the_interval)
 {
@@ -437,7 +439,7 @@ TEST(Agenda, a_job_that_held_an_earlier_worker_is_set_aside_before_tasks_go_on)
 {
     Bench bench;
     bench.outcomes[position_of(unfinished)] = Outcome::failed;
-    EXPECT_EQ(bench.round(), (Kinds{presence, waking, notifying, unfinished}));
+    EXPECT_EQ(bench.round(), (Kinds{presence, waking, notifying, unfinished, heal}));
     EXPECT_EQ(bench.wait(), task_rest);
     bench.pass(task_rest);
     bench.round();
@@ -448,6 +450,21 @@ TEST(Agenda, a_job_that_held_an_earlier_worker_is_set_aside_before_tasks_go_on)
     bench.pass(task_rest);
     EXPECT_EQ(bench.round(),
               (Kinds{notifying, unfinished, reap, expire, unblock, remove, archive, months, erase, ahead}));
+}
+
+TEST(Agenda, healing_goes_on_after_its_rest_until_it_is_done)
+{
+    Bench bench;
+    bench.more = heal;
+    bench.rest = 100 * millisecond;
+    bench.round();
+    EXPECT_EQ(bench.wait(), 100 * millisecond);
+    bench.pass(100 * millisecond);
+    bench.more = audit;
+    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished, heal}));
+    EXPECT_EQ(bench.wait(), minute - 100 * millisecond);
+    bench.pass(second);
+    EXPECT_EQ(bench.round(), (Kinds{notifying, unfinished})); // till everything is looked at again
 }
 
 TEST(Agenda, the_audit_goes_by_its_own_time)
@@ -740,6 +757,8 @@ private:
             look_ahead(done);
         else if (action.kind == audit)
             audit_at_ = agenda_.turn(audit).opens = moment_ + random_.span(minute);
+        else if (action.kind == heal && done)
+            agenda_.slice_healed(random_.one_in(4), random_.span(second), moment_);
         else if (is_task(action.kind)) {
             if (done)
                 do_piece(action);

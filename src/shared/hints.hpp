@@ -1,0 +1,62 @@
+// Where to begin to read each lane and rank of a derived table, in shared memory, so that a claim does not walk over
+// the jobs that were claimed before it. logic/hint.hpp says what a hint is, who lowers and who raises it, and why no
+// job is lost between them; here is where it lies and under which lock.
+//
+// The hints of a lane share a record, which has a spinlock of its own: it is held for some dozens of instructions, at
+// each claim and at each commit that brought a job. Records are found by a hash table under a lock of the area's, and
+// each process remembers where those are that it used last, and compares when it comes back.
+//
+// There are jobs_ext.max_hinted_lanes records. A lane that has none is read from its beginning, as without shared
+// memory. Where all are taken, a lane gets the record of one that nobody has read for a while: what was known of that
+// is forgotten, and begins anew (logic::Hint::begin). The look that makes a record raises nothing in it, since its
+// snapshot is older.
+#pragma once
+
+#include "logic/hint.hpp"
+#include "prelude.hpp"
+
+namespace shared::hints {
+
+// To be called from _PG_init while libraries are preloaded.
+void request_hints();
+
+// One sorted list: a lane and rank of a table of this database.
+struct List {
+    Oid table;
+    std::int32_t lane;
+    std::int16_t rank;
+
+    friend bool operator==(const List &, const List &) = default;
+};
+
+// The hints of one lane, best rank first.
+using Places = std::array<logic::Place, logic::rank_count>;
+
+// How many lowerings there were. To be noted before the snapshot is taken, for raise(). 0 where nothing is shared: then
+// nothing is raised.
+logic::LoweringCount count_lowerings();
+
+// The hints of the lane. False: it has no record, so nothing is known of it.
+bool read(Oid table, std::int32_t lane, Places &places);
+// Gives the lane a record that knows nothing, if there is room. It may evict another one.
+void make_room(Oid table, std::int32_t lane);
+
+// logic::Hint::raise() and lower(). Both do nothing where the lane has no record. They raise no error.
+void raise(const List &list, const logic::Place &to, logic::LoweringCount since);
+void lower(const List &list, const logic::Place &to);
+
+// A lane of which a hint was raised, with the table in which it is.
+struct Raised {
+    Oid table;
+    std::int32_t lane;
+    Places places;
+};
+// The next such lane of this database from `number` on, which goes on to the one behind it; nothing: that was the last.
+// From then on it counts as not raised. For healing (store/healing.hpp).
+std::optional<Raised> take_raised(std::int32_t &number);
+
+// Forgets all hints of this database: for what brings or removes rows without telling lower() of each. To be called
+// when the rows are visible. Raises no error.
+void forget();
+
+} // namespace shared::hints
