@@ -17,8 +17,10 @@
 // A claim, a cancel or a delete of the job before, between 2 and the commit, is not seen: the run is left out, and the
 // next one makes a job.
 #include "call/privileges.hpp"
+#include "job/claims.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/sqlstate.hpp"
+#include "pg/subtransaction.hpp"
 #include "schedules/definition.hpp"
 #include "schedules/memory.hpp"
 #include "schedules/pg_cron.hpp"
@@ -105,6 +107,25 @@ constexpr call::Field<When> when_fields[] = {{"schedule", TEXTOID, &When::schedu
 constexpr auto name_fields = call::pick_fields<definition_fields>({"name"});
 constexpr auto job_fields = call::pick_fields<definition_fields>({"job_type", "input_payload", "priority", "options"});
 
+// Inserts the job and undoes it, so that all that an enqueue would refuse, by foreign keys, policies and triggers too,
+// is refused now, in front of the caller, and not by each run in the log of pg_cron. `jobs` is opened anew, because
+// nothing that was opened before may be used in the subtransaction and after its rollback.
+void try_run(const Recurring &schedule)
+{
+    constexpr int undone = MAKE_SQLSTATE('J', 'X', '0', '0', '1');
+    const auto is_raised = [](const ErrorData *error) { return error->sqlerrcode != undone; };
+    ErrorData *error = pg::in_subtransaction(
+        [&] {
+            Jobs jobs = Jobs::open(call::require_insert);
+            Row row = make_run(jobs, schedule);
+            const job::ExplainRefusal explained(row[Column::organisation_id]);
+            jobs.insert(row, 0);
+            ereport(ERROR, (errcode(undone), errmsg("a run of the schedule was tried")));
+        },
+        is_raised);
+    FreeErrorData(error);
+}
+
 } // namespace
 
 JOBS_FUNCTION(job_schedule)
@@ -118,10 +139,8 @@ JOBS_FUNCTION(job_schedule)
     const Recurring schedule = recurring(definition);
     const logic::Cron cron = checked_schedule(when);
     Jobs jobs = Jobs::open(call::require_insert);
-    // The job is made and thrown away, so that all that an enqueue would refuse is refused now, in front of the caller,
-    // and not by each run in the log of pg_cron.
-    const Row row = make_run(jobs, schedule);
-    keep_request(definition, schedule, row);
+    try_run(schedule);
+    keep_request(definition, schedule, make_run(jobs, schedule));
 
     // After the arguments, so that a mistake there is told also where pg_cron is missing.
     schedules::pg_cron::require_usable();

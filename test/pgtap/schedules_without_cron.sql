@@ -249,6 +249,17 @@ select tests.refuses($$ set local role tests_schedule_3;
                         select jobs_ext.run_schedule('{"name": "x", "job_type": "alpha"}') $$,
                      '42501', 'permission denied for table jobs', 'a role that may not insert');
 
+-- What only the insert finds.
+create table tests.owners (id uuid primary key);
+alter table jobs add constraint of_owner foreign key (organisation_id) references tests.owners not valid;
+select tests.refuses($$ select job_schedule('n', '* * * * *', 'alpha') $$, '23503', '%"of_owner"%',
+                     'a foreign key that takes no job of nobody');
+insert into tests.owners values ('aaaaaaaa-0000-0000-0000-000000000001');
+select tests.refuses($$ select job_schedule('n', '* * * * *', 'alpha',
+                          options => '{"organisation_id": "aaaaaaaa-0000-0000-0000-000000000001"}') $$,
+                     '0A000', '%pg_cron%', 'one that it takes comes as far as pg_cron');
+alter table jobs drop constraint of_owner;
+
 -- Under row security.
 alter table jobs enable row level security;
 create policy own on jobs to tests_schedule_1 using (organisation_id = 'aaaaaaaa-0000-0000-0000-000000000001');
