@@ -32,20 +32,20 @@ enum class Step : std::uint8_t { idle, written, ended, noted, seen, reading, rea
 enum class Outcome : std::uint8_t { open, committed, rolled_back };
 
 // Transactions are numbered; 0 committed before all.
-constexpr std::int8_t nobody = -1;
+constexpr int nobody = -1;
 
 struct Row {
-    std::int8_t brought_by = nobody, removed_by = nobody;
+    int brought_by = nobody, removed_by = nobody;
 };
 
 struct Actor {
     Work work = Work::none;
     Step step = Step::idle;
-    std::int8_t left = 0;        // transactions that it may still begin
-    std::int8_t transaction = 0; // its own, if it has begun one
-    std::int8_t row = nobody;    // that it brought or took
-    std::int8_t at = 0;          // the next row that it reads
-    std::int8_t pinned = nobody; // the first row that it saw and could not lock
+    int left = 0;        // transactions that it may still begin
+    int transaction = 0; // its own, if it has begun one
+    int row = nobody;    // that it brought or took
+    int at = 0;          // the next row that it reads
+    int pinned = nobody; // the first row that it saw and could not lock
     std::uint8_t snapshot = 0;   // the transactions that had committed, a bit each
     LoweringCount since = 0;
 };
@@ -54,17 +54,17 @@ struct World {
     std::array<Row, row_count> rows = {};
     std::array<Actor, actor_count> actors = {};
     std::array<Outcome, 8> transactions = {};
-    std::int8_t begun = 1;
+    int begun = 1;
     LoweringCount count = 0;
     HintKeeping<2> hint; // so few that they overflow
 
-    bool committed(std::int8_t who) const { return who >= 0 && outcome(who) == Outcome::committed; }
-    bool open(std::int8_t who) const { return who >= 0 && outcome(who) == Outcome::open; }
-    Outcome outcome(std::int8_t who) const { return transactions[static_cast<std::size_t>(who)]; }
+    bool committed(int who) const { return who >= 0 && outcome(who) == Outcome::committed; }
+    bool open(int who) const { return who >= 0 && outcome(who) == Outcome::open; }
+    Outcome outcome(int who) const { return transactions[static_cast<std::size_t>(who)]; }
     Row &row(int number) { return rows[static_cast<std::size_t>(number)]; }
     const Row &row(int number) const { return rows[static_cast<std::size_t>(number)]; }
 
-    void lower(std::int8_t to)
+    void lower(int to)
     {
         ++count;
         hint.lower(place_of(to), count);
@@ -73,13 +73,13 @@ struct World {
     std::uint8_t snapshot() const
     {
         std::uint8_t all = 0;
-        for (std::int8_t i = 0; i < begun; ++i)
+        for (int i = 0; i < begun; ++i)
             all = static_cast<std::uint8_t>(all | (committed(i) ? 1 << i : 0));
         return all;
     }
 };
 
-bool shows(std::uint8_t snapshot, std::int8_t transaction) { return transaction >= 0 && (snapshot >> transaction & 1); }
+bool shows(std::uint8_t snapshot, int transaction) { return transaction >= 0 && (snapshot >> transaction & 1); }
 
 class Walk {
 public:
@@ -94,7 +94,6 @@ public:
         world.hint.begin(0);
         for (Actor &actor : world.actors)
             actor.left = 1;
-        world.actors[0].left = 2;
         visit(world);
         return lost_ ? std::nullopt : std::optional(seen_.size());
     }
@@ -155,7 +154,7 @@ private:
         }
     }
 
-    static std::int8_t begin_transaction(World &world, Actor &actor)
+    static int begin_transaction(World &world, Actor &actor)
     {
         --actor.left;
         actor.transaction = world.begun++;
@@ -167,7 +166,7 @@ private:
     {
         if (world.actors[who].left == 0)
             return;
-        for (std::int8_t i = 0; i < row_count; ++i)
+        for (int i = 0; i < row_count; ++i)
             if (world.row(i).brought_by == nobody) {
                 World next = world;
                 Actor &actor = next.actors[who];
@@ -279,7 +278,7 @@ private:
         const bool brought = !rolled_back && actor.work == Work::bring && fault_ != Fault::lower_before_commit;
         if (actor.row != nobody && (back || brought))
             next.lower(actor.row);
-        const std::int8_t left = actor.left;
+        const int left = actor.left;
         actor = {};
         actor.left = left;
         visit(next);
@@ -298,7 +297,6 @@ TEST(HintModel, NoRowIsLostInAnyInterleaving)
     ASSERT_TRUE(states);
     EXPECT_GT(*states, 100'000u);
     RecordProperty("states", static_cast<int>(*states));
-    std::printf("%zu\n", *states);
 }
 
 TEST(HintModel, EachFaultIsFound)
