@@ -41,12 +41,12 @@ struct Row {
 struct Actor {
     Work work = Work::none;
     Step step = Step::idle;
-    int left = 0;        // transactions that it may still begin
-    int transaction = 0; // its own, if it has begun one
-    int row = nobody;    // that it brought or took
-    int at = 0;          // the next row that it reads
-    int pinned = nobody; // the first row that it saw and could not lock
-    std::uint8_t snapshot = 0;   // the transactions that had committed, a bit each
+    int left = 0;              // transactions that it may still begin
+    int transaction = 0;       // its own, if it has begun one
+    int row = nobody;          // that it brought or took
+    int at = 0;                // the next row that it reads
+    int pinned = nobody;       // the first row that it saw and could not lock
+    std::uint8_t snapshot = 0; // the transactions that had committed, a bit each
     LoweringCount since = 0;
 };
 
