@@ -62,7 +62,7 @@ select job_enqueue('import-csv', retry_delay_ms => 3600000) from generate_series
 select (select count(*) from job_claim(lease => n * interval '100 ms')) from generate_series(1, 200) n;
 SQL
 	set_config($node, 'jobs_ext.archive_after' => 0);
-	eventually($node, 'postgres', 'select count(*) from detail', '0', 'all are archived');
+	eventually($node, 'postgres', 'select count(*) from detail', '0', 'all are archived', 180);
 	# Each passes alone, and after each that did two are tried at once: four tries for three. In pieces that grow with
 	# every lease, each would be tried twice.
 	my $tries = $sql->('select last_value from tries');
