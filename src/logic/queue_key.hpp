@@ -21,6 +21,7 @@ inline constexpr std::int32_t running_lane = 0;
 // The ranks of a lane: check_priority allows -10 to 10. An owner who drops it has what is beyond counted as the last.
 inline constexpr std::int16_t best_rank = -10, worst_rank = 10;
 inline constexpr std::size_t rank_count = worst_rank - best_rank + 1;
+constexpr bool is_rank(std::int16_t rank) { return rank >= best_rank && rank <= worst_rank; }
 
 // In the order in which the queue's index has them: by it a lane is read best first.
 struct QueueKey {

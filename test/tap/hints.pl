@@ -162,6 +162,11 @@ set_config($node, 'jobs_ext.exclude_databases' => "''");
 eventually($node, 'postgres',
 	"begin; select coalesce(max(job_id), 'none') from job_claim('{bench}') where job_id = 'job 1'; rollback",
 	'job 1', 'until the worker finds it before the hint', 20);
+# Nor does a rank that is none do harm, when its removal is rolled back.
+$sql->("insert into jobs_ext.queue select lane, r, due_at, job
+  from jobs_ext.queue, unnest('{-32768,-11,11,32767}'::int2[]) r where job in (select job from kept)");
+is($sql->("begin; select count(*) from jobs_ext.check(mend => true); rollback"), 4, 'ranks beyond all are faults');
+is($sql->("select count(*) from jobs_ext.check(mend => true)"), 4, 'and are mended');
 in_step($node, 'postgres', 'the queue says what jobs says');
 log_is_clean($node);
 done_testing;
