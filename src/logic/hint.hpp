@@ -47,6 +47,8 @@ inline constexpr Place after_all = {std::numeric_limits<Instant>::max(), id_of_a
 
 // The first place of that time, before which stands all that is due earlier.
 constexpr Place first_place(Instant due_at) { return {due_at, id_of_all(0)}; }
+// The last place of that time.
+constexpr Place last_place(Instant due_at) { return {due_at, id_of_all(0xff)}; }
 
 // The next place: nothing stands between.
 constexpr Place next_place(Place place)

@@ -48,7 +48,7 @@ bool Healing::heal(const List &list, const logic::Place &hint, logic::Place &pla
         return true;
     const int columns = RunKeys::count_of(*table);
     pg::Slot slot(table->table());
-    RunKeys keys(*table, list.lane, list.rank, place, hint.due_at);
+    RunKeys keys(*table, list.lane, list.rank, place, logic::last_place(hint.due_at));
     IndexScanDesc scan = pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), columns);
     scan->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     keys.begin(scan);

@@ -39,11 +39,12 @@ inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
     return places[static_cast<std::size_t>(rank - logic::best_rank)];
 }
 
-// The scan keys of a run: of a lane and rank, or of a table without (0, 0), what stands from `from` on and is not later
-// than `until`; both count. Points into itself.
+// The scan keys of a run: of a lane and rank, or of a table without (0, 0), what stands from `from` on and not behind
+// `upto`; both count. Points into itself.
 class RunKeys {
 public:
-    RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from, TimestampTz until);
+    RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
+            const logic::Place &upto);
     RunKeys(const RunKeys &) = delete;
     RunKeys &operator=(const RunKeys &) = delete;
 
@@ -52,8 +53,11 @@ public:
     static int count_of(const KeyTable &table);
 
 private:
-    logic::Place from_;
-    std::array<ScanKeyData, 2> from_columns_;
+    using Columns = std::array<ScanKeyData, 2>; // (time, job)
+    void add_row_key(StrategyNumber strategy, const logic::Place &place, AttrNumber time, Columns &columns);
+
+    logic::Place from_, upto_;
+    Columns from_columns_, upto_columns_;
     std::array<ScanKeyData, 4> keys_;
     int count_;
 };
@@ -89,6 +93,9 @@ public:
     bool is_going() const { return is_going_; }
 
 private:
+    void begin_stretch(const logic::Place &from);
+    bool next_row();
+    void note_fence();
     logic::Place first_after_run();
     void raise(const logic::Place &end);
 
@@ -102,6 +109,8 @@ private:
     std::int32_t lane_ = 0;
     std::int16_t rank_ = 0;
     TimestampTz until_ = DT_NOEND;
+    logic::Place upto_ = logic::after_all; // the end of the stretch of the run that the scan reads now
+    bool wants_fence_ = false;
     std::optional<RunKeys> keys_;
     logic::Place last_ = logic::before_all; // the last row that it came to, or where it began
     std::optional<logic::Place> stop_;      // the first row that it saw and that stays: there the hint stops
