@@ -114,31 +114,62 @@ std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant n
     return std::nullopt;
 }
 
+namespace {
+
+// Without a lock. False: it does not say where the first job stands that is due at `now`, or it says nothing of the
+// lane.
+bool read_head(Head *heads, const LaneSpot &lane, logic::Instant now, logic::LaneHead &head)
+{
+    if (lane.record == no_record || !heads[lane.record].read(lane.owner, head) || !head.holds_at(now))
+        return false;
+    heads[lane.record].note_read();
+    return true;
+}
+
+} // namespace
+
 std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now)
 {
     logic::LaneHead head;
-    if (lane.record != no_record && head_at(lane.record).read(lane.owner, head) && head.holds_at(now)) {
-        head_at(lane.record).note_read();
+    if (!has_records())
+        return std::nullopt;
+    if (read_head(&head_at(0), lane, now, head))
         return head;
-    }
     Places places;
     return renew(table, lane, now, places);
 }
 
+namespace {
+
+// The same under the lock, and gives the lane a record. Nothing: there is no room for one, and `is_full` says so from
+// now on, so that the next ones need not look.
+std::optional<logic::LaneHead> look_up(Oid table, LaneSpot &lane, logic::Instant now, bool &is_full)
+{
+    Places places;
+    std::optional<logic::LaneHead> head = renew(table, lane, now, places);
+    if (!head && !is_full) {
+        is_full = make(lane_of(table, lane.lane)) == no_record;
+        head = renew(table, lane, now, places);
+    }
+    return head;
+}
+
+} // namespace
+
 FoundDue find_due(Oid table, std::span<LaneSpot> lanes, logic::Instant now, DueLane *due)
 {
+    constexpr logic::LaneHead anything = {logic::after_all.due_at, logic::first_of_all};
     FoundDue found = {0, logic::after_all.due_at};
-    bool is_full = !has_records(); // one lane has found no room, so others need not look for any
+    bool is_full = !has_records();
+    Head *heads = is_full ? nullptr : &head_at(0);
     for (LaneSpot &lane : lanes) {
-        std::optional<logic::LaneHead> head = glance(table, lane, now);
-        if (!head && !is_full) {
-            is_full = make(lane_of(table, lane.lane)) == no_record;
-            head = glance(table, lane, now);
-        }
-        if (head && head->has_none())
-            found.next = std::min(found.next, head->until);
+        logic::LaneHead head;
+        if (heads == nullptr || !read_head(heads, lane, now, head))
+            head = look_up(table, lane, now, is_full).value_or(anything);
+        if (head.has_none())
+            found.next = std::min(found.next, head.until);
         else
-            due[found.count++] = {lane.lane, head ? head->first : logic::first_of_all};
+            due[found.count++] = {lane.lane, -1, head.first};
     }
     return found;
 }

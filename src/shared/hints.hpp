@@ -62,6 +62,7 @@ std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant n
 // A lane that may have a job that is due, none of which stands before a place.
 struct DueLane {
     std::int32_t lane;
+    std::int32_t scan = -1; // for the caller: which of its scans reads the lane; none yet
     logic::PackedPlace first;
 };
 // Those of the lanes, in their order, that may have jobs that are due at `now`; `due` has room for all. Lanes without a

@@ -10,17 +10,6 @@ enum QueueColumn : AttrNumber { lane_column = 1, rank_column };
 
 } // namespace
 
-std::optional<LaneBound> first_due(const KeyTable &queue, std::int32_t lane, TimestampTz now, Hints hints)
-{
-    shared::hints::Places places;
-    if (!read_places(queue, lane, hints, Room::made, places))
-        return LaneBound{logic::best_rank, logic::before_all};
-    for (std::size_t i = 0; i < places.size(); ++i)
-        if (places[i].due_at <= now)
-            return LaneBound{static_cast<std::int16_t>(logic::best_rank + static_cast<int>(i)), places[i]};
-    return std::nullopt;
-}
-
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
     : LaneScan(queue, snapshot, lane, now, from, Hints{})
 {
@@ -103,6 +92,28 @@ TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t la
     // From the next microsecond on, without an end: the head of each rank is its earliest row.
     for (LaneScan later(queue, snapshot, lane, DT_NOEND, after + 1); later.head() != nullptr; later.skip_rank())
         first = std::min(first, later.head()->key.due_at);
+    return first;
+}
+
+TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints)
+{
+    TimestampTz first = DT_NOEND;
+    auto look = [&](std::int32_t lane) {
+        first = std::min(first, next_due_in_lane(queue, GetActiveSnapshot(), lane, after));
+    };
+    if (!hints) {
+        for (const shared::hints::LaneSpot &lane : lanes)
+            look(lane.lane);
+        return first;
+    }
+    auto due = static_cast<shared::hints::DueLane *>(
+        MemoryContextAllocHuge(CurrentMemoryContext, sizeof(shared::hints::DueLane) * (lanes.size() + 1)));
+    const shared::hints::FoundDue found =
+        shared::hints::find_due(RelationGetRelid(queue.table()), lanes, after, due);
+    first = found.next;
+    for (std::size_t i = 0; i < found.count; ++i)
+        look(due[i].lane);
+    pfree(due);
     return first;
 }
 

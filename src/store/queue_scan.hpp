@@ -51,14 +51,6 @@ private:
     bool met_changes_ = false;
 };
 
-// The rank and place before which no due row of the lane stands, by its hints alone; nothing: no row of it is due.
-// Without hints the best rank and the first place.
-struct LaneBound {
-    std::int16_t rank;
-    logic::Place place;
-};
-std::optional<LaneBound> first_due(const KeyTable &queue, std::int32_t lane, TimestampTz now, Hints hints);
-
 // The first lane above `lane` that has an index tuple, or nothing. It does not look at the heap, so the lane may have
 // no visible row: the caller's scan of it then finds none.
 std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
@@ -66,5 +58,8 @@ std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
 // The due time of the first row of a lane that is due later than `after`; DT_NOEND where there is none. One descent for
 // each rank in use, of which there are 21 (priorities from -10 to 10).
 TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
+// That of several lanes under the active snapshot, or an earlier one: with hints the index is read only of a lane that
+// has something due by `after`.
+TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints);
 
 } // namespace store
