@@ -22,7 +22,7 @@ LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, Timest
 
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from,
                    Hints hints)
-    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, Room::made, places_)),
+    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, places_)),
       run_(queue, snapshot, has_hints_ ? hints : Hints{})
 {
     if (!has_hints_)

@@ -18,18 +18,11 @@ Hints note_hints()
     return {IsolationUsesXactSnapshot() ? logic::LoweringCount{0} : shared::hints::count_lowerings()};
 }
 
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places)
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places)
 {
     const Oid oid = RelationGetRelid(table.table());
-    if (!hints)
+    if (!hints || !shared::hints::read(oid, lane, places))
         return false;
-    if (!shared::hints::read(oid, lane, places)) {
-        if (room == Room::left)
-            return false;
-        shared::hints::make_room(oid, lane);
-        if (!shared::hints::read(oid, lane, places))
-            return false;
-    }
     shared::own_rows::lower(oid, lane, places);
     return true;
 }
@@ -87,7 +80,7 @@ RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, Ti
     : RunScan(table, GetActiveSnapshot(), hints)
 {
     shared::hints::Places places;
-    if (!read_places(table, lane, hints, Room::left, places)) {
+    if (!read_places(table, lane, hints, places)) {
         wants_room_ = static_cast<bool>(std::exchange(hints_, {}));
         place_at(places, rank) = logic::before_all;
     }

@@ -30,10 +30,9 @@ struct Hints {
 Hints note_hints();
 
 // The hints of a lane (0: of a table without lanes), brought down to what this transaction brought itself. False: it
-// has none. Then it gets room for some, or is left without: a lane that has rows gets it by RunScan, so that thousands
-// of types whose jobs never end do not take the room of others.
-enum class Room { made, left };
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places);
+// has none. It gets room for some by a claim that looks at it (BestFirst), and by a RunScan that meets a row of it: so
+// thousands of types whose jobs never end do not take the room of others.
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places);
 inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 {
     return places[static_cast<std::size_t>(rank - logic::best_rank)];
