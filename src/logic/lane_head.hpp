@@ -37,22 +37,29 @@ constexpr PackedPlace pack(std::size_t rank, const Place &place)
 }
 inline constexpr PackedPlace first_of_all = {0, 0}, no_place = {~std::uint64_t{0}, ~std::uint64_t{0}};
 
+// Ranks by their numbers from the best one on.
+struct Ranks {
+    std::size_t first, last;
+};
+inline constexpr Ranks all_ranks = {0, rank_count - 1};
+
 // Until a time no rank that is better than that of `first` has anything due, and in that rank nothing stands before
 // `first`; no_place: until then nothing of the lane is due at all.
 struct LaneHead {
     Instant until = before_all.due_at;
     PackedPlace first = no_place;
 
-    // What the hints of a lane say at that time.
-    static constexpr LaneHead of(std::span<const Place> ranks, Instant now)
+    // What the hints of a lane say at that time, of those ranks that its table has.
+    static constexpr LaneHead of(std::span<const Place> hints, Instant now, Ranks ranks)
     {
         LaneHead head = {after_all.due_at, no_place};
-        for (std::size_t i = 0; i < ranks.size(); ++i) {
-            if (ranks[i].due_at <= now) {
-                head.first = pack(i, ranks[i]);
+        for (std::size_t rank = ranks.first; rank <= ranks.last; ++rank) {
+            const Place &place = hints[rank];
+            if (place.due_at <= now) {
+                head.first = pack(rank, place);
                 break;
             }
-            head.until = std::min(head.until, ranks[i].due_at);
+            head.until = std::min(head.until, place.due_at);
         }
         return head;
     }

@@ -98,12 +98,12 @@ void lower(const List &list, const logic::Place &to)
         });
 }
 
-std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, Places &places)
+std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks, Places &places)
 {
     logic::LaneHead head;
     if (has_records() && with_lane(lane_of(table, lane.lane), [&](Record &record, Number number) {
             places = record.hints.places();
-            head = logic::LaneHead::of(places, now);
+            head = logic::LaneHead::of(places, now, ranks);
             head_at(number).write(head);
             lane.record = number;
             lane.owner = head_at(number).owner();
@@ -128,7 +128,7 @@ bool read_head(Head *heads, const LaneSpot &lane, logic::Instant now, logic::Lan
 
 } // namespace
 
-std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now)
+std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks)
 {
     logic::LaneHead head;
     if (!has_records())
@@ -136,7 +136,7 @@ std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant 
     if (read_head(&head_at(0), lane, now, head))
         return head;
     Places places;
-    return renew(table, lane, now, places);
+    return renew(table, lane, now, ranks, places);
 }
 
 namespace {
@@ -146,10 +146,10 @@ namespace {
 std::optional<logic::LaneHead> look_up(Oid table, LaneSpot &lane, logic::Instant now, bool &is_full)
 {
     Places places;
-    std::optional<logic::LaneHead> head = renew(table, lane, now, places);
+    std::optional<logic::LaneHead> head = renew(table, lane, now, logic::all_ranks, places);
     if (!head && !is_full) {
         is_full = make(lane_of(table, lane.lane)) == no_record;
-        head = renew(table, lane, now, places);
+        head = renew(table, lane, now, logic::all_ranks, places);
     }
     return head;
 }

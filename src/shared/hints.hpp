@@ -53,11 +53,11 @@ struct LaneSpot {
     std::uint32_t owner = 0;
 };
 
-// What is known of the lane at a glance: with its head's holds_at(now), since it is brought up to date where need be.
-// Nothing: it has no record.
-std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now);
+// What is known at a glance of the lane, of a table that has these ranks only: it holds at `now`, since it is brought up
+// to date where need be. Nothing: it has no record.
+std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks);
 // The same, and brings it up to date anyway.
-std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, Places &places);
+std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks, Places &places);
 
 // A lane that may have a job that is due, none of which stands before a place.
 struct DueLane {
@@ -65,7 +65,7 @@ struct DueLane {
     std::int32_t scan = -1; // for the caller: which of its scans reads the lane; none yet
     logic::PackedPlace first;
 };
-// Those of the lanes, in their order, that may have jobs that are due at `now`; `due` has room for all. Lanes without a
+// Those of the lanes of the queue, in their order, that may have jobs that are due at `now`; `due` has room for all. Lanes without a
 // record may, and get one if there is room. Returns how many, and when the next job of the others is due, or earlier.
 struct FoundDue {
     std::size_t count;

@@ -98,22 +98,9 @@ TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t la
 TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints)
 {
     TimestampTz first = DT_NOEND;
-    auto look = [&](std::int32_t lane) {
+    each_due_lane(queue, lanes, after, hints, first, [&](std::int32_t lane) {
         first = std::min(first, next_due_in_lane(queue, GetActiveSnapshot(), lane, after));
-    };
-    if (!hints) {
-        for (const shared::hints::LaneSpot &lane : lanes)
-            look(lane.lane);
-        return first;
-    }
-    auto due = static_cast<shared::hints::DueLane *>(
-        MemoryContextAllocHuge(CurrentMemoryContext, sizeof(shared::hints::DueLane) * (lanes.size() + 1)));
-    const shared::hints::FoundDue found =
-        shared::hints::find_due(RelationGetRelid(queue.table()), lanes, after, due);
-    first = found.next;
-    for (std::size_t i = 0; i < found.count; ++i)
-        look(due[i].lane);
-    pfree(due);
+    });
     return first;
 }
 

@@ -12,6 +12,7 @@ using namespace logic;
 
 constexpr std::size_t ranks = 4;
 using Places = std::array<Place, ranks>;
+constexpr Ranks all = {0, ranks - 1};
 
 Place at(Instant time, std::uint8_t id = 0) { return {time, id_of_all(id)}; }
 
@@ -52,17 +53,18 @@ TEST(LaneHead, KnowsNothingAtFirst)
 TEST(LaneHead, HoldsUntilABetterOneIsDue)
 {
     const Places places = {at(100), at(20, 7), at(10), at(50)};
-    const LaneHead head = LaneHead::of(places, 30);
+    const LaneHead head = LaneHead::of(places, 30, all);
     EXPECT_EQ(head.first, pack(1, at(20, 7)));
     EXPECT_EQ(head.until, 100);
     EXPECT_TRUE(head.holds_at(20));
     EXPECT_TRUE(head.holds_at(99));
     EXPECT_FALSE(head.holds_at(100));
     EXPECT_FALSE(head.holds_at(19)) << "by a clock that was set back";
-    const LaneHead none = LaneHead::of(places, 9);
+    const LaneHead none = LaneHead::of(places, 9, all);
     EXPECT_TRUE(none.has_none());
     EXPECT_EQ(none.until, 10);
     EXPECT_TRUE(none.holds_at(-5));
+    EXPECT_EQ(LaneHead::of(places, 9, {0, 1}).until, 20) << "of a table that has no other ranks";
 }
 
 // After any changes, where it holds at a time it says no more than the hints do, and exactly that once it was read anew.
@@ -86,7 +88,7 @@ TEST(LaneHead, NeverSaysTooMuch)
             }
             if (below(4) == 0) {
                 const Instant now = below(100);
-                head = LaneHead::of(places, now);
+                head = LaneHead::of(places, now, all);
                 ASSERT_TRUE(head.holds_at(now) || places[0].due_at == before_all.due_at);
                 ASSERT_EQ(head.first, first_due(places, now));
             }
