@@ -10,6 +10,7 @@
 #include "shared/own_rows.hpp"
 #include "shared/segment.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/takers.hpp"
 
 namespace shared::notes {
 
@@ -97,6 +98,7 @@ void tell_commit()
 // is on record: the rows count as unlocked from then on (RecordTransactionAbort() comes before both callbacks).
 void tell_abort(int level)
 {
+    takers::end();       // before the hint comes down to what was being taken
     pg_memory_barrier(); // likewise, for jobs that are free again
     own_rows::tell_abort(level);
     if (derived_anew)

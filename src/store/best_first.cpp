@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "shared/own_rows.hpp"
+#include "shared/takers.hpp"
 
 namespace store {
 
@@ -126,6 +127,39 @@ std::optional<Candidate> BestFirst::best()
         settle_first();
     }
     return std::nullopt;
+}
+
+namespace {
+
+shared::hints::List list_of(Relation queue, const Candidate &candidate)
+{
+    return {RelationGetRelid(queue), candidate.key.lane, candidate.key.rank};
+}
+
+} // namespace
+
+bool BestFirst::begin_taking()
+{
+    const Candidate &head = *scan_of(lanes_[0]).head();
+    if (!hints_ || !logic::is_rank(head.key.rank))
+        return true;
+    shared::own_rows::removed(list_of(queue_.table(), head), place_of(head.key.due_at, &head.job));
+    if (!shared::takers::begin(&head.job))
+        return false;
+    scan_of(lanes_[0]).pass_head();
+    return true;
+}
+
+void BestFirst::end_taking(bool moved)
+{
+    const Candidate &head = *scan_of(lanes_[0]).head();
+    if (!hints_ || !logic::is_rank(head.key.rank))
+        return;
+    shared::takers::end();
+    if (moved)
+        return;
+    shared::hints::lower(list_of(queue_.table(), head), place_of(head.key.due_at, &head.job));
+    scan_of(lanes_[0]).head_stays();
 }
 
 bool BestFirst::met_changes() const

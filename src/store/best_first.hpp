@@ -35,8 +35,10 @@ public:
         scan_of(lanes_[0]).advance();
         has_moved_ = true;
     }
-    // The caller has moved the row of what best() gave.
-    void took_best() { scan_of(lanes_[0]).took_head(); }
+    // To be called before the caller locks the job that best() gave: tells other claims to leave it. False: another one
+    // is taking it. Else the caller says afterwards whether it has moved the job's row.
+    bool begin_taking();
+    void end_taking(bool moved);
     // Whether rows were left out that other transactions are removing, or have removed since the snapshot.
     bool met_changes() const;
 

@@ -25,7 +25,9 @@ LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, Timest
     : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, places_)),
       run_(queue, snapshot, has_hints_ ? hints : Hints{})
 {
-    if (!has_hints_)
+    if (has_hints_)
+        run_.heed_takers();
+    else
         ranks_ = pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2);
     if (!has_hints_)
         ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it

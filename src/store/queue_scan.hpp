@@ -30,8 +30,9 @@ public:
     void advance();
     void skip_rank();
 
-    // RunScan::took().
-    void took_head() { run_.took(); }
+    // RunScan::pass() and stay().
+    void pass_head() { run_.pass(); }
+    void head_stays() { run_.stay(); }
     // Whether it left out rows that other transactions are removing, or have removed since the snapshot.
     bool met_changes() const { return met_changes_; }
 

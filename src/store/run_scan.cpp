@@ -1,6 +1,7 @@
 #include "store/run_scan.hpp"
 
 #include "shared/own_rows.hpp"
+#include "shared/takers.hpp"
 
 namespace store {
 
@@ -102,6 +103,7 @@ void RunScan::start(std::int32_t lane, std::int16_t rank, const logic::Place &fr
     rank_ = rank;
     last_ = from;
     until_ = until;
+    raised_ = from;
     keys_.emplace(table_, lane, rank, from, until).begin(scan_);
     in_run_ = true;
 }
@@ -119,7 +121,8 @@ const Candidate *RunScan::next()
         if (!hints_)
             return &current_;
         last_ = place_of(current_.key.due_at, &current_.job);
-        is_going_ = pg::is_being_removed(slot_);
+        // In this order: a claim takes its mark away when it is removing the row.
+        is_going_ = (heeds_takers_ && shared::takers::is_being_taken(&current_.job)) || pg::is_being_removed(slot_);
         if (!is_going_ && !stop_)
             stop_ = last_;
         return &current_;
@@ -135,6 +138,21 @@ void RunScan::leave()
     if (in_run_ && hints_)
         raise(logic::next_place(last_));
     in_run_ = false;
+}
+
+void RunScan::pass()
+{
+    if (stop_ && *stop_ < last_)
+        return;
+    stop_.reset();
+    if (hints_)
+        raise(logic::next_place(last_));
+}
+
+void RunScan::stay()
+{
+    if (!stop_)
+        stop_ = last_;
 }
 
 // Where the first row may stand that is later than the run: that of an index tuple, so that no dead row is visited.
@@ -163,6 +181,8 @@ logic::Place RunScan::first_after_run()
 void RunScan::raise(const logic::Place &end)
 {
     const logic::Place to = std::exchange(stop_, std::nullopt).value_or(end);
+    if (std::exchange(raised_, to) == to)
+        return;
     const shared::hints::List list = list_of(table_, lane_, rank_);
     shared::hints::raise(list, to, hints_.since);
     shared::own_rows::raise(list, to);

@@ -113,9 +113,11 @@ int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted
         CHECK_FOR_INTERRUPTS();
         {
             pg::RowMemory::Use use(memory);
-            const Take outcome = take_candidate(jobs, request, *candidate, now, sink);
-            if (outcome == Take::taken)
-                due.took_best();
+            Take outcome = Take::busy;
+            if (due.begin_taking()) {
+                outcome = take_candidate(jobs, request, *candidate, now, sink);
+                due.end_taking(outcome == Take::taken);
+            }
             taken += outcome == Take::taken;
             look_again = look_again || outcome == Take::changed;
             any_busy = any_busy || outcome == Take::busy;
