@@ -1,6 +1,7 @@
 #include "store/run_scan.hpp"
 
 #include "shared/own_rows.hpp"
+#include "shared/takers.hpp"
 
 namespace store {
 
@@ -18,18 +19,11 @@ Hints note_hints()
     return {IsolationUsesXactSnapshot() ? logic::LoweringCount{0} : shared::hints::count_lowerings()};
 }
 
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places)
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places)
 {
     const Oid oid = RelationGetRelid(table.table());
-    if (!hints)
+    if (!hints || !shared::hints::read(oid, lane, places))
         return false;
-    if (!shared::hints::read(oid, lane, places)) {
-        if (room == Room::left)
-            return false;
-        shared::hints::make_room(oid, lane);
-        if (!shared::hints::read(oid, lane, places))
-            return false;
-    }
     shared::own_rows::lower(oid, lane, places);
     return true;
 }
@@ -91,7 +85,7 @@ RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, Ti
     : RunScan(table, GetActiveSnapshot(), hints)
 {
     shared::hints::Places places;
-    if (!read_places(table, lane, hints, Room::left, places)) {
+    if (!read_places(table, lane, hints, places)) {
         wants_room_ = static_cast<bool>(std::exchange(hints_, {}));
         place_at(places, rank) = logic::before_all;
     }
@@ -134,6 +128,7 @@ void RunScan::start(std::int32_t lane, std::int16_t rank, const logic::Place &fr
     rank_ = rank;
     last_ = from;
     until_ = until;
+    raised_ = from;
     begin_stretch(from);
     in_run_ = true;
 }
@@ -194,7 +189,8 @@ const Candidate *RunScan::next()
         if (!hints_)
             return &current_;
         last_ = place_of(current_.key.due_at, &current_.job);
-        is_going_ = pg::is_being_removed(slot_);
+        // In this order: a claim takes its mark away when it is removing the row.
+        is_going_ = (heeds_takers_ && shared::takers::is_being_taken(&current_.job)) || pg::is_being_removed(slot_);
         if (!is_going_ && !stop_)
             stop_ = last_;
         return &current_;
@@ -210,6 +206,21 @@ void RunScan::leave()
     if (in_run_ && hints_)
         raise(logic::next_place(last_));
     in_run_ = false;
+}
+
+void RunScan::pass()
+{
+    if (stop_ && *stop_ < last_)
+        return;
+    stop_.reset();
+    if (hints_)
+        raise(logic::next_place(last_));
+}
+
+void RunScan::stay()
+{
+    if (!stop_)
+        stop_ = last_;
 }
 
 // Where the first row may stand that is later than the run: that of an index tuple, so that no dead row is visited.
@@ -238,6 +249,8 @@ logic::Place RunScan::first_after_run()
 void RunScan::raise(const logic::Place &end)
 {
     const logic::Place to = std::exchange(stop_, std::nullopt).value_or(end);
+    if (std::exchange(raised_, to) == to)
+        return;
     const shared::hints::List list = list_of(table_, lane_, rank_);
     shared::hints::raise(list, to, hints_.since);
     shared::own_rows::raise(list, to);

@@ -30,10 +30,9 @@ struct Hints {
 Hints note_hints();
 
 // The hints of a lane (0: of a table without lanes), brought down to what this transaction brought itself. False: it
-// has none. Then it gets room for some, or is left without: a lane that has rows gets it by RunScan, so that thousands
-// of types whose jobs never end do not take the room of others.
-enum class Room { made, left };
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places);
+// has none. It gets room for some by a claim that looks at it (BestFirst), and by a RunScan that meets a row of it: so
+// thousands of types whose jobs never end do not take the room of others.
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places);
 inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 {
     return places[static_cast<std::size_t>(rank - logic::best_rank)];
@@ -80,16 +79,18 @@ public:
     // Ends it, which raises its hint; so does the end of the scan, but not an error.
     void leave();
 
+    // From now on a row whose job a claim is just taking counts as going: for claims.
+    void heed_takers() { heeds_takers_ = true; }
+
     // The next row of the run, or null where there is none. Overwritten by the next call. Lets a cancel in.
     const Candidate *next();
 
-    // The caller has moved or removed the row that next() gave: the hint may go past it, unless it stops before.
-    void took()
-    {
-        if (stop_ == last_)
-            stop_.reset();
-    }
-    // Whether another transaction is removing that row, or has removed it since the snapshot. Known with hints only.
+    // The caller is going to move the row that next() gave, and tells others to leave it (shared/takers.hpp): the hint
+    // goes past it at once, unless it stops before. Or it did not, and has lowered the hint.
+    void pass();
+    void stay();
+    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known with
+    // hints only.
     bool is_going() const { return is_going_; }
 
 private:
@@ -114,7 +115,9 @@ private:
     std::optional<RunKeys> keys_;
     logic::Place last_ = logic::before_all; // the last row that it came to, or where it began
     std::optional<logic::Place> stop_;      // the first row that it saw and that stays: there the hint stops
+    logic::Place raised_ = logic::before_all; // how far it has raised the hint, or where that was
     bool is_going_ = false;
+    bool heeds_takers_ = false;
     bool wants_room_ = false; // for hints, as soon as it meets a row
     Candidate current_ = {};
 };
