@@ -85,8 +85,8 @@ public:
     // goes past it at once, unless it stops before. Or it did not, and has lowered the hint.
     void pass();
     void stay();
-    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known with
-    // hints only.
+    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known
+    // with hints only.
     bool is_going() const { return is_going_; }
 
 private:
@@ -104,8 +104,8 @@ private:
     std::int16_t rank_ = 0;
     TimestampTz until_ = DT_NOEND;
     std::optional<RunKeys> keys_;
-    logic::Place last_ = logic::before_all; // the last row that it came to, or where it began
-    std::optional<logic::Place> stop_;      // the first row that it saw and that stays: there the hint stops
+    logic::Place last_ = logic::before_all;   // the last row that it came to, or where it began
+    std::optional<logic::Place> stop_;        // the first row that it saw and that stays: there the hint stops
     logic::Place raised_ = logic::before_all; // how far it has raised the hint, or where that was
     bool is_going_ = false;
     bool heeds_takers_ = false;

@@ -1,6 +1,6 @@
 // The runs of `ended` that a task has to read: the jobs of one lane that ended well or badly, and are to leave `jobs`
-// after so long. There may be thousands of lanes, the worker looks at all of them again and again, and most have nothing
-// that is due: of these the heads in shared memory say so (shared/hints.hpp), and no index is read.
+// after so long. There may be thousands of lanes, the worker looks at all of them again and again, and most have
+// nothing that is due: of these the heads in shared memory say so (shared/hints.hpp), and no index is read.
 #pragma once
 
 #include <algorithm>
@@ -40,9 +40,9 @@ template <class May, class Each>
 void each_ended_run(const store::KeyTable &ended, store::Hints hints, std::int32_t from, May may, Each each)
 {
     const std::span<EndedLane> lanes = ended_lanes();
-    const auto behind = std::upper_bound(lanes.begin(), lanes.end(), from, [](std::int32_t number, const EndedLane &lane) {
-        return number < lane.lane.lane;
-    });
+    const auto behind =
+        std::upper_bound(lanes.begin(), lanes.end(), from,
+                         [](std::int32_t number, const EndedLane &lane) { return number < lane.lane.lane; });
     const auto first = static_cast<std::size_t>(behind - lanes.begin());
     for (std::size_t i = 0; i < lanes.size(); ++i) {
         EndedLane &lane = lanes[(first + i) % lanes.size()];
