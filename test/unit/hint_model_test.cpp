@@ -1,7 +1,7 @@
 // Every interleaving of three actors who share a hint: each brings rows, claims them, or has the hint forgotten, and
 // commits or rolls back. A claim marks the row that it is taking (shared/takers.hpp), and may leave it. After each step
-// every row that can be claimed stands at the hint or behind it, or somebody is taking it or about to lower the hint for
-// it. With an order of steps that is wrong on purpose the walk finds rows that are lost.
+// every row that can be claimed stands at the hint or behind it, or somebody is taking it or about to lower the hint
+// for it. With an order of steps that is wrong on purpose the walk finds rows that are lost.
 #include <optional>
 #include <string>
 #include <unordered_set>
