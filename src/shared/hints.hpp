@@ -39,8 +39,8 @@ logic::LoweringCount count_lowerings();
 
 // The hints of the lane. False: it has no record, so nothing is known of it.
 bool read(Oid table, std::int32_t lane, Places &places);
-// Gives the lane a record that knows nothing, if there is room. It may evict another one.
-void make_room(Oid table, std::int32_t lane);
+// Gives the lane a record that knows nothing. It may evict another one. False: there is no room.
+bool make_room(Oid table, std::int32_t lane);
 
 // logic::Hint::raise() and lower(). Both do nothing where the lane has no record. They raise no error.
 void raise(const List &list, const logic::Place &to, logic::LoweringCount since);

@@ -30,8 +30,8 @@ struct Hints {
 Hints note_hints();
 
 // The hints of a lane (0: of a table without lanes), brought down to what this transaction brought itself. False: it
-// has none. It gets room for some by a claim that looks at it (BestFirst), and by a RunScan that meets a row of it: so
-// thousands of types whose jobs never end do not take the room of others.
+// has none. It gets room for some by who looks at many lanes (shared::hints::find_due), and by a RunScan that meets a
+// row of it.
 bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places);
 inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 {

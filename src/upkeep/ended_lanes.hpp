@@ -20,10 +20,11 @@ struct EndedLane {
 std::span<EndedLane> ended_lanes();
 
 // The earliest times at which a job of the lane ended, or earlier ones; infinity: none did. At first at a glance, then
-// as exactly as hints are.
+// as exactly as hints are. Gives the lane room for hints, unless there is none: then `is_full` says so to the next
+// ones.
 class EndedAt {
 public:
-    EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints);
+    EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints, bool &is_full);
     void look_closely();
     TimestampTz operator[](std::size_t rank) const { return times_[rank]; }
 
@@ -44,9 +45,10 @@ void each_ended_run(const store::KeyTable &ended, store::Hints hints, std::int32
         std::upper_bound(lanes.begin(), lanes.end(), from,
                          [](std::int32_t number, const EndedLane &lane) { return number < lane.lane.lane; });
     const auto first = static_cast<std::size_t>(behind - lanes.begin());
+    bool is_full = false;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
         EndedLane &lane = lanes[(first + i) % lanes.size()];
-        EndedAt ended_at(ended, lane, hints);
+        EndedAt ended_at(ended, lane, hints, is_full);
         auto matters = [&](std::size_t rank) { return may(lane.keeps[rank], ended_at[rank]); };
         if (!matters(0) && !matters(1))
             continue;
