@@ -178,8 +178,8 @@ void define()
                             preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "jobs_ext.max_hinted_lanes", "For how many job types the server remembers where their first job stands.",
-        "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue's index, and may walk over jobs "
-        "that were claimed before it and are not vacuumed yet.",
+        "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue, and may walk over jobs that "
+        "were claimed before it and are not vacuumed yet.",
         &max_hinted_lanes, 10000, 0, 1000000, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,

@@ -63,8 +63,8 @@ constexpr Place next_place(Place place)
 // Counts lowerings. Each gets the next number, from 1 on; 0 is before all.
 using LoweringCount = std::uint64_t;
 
-// The hints of the `lists` of one lane, by their number. So many lowerings are kept apart (forget_one() says what becomes
-// of the others), of all lists together: most lanes have jobs of one rank only.
+// The hints of the `lists` of one lane, by their number. So many lowerings are kept apart (forget_one() says what
+// becomes of the others), of all lists together: most lanes have jobs of one rank only.
 template <std::size_t lists, int kept>
 class HintKeeping {
 public:
@@ -86,9 +86,8 @@ public:
         places_[list] = std::min(places_[list], to);
         // Only the lowest since a count is ever asked for: of earlier ones that are not lower nothing more is to be
         // said. So those of a list ascend by count and by place.
-        const auto end = std::remove_if(lowerings_.begin(), lowerings_.begin() + count_, [&](const Lowering &other) {
-            return other.list == list && other.to >= to;
-        });
+        const auto end = std::remove_if(lowerings_.begin(), lowerings_.begin() + count_,
+                                        [&](const Lowering &other) { return other.list == list && other.to >= to; });
         count_ = static_cast<int>(end - lowerings_.begin());
         if (count_ == kept)
             forget_one(count);

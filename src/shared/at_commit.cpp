@@ -219,9 +219,8 @@ void job_taken(std::int32_t lane)
 
 bool took(std::int32_t lane)
 {
-    return lanes.find_in_bucket(murmurhash32(static_cast<std::uint32_t>(lane)), [&](const LaneNote &note) {
-        return note.lane == lane && note.taken > 0;
-    }) != nullptr;
+    return lanes.find_in_bucket(murmurhash32(static_cast<std::uint32_t>(lane)),
+                                [&](const LaneNote &note) { return note.lane == lane && note.taken > 0; }) != nullptr;
 }
 
 void note_due(TimestampTz instant)

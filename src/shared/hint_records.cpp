@@ -9,8 +9,8 @@ namespace shared::hints {
 
 namespace {
 
-// In this order: the heads, each of which is to lie in one line of the processor's cache, the records, and the buckets of
-// the hash table, as many as there are records.
+// In this order: the heads, each of which is to lie in one line of the processor's cache, the records, and the buckets
+// of the hash table, as many as there are records.
 struct Area {
     pg_atomic_uint64 count; // of lowerings
     Number hand;            // goes around the records, looking for one to take
@@ -23,8 +23,7 @@ std::size_t size_of_records() { return mul_size(sizeof(Record), record_count());
 std::size_t size_of_area()
 {
     // One line for the area, one since memory may begin in the middle of one.
-    return add_size(2 * line + size_of_heads(),
-                    add_size(size_of_records(), mul_size(sizeof(Number), record_count())));
+    return add_size(2 * line + size_of_heads(), add_size(size_of_records(), mul_size(sizeof(Number), record_count())));
 }
 static_assert(sizeof(Area) <= line);
 

@@ -8,7 +8,6 @@
 #pragma once
 
 #include "logic/lane_head.hpp"
-#include "shared/hints.hpp"
 #include "shared/segment.hpp"
 
 namespace shared::hints {

@@ -27,11 +27,7 @@ bool read(Oid table, std::int32_t lane_number, Places &places)
            });
 }
 
-void make_room(Oid table, std::int32_t lane)
-{
-    if (has_records())
-        make(lane_of(table, lane));
-}
+bool make_room(Oid table, std::int32_t lane) { return has_records() && make(lane_of(table, lane)) != no_record; }
 
 namespace {
 
@@ -148,7 +144,7 @@ std::optional<logic::LaneHead> look_up(Oid table, LaneSpot &lane, logic::Instant
     Places places;
     std::optional<logic::LaneHead> head = renew(table, lane, now, logic::all_ranks, places);
     if (!head && !is_full) {
-        is_full = make(lane_of(table, lane.lane)) == no_record;
+        is_full = !make_room(table, lane.lane);
         head = renew(table, lane, now, logic::all_ranks, places);
     }
     return head;

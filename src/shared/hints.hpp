@@ -39,8 +39,8 @@ logic::LoweringCount count_lowerings();
 
 // The hints of the lane. False: it has no record, so nothing is known of it.
 bool read(Oid table, std::int32_t lane, Places &places);
-// Gives the lane a record that knows nothing, if there is room. It may evict another one.
-void make_room(Oid table, std::int32_t lane);
+// Gives the lane a record that knows nothing. It may evict another one. False: there is no room.
+bool make_room(Oid table, std::int32_t lane);
 
 // logic::Hint::raise() and lower(). Both do nothing where the lane has no record. They raise no error.
 void raise(const List &list, const logic::Place &to, logic::LoweringCount since);
@@ -53,8 +53,8 @@ struct LaneSpot {
     std::uint32_t owner = 0;
 };
 
-// What is known at a glance of the lane, of a table that has these ranks only: it holds at `now`, since it is brought up
-// to date where need be. Nothing: it has no record.
+// What is known at a glance of the lane, of a table that has these ranks only: it holds at `now`, since it is brought
+// up to date where need be. Nothing: it has no record.
 std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks);
 // The same, and brings it up to date anyway.
 std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks, Places &places);
@@ -65,8 +65,9 @@ struct DueLane {
     std::int32_t scan = -1; // for the caller: which of its scans reads the lane; none yet
     logic::PackedPlace first;
 };
-// Those of the lanes of the queue, in their order, that may have jobs that are due at `now`; `due` has room for all. Lanes without a
-// record may, and get one if there is room. Returns how many, and when the next job of the others is due, or earlier.
+// Those of the lanes of the queue, in their order, that may have jobs that are due at `now`; `due` has room for all.
+// Lanes without a record may, and get one if there is room. Returns how many, and when the next job of the others is
+// due, or earlier.
 struct FoundDue {
     std::size_t count;
     logic::Instant next;

@@ -18,10 +18,8 @@ void initialise(void *memory)
         pg_atomic_init_u64(&mark, 0);
 }
 
-constinit Segment<Area> area({.name = "JobsTakers",
-                              .locks = 0,
-                              .size = [] { return sizeof(Area); },
-                              .initialise = initialise});
+constinit Segment<Area>
+    area({.name = "JobsTakers", .locks = 0, .size = [] { return sizeof(Area); }, .initialise = initialise});
 
 pg_atomic_uint64 *mine = nullptr; // where this process has set a mark
 

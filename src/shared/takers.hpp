@@ -1,6 +1,6 @@
-// Which job each claim is just taking, in shared memory: so that among hundreds of claimers nobody tries what another one
-// has in hand, and the hint of where to read (logic/hint.hpp) goes past it. Between the lock on the row of `jobs` and
-// the moment at which the queue says that the job is going lies most of a claim's work, and on a busy server most
+// Which job each claim is just taking, in shared memory: so that among hundreds of claimers nobody tries what another
+// one has in hand, and the hint of where to read (logic/hint.hpp) goes past it. Between the lock on the row of `jobs`
+// and the moment at which the queue says that the job is going lies most of a claim's work, and on a busy server most
 // processes that wait for a processor stand there.
 //
 // A mark is set before the job is tried and goes when its row in the queue is moved, which others see from then on, or

@@ -25,8 +25,8 @@ void make_room_for_one(Element *&list, Count count, Count &room)
 // A rank that is none, which only a superuser writes, counts as the next one that is.
 logic::PackedPlace pack(std::int16_t rank, const logic::Place &place)
 {
-    return logic::pack(static_cast<std::size_t>(std::clamp(rank, logic::best_rank, logic::worst_rank) - logic::best_rank),
-                       place);
+    return logic::pack(
+        static_cast<std::size_t>(std::clamp(rank, logic::best_rank, logic::worst_rank) - logic::best_rank), place);
 }
 
 } // namespace
@@ -96,8 +96,7 @@ void BestFirst::add_own(std::span<shared::hints::LaneSpot> lanes)
 void BestFirst::open(DueLane &lane)
 {
     make_room_for_one(scans_, scan_count_, scan_room_);
-    scans_[scan_count_] =
-        new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane.lane, now_, hints_);
+    scans_[scan_count_] = new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane.lane, now_, hints_);
     lane.scan = scan_count_++;
 }
 

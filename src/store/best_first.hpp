@@ -61,7 +61,7 @@ private:
     DueLane *lanes_ = nullptr; // a heap, the best one first, when best() was called
     std::size_t count_ = 0, room_ = 0;
     bool is_heap_ = false;
-    bool has_moved_ = false; // the scan of the first lane, since that was put in its place
+    bool has_moved_ = false;     // the scan of the first lane, since that was put in its place
     LaneScan **scans_ = nullptr; // of those that were opened
     std::int32_t scan_count_ = 0, scan_room_ = 0;
 };

@@ -15,7 +15,7 @@ namespace store {
 
 // How far the last slice came.
 struct HealedUntil {
-    std::int32_t next = 0;                         // of the lanes
+    std::int32_t next = 0;                          // of the lanes
     std::optional<shared::hints::Raised> lane = {}; // that is not done yet
     pg::Moment all_at = pg::long_ago;               // when it last began with all lanes
     bool all = false;

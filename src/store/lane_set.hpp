@@ -16,10 +16,10 @@ struct LaneSet {
     bool has(std::int32_t lane) const;
 };
 
-// Those of the types in `names`, a text[], that have the category and are not paused; null: of all types, whatever their
-// category is. A job's own category does not count: each lane is one type, so that a category chooses among lanes, and
-// no row is read for nothing. Types without a lane never had a job. Valid until the next call, or until code of the
-// user's runs. Raises what reading types and lanes does.
+// Those of the types in `names`, a text[], that have the category and are not paused; null: of all types, whatever
+// their category is. A job's own category does not count: each lane is one type, so that a category chooses among
+// lanes, and no row is read for nothing. Types without a lane never had a job. Valid until the next call, or until code
+// of the user's runs. Raises what reading types and lanes does.
 LaneSet lanes_for(pg::Nullable names, pg::Nullable category);
 
 // Whether lanes_for() knows a list of types, so that its names were looked at.

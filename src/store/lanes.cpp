@@ -130,7 +130,7 @@ std::optional<std::int32_t> find_lane_of(std::string_view type)
         return is_before(known_lanes.list[i], wanted);
     });
     return found != end && type == known_lanes.list[*found].type ? std::optional(known_lanes.list[*found].number)
-                                                                  : std::nullopt;
+                                                                 : std::nullopt;
 }
 
 std::int32_t of(std::string_view type)

@@ -61,8 +61,8 @@ std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
 // The due time of the first row of a lane that is due later than `after`; DT_NOEND where there is none. One descent for
 // each rank in use, of which there are 21 (priorities from -10 to 10).
 TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
-// Calls each(lane) for those of the lanes that may have something due by `now`; without hints for all. Brings `next` down
-// to when the others have, or an earlier time.
+// Calls each(lane) for those of the lanes that may have something due by `now`; without hints for all. Brings `next`
+// down to when the others have, or an earlier time.
 template <class Each>
 void each_due_lane(const KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz now, Hints hints,
                    TimestampTz &next, Each each)
@@ -80,8 +80,8 @@ void each_due_lane(const KeyTable &queue, std::span<shared::hints::LaneSpot> lan
     std::for_each(due, due + found.count, [&](const DueLane &lane) { each(lane.lane); });
     pfree(due);
 }
-// The due time of the first row of the lanes under the active snapshot that is due later than `after`, or an earlier one:
-// with hints the index is read only of a lane that has something due by then.
+// The due time of the first row of the lanes under the active snapshot that is due later than `after`, or an earlier
+// one: with hints the index is read only of a lane that has something due by then.
 TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints);
 
 } // namespace store

@@ -30,8 +30,8 @@ struct Hints {
 Hints note_hints();
 
 // The hints of a lane (0: of a table without lanes), brought down to what this transaction brought itself. False: it
-// has none. It gets room for some by a claim that looks at it (BestFirst), and by a RunScan that meets a row of it: so
-// thousands of types whose jobs never end do not take the room of others.
+// has none. It gets room for some by who looks at many lanes (shared::hints::find_due), and by a RunScan that meets a
+// row of it.
 bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places);
 inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 {
@@ -89,8 +89,8 @@ public:
     // goes past it at once, unless it stops before. Or it did not, and has lowered the hint.
     void pass();
     void stay();
-    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known with
-    // hints only.
+    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known
+    // with hints only.
     bool is_going() const { return is_going_; }
 
 private:
@@ -113,8 +113,8 @@ private:
     logic::Place upto_ = logic::after_all; // the end of the stretch of the run that the scan reads now
     bool wants_fence_ = false;
     std::optional<RunKeys> keys_;
-    logic::Place last_ = logic::before_all; // the last row that it came to, or where it began
-    std::optional<logic::Place> stop_;      // the first row that it saw and that stays: there the hint stops
+    logic::Place last_ = logic::before_all;   // the last row that it came to, or where it began
+    std::optional<logic::Place> stop_;        // the first row that it saw and that stays: there the hint stops
     logic::Place raised_ = logic::before_all; // how far it has raised the hint, or where that was
     bool is_going_ = false;
     bool heeds_takers_ = false;

@@ -57,7 +57,7 @@ std::span<EndedLane> ended_lanes()
 }
 
 // What this transaction ended itself the hints do not say.
-EndedAt::EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints)
+EndedAt::EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints, bool &is_full)
     : ended_(ended), lane_(lane), is_known_(hints && shared::own_rows::count_lists() == 0)
 {
     times_.fill(DT_NOBEGIN);
@@ -66,6 +66,8 @@ EndedAt::EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hin
     // At a time at which nothing is due yet a head says when the first job of any rank is.
     const auto head = shared::hints::glance(RelationGetRelid(ended.table()), lane.lane, DT_NOBEGIN, ranks);
     is_known_ = head.has_value();
+    if (!is_known_ && !is_full)
+        is_full = !shared::hints::make_room(RelationGetRelid(ended.table()), lane.lane.lane);
     if (head && head->has_none())
         times_.fill(head->until);
 }

@@ -1,6 +1,6 @@
 // The runs of `ended` that a task has to read: the jobs of one lane that ended well or badly, and are to leave `jobs`
-// after so long. There may be thousands of lanes, the worker looks at all of them again and again, and most have nothing
-// that is due: of these the heads in shared memory say so (shared/hints.hpp), and no index is read.
+// after so long. There may be thousands of lanes, the worker looks at all of them again and again, and most have
+// nothing that is due: of these the heads in shared memory say so (shared/hints.hpp), and no index is read.
 #pragma once
 
 #include <algorithm>
@@ -20,10 +20,11 @@ struct EndedLane {
 std::span<EndedLane> ended_lanes();
 
 // The earliest times at which a job of the lane ended, or earlier ones; infinity: none did. At first at a glance, then
-// as exactly as hints are.
+// as exactly as hints are. Gives the lane room for hints, unless there is none: then `is_full` says so to the next
+// ones.
 class EndedAt {
 public:
-    EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints);
+    EndedAt(const store::KeyTable &ended, EndedLane &lane, store::Hints hints, bool &is_full);
     void look_closely();
     TimestampTz operator[](std::size_t rank) const { return times_[rank]; }
 
@@ -40,13 +41,14 @@ template <class May, class Each>
 void each_ended_run(const store::KeyTable &ended, store::Hints hints, std::int32_t from, May may, Each each)
 {
     const std::span<EndedLane> lanes = ended_lanes();
-    const auto behind = std::upper_bound(lanes.begin(), lanes.end(), from, [](std::int32_t number, const EndedLane &lane) {
-        return number < lane.lane.lane;
-    });
+    const auto behind =
+        std::upper_bound(lanes.begin(), lanes.end(), from,
+                         [](std::int32_t number, const EndedLane &lane) { return number < lane.lane.lane; });
     const auto first = static_cast<std::size_t>(behind - lanes.begin());
+    bool is_full = false;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
         EndedLane &lane = lanes[(first + i) % lanes.size()];
-        EndedAt ended_at(ended, lane, hints);
+        EndedAt ended_at(ended, lane, hints, is_full);
         auto matters = [&](std::size_t rank) { return may(lane.keeps[rank], ended_at[rank]); };
         if (!matters(0) && !matters(1))
             continue;

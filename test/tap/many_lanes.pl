@@ -1,5 +1,5 @@
-# Thousands of job types: a claim of any of them, or of a thousand by name, looks into one or two lanes of the queue, and
-# gets the best job of all; what it remembers of types and lanes follows what other sessions change.
+# Thousands of job types: a claim of any of them, or of a thousand by name, looks into one or two lanes of the queue,
+# and gets the best job of all; what it remembers of types and lanes follows what other sessions change.
 use strict;
 use warnings;
 

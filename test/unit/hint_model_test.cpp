@@ -1,6 +1,7 @@
 // Every interleaving of three actors who share a hint: each brings rows, claims them, or has the hint forgotten, and
-// commits or rolls back. After each step every row that can be claimed stands at the hint or behind it, or somebody is
-// about to lower the hint for it. With an order of steps that is wrong on purpose the walk finds rows that are lost.
+// commits or rolls back. A claim marks the row that it is taking (shared/takers.hpp), and may leave it. After each step
+// every row that can be claimed stands at the hint or behind it, or somebody is taking it or about to lower the hint
+// for it. With an order of steps that is wrong on purpose the walk finds rows that are lost.
 #include <optional>
 #include <string>
 #include <unordered_set>
@@ -24,11 +25,14 @@ enum class Fault {
     count_after_snapshot,
     lower_before_commit,
     no_lower_at_rollback,
-    keep_lowerings_when_forgotten
+    keep_lowerings_when_forgotten,
+    lower_before_unmarked,
+    no_lower_when_left
 };
 
 enum class Work : std::uint8_t { none, bring, claim, forget };
-enum class Step : std::uint8_t { idle, written, ended, noted, seen, reading, read, raised };
+// After `reading` a claim marks the row that it is going to take, raises the hint past it, and takes or leaves it.
+enum class Step : std::uint8_t { idle, written, ended, noted, seen, reading, marked, passed, left, read, raised };
 enum class Outcome : std::uint8_t { open, committed, rolled_back };
 
 // Transactions are numbered; 0 committed before all.
@@ -36,6 +40,7 @@ constexpr int nobody = -1;
 
 struct Row {
     int brought_by = nobody, removed_by = nobody;
+    int marked_by = nobody; // shared/takers.hpp
 };
 
 struct Actor {
@@ -118,10 +123,18 @@ private:
             const Row &row = world.row(i);
             const bool free = world.committed(row.brought_by) &&
                               (row.removed_by == nobody || world.outcome(row.removed_by) == Outcome::rolled_back);
-            if (free && place_of(i) < world.hint.place(0) && !will_lower(world, i))
+            if (free && place_of(i) < world.hint.place(0) && !will_lower(world, i) && !is_being_taken(world, i))
                 return false;
         }
         return true;
+    }
+
+    // Whether somebody is going to take the row, or to lower the hint to it.
+    static bool is_being_taken(const World &world, int row)
+    {
+        return std::any_of(world.actors.begin(), world.actors.end(), [&](const Actor &actor) {
+            return actor.row == row && actor.step >= Step::marked && actor.step <= Step::left;
+        });
     }
 
     // Whether somebody's transaction has ended, and it is about to lower the hint to the row or below.
@@ -218,6 +231,16 @@ private:
         case Step::reading:
             look_at_row(world, who);
             return;
+        case Step::marked:
+            raise(next, actor);
+            actor.step = Step::passed;
+            break;
+        case Step::passed:
+            take_or_leave(world, who);
+            return;
+        case Step::left:
+            go_on_behind(next, actor);
+            break;
         default:
             raise(next, actor);
         }
@@ -235,20 +258,49 @@ private:
         }
         Row &row = next.row(actor.at);
         const bool visible = shows(actor.snapshot, row.brought_by) && !shows(actor.snapshot, row.removed_by);
-        const bool being_removed = next.open(row.removed_by) || next.committed(row.removed_by);
+        const bool being_removed =
+            row.marked_by != nobody || next.open(row.removed_by) || next.committed(row.removed_by);
         if (!visible || being_removed) {
             ++actor.at;
             visit(next);
             return;
         }
-        World locked = next; // by somebody who has its job and does not remove it
-        locked.actors[who].pinned = actor.pinned == nobody ? actor.at : actor.pinned;
-        ++locked.actors[who].at;
-        visit(locked);
-        row.removed_by = actor.transaction;
+        row.marked_by = actor.transaction;
         actor.row = actor.at;
-        actor.step = Step::read;
+        actor.step = Step::marked;
         visit(next);
+    }
+
+    // The job may be locked by somebody who does not remove its row; or an error ends the transaction.
+    void take_or_leave(const World &world, std::size_t who)
+    {
+        World taken = world;
+        Row &row = taken.row(taken.actors[who].row);
+        row.removed_by = taken.actors[who].transaction;
+        row.marked_by = nobody;
+        taken.actors[who].step = Step::read;
+        visit(taken);
+        World left = world;
+        Actor &actor = left.actors[who];
+        if (fault_ == Fault::lower_before_unmarked)
+            left.lower(actor.row);
+        else
+            left.row(actor.row).marked_by = nobody;
+        actor.step = Step::left;
+        visit(left);
+        end(world, who, Outcome::rolled_back);
+    }
+
+    // A row that was left stops the hint.
+    void go_on_behind(World &next, Actor &actor)
+    {
+        if (fault_ != Fault::lower_before_unmarked && fault_ != Fault::no_lower_when_left)
+            next.lower(actor.row);
+        next.row(actor.row).marked_by = nobody;
+        actor.pinned = actor.pinned == nobody ? actor.row : actor.pinned;
+        actor.at = actor.row + 1;
+        actor.row = nobody;
+        actor.step = Step::reading;
     }
 
     static void raise(World &next, Actor &actor)
@@ -276,6 +328,11 @@ private:
         const bool rolled_back = next.outcome(actor.transaction) == Outcome::rolled_back;
         const bool back = rolled_back && actor.work == Work::claim && fault_ != Fault::no_lower_at_rollback;
         const bool brought = !rolled_back && actor.work == Work::bring && fault_ != Fault::lower_before_commit;
+        if (actor.row != nobody && next.row(actor.row).marked_by == actor.transaction) {
+            next.row(actor.row).marked_by = nobody; // first, and then the hint comes down
+            visit(next);
+            return;
+        }
         if (actor.row != nobody && (back || brought))
             next.lower(actor.row);
         const int left = actor.left;
@@ -301,7 +358,8 @@ TEST(HintModel, NoRowIsLostInAnyInterleaving)
 
 TEST(HintModel, EachFaultIsFound)
 {
-    for (const Fault fault : {Fault::count_after_snapshot, Fault::lower_before_commit, Fault::no_lower_at_rollback,
-                              Fault::keep_lowerings_when_forgotten})
+    for (const Fault fault :
+         {Fault::count_after_snapshot, Fault::lower_before_commit, Fault::no_lower_at_rollback,
+          Fault::keep_lowerings_when_forgotten, Fault::lower_before_unmarked, Fault::no_lower_when_left})
         EXPECT_FALSE(Walk(fault).run()) << static_cast<int>(fault);
 }

@@ -30,8 +30,8 @@ PackedPlace first_due(const Places &places, Instant now)
 TEST(LaneHead, PackedPlacesKeepTheirOrder)
 {
     const Instant least = std::numeric_limits<Instant>::min(), most = std::numeric_limits<Instant>::max();
-    const Place places[] = {before_all, at(least, 1), at(-1), at(0), at(0, 1), at(1), at(1, 0xff), at(most - 1),
-                            after_all};
+    const Place places[] = {before_all, at(least, 1), at(-1),       at(0),    at(0, 1),
+                            at(1),      at(1, 0xff),  at(most - 1), after_all};
     for (std::size_t rank = 0; rank < rank_count; ++rank)
         for (std::size_t i = 1; i < std::size(places); ++i) {
             EXPECT_LE(pack(rank, places[i - 1]), pack(rank, places[i]));
@@ -67,7 +67,8 @@ TEST(LaneHead, HoldsUntilABetterOneIsDue)
     EXPECT_EQ(LaneHead::of(places, 9, {0, 1}).until, 20) << "of a table that has no other ranks";
 }
 
-// After any changes, where it holds at a time it says no more than the hints do, and exactly that once it was read anew.
+// After any changes, where it holds at a time it says no more than the hints do, and exactly that once it was read
+// anew.
 TEST(LaneHead, NeverSaysTooMuch)
 {
     for (unsigned seed = 0; seed < 500; ++seed) {
