@@ -9,6 +9,7 @@
 #include "shared/hints.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/statistics.hpp"
 #include "store/async_commit.hpp"
 #include "store/lanes.hpp"
 #include "store/statement.hpp"
@@ -41,6 +42,7 @@ void _PG_init(void)
         shared::hints::request_hints();
         shared::launcher::request_launcher();
         shared::sleepers::request_sleepers();
+        shared::statistics::request_statistics();
         worker::watch_commands();
         worker::register_launcher();
     }

@@ -21,7 +21,8 @@ enum class PrivateTable : std::uint8_t {
     erasures,
     state,
     lanes,
-    pauses
+    pauses,
+    statistics
 };
 
 struct PrivateTableShape {
@@ -63,10 +64,17 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
     {"pauses", 1, {{{"since", TIMESTAMPTZOID}, {"role", TEXTOID}, {"reason", TEXTOID}}}},
+    {"statistics",
+     1,
+     {{{"lane", INT4OID},
+       {"since", TIMESTAMPTZOID},
+       {"counts", INT8ARRAYOID},
+       {"waits", INT4ARRAYOID},
+       {"runs", INT4ARRAYOID}}}},
 };
 
 inline constexpr int private_table_count = std::size(private_tables);
-static_assert(private_table_count == static_cast<int>(PrivateTable::pauses) + 1);
+static_assert(private_table_count == static_cast<int>(PrivateTable::statistics) + 1);
 
 constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
 

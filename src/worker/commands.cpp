@@ -4,6 +4,7 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "shared/hints.hpp"
+#include "shared/statistics.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
 
@@ -83,6 +84,7 @@ bool ends_prepared(const Node *command)
 void prepared_ended()
 {
     shared::hints::forget(); // for the same reason
+    shared::statistics::doubt_depths();
     shared::databases::ask_for_a_look();
     if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
         shared::databases::extension_changed();
