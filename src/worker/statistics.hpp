@@ -1,5 +1,5 @@
-// The statistics of job types (shared/statistics.hpp) as a chore of the worker: it adds what was written down before the
-// server started, counts the queue for types whose depth nobody knows, and writes down what has changed.
+// The statistics of job types (shared/statistics.hpp) as a chore of the worker: it adds what was written down before
+// the server started, counts the queue for types whose depth nobody knows, and writes down what has changed.
 //
 //   What happens                                What becomes of the statistics
 //   the server is stopped, not at once          written down when the worker ends; all is there after the next start

@@ -148,9 +148,10 @@ is(stats('postgres', 'a', 'waiting, enqueued'), '0 15', 'and this one keeps its 
 
 # Four are counted: a, b, and the two of the other database. A fifth is not, and job_stats says so.
 enqueue('postgres', 'c', 2, 0);
-my ($code, $out, $notice) = $node->psql('postgres', q{select waiting, due, enqueued, counted_since from job_stats('c')});
+my ($code, $out, $notice) =
+  $node->psql('postgres', q{select waiting, due, enqueued, counted_since from job_stats('c')});
 is($out, '2|2||', 'beyond the room nothing is counted but what waits');
-like($notice, qr/the statistics of some job types are not counted.*Raise jobs_ext\.max_counted_types/s, 'and it is said');
+like($notice, qr/statistics of some job types are not counted.*Raise jobs_ext\.max_counted_types/s, 'and it is said');
 ($code, $out, $notice) = $node->psql('postgres', q{select enqueued from job_stats('a')});
 is("$out$notice", '15', 'of a type that is counted it is not');
 $sql->('drop database other');

@@ -67,7 +67,7 @@ my %month = map { $_ => 'd d d d d y y' } qw(select insert update delete truncat
 
 # Functions, by the first who may execute them. All others are the owner's.
 my %function = (
-	member => [ qw(job_get job_list job_children job_wait job_enqueue job_enqueue_many job_cancel job_retry
+	member => [ qw(job_get job_list job_children job_stats job_wait job_enqueue job_enqueue_many job_cancel job_retry
 		job_steps_set job_step_resolve) ],
 	# The schema is closed to members, who meet its functions in views, policies and defaults alone.
 	service => [
@@ -85,7 +85,7 @@ my %may_execute = (
 	(map { $_ => 'd y y y y y y' } @{ $function{member} }),
 	(map { $_ => 'd d d d y y y' } @{ $function{service} }));
 # Types of the API; all others are of nobody but the owner.
-my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_step job_type_settings);
+my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_step job_type_settings job_type_stats);
 
 
 # Ours: what tries them. An outcome is "denied", another SQLSTATE, or the organisations of the rows that were met, as
