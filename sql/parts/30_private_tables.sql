@@ -97,6 +97,14 @@ comment on table jobs_ext.children is
 comment on column jobs_ext.children.parent is 'parent_job_id';
 comment on column jobs_ext.children.job is 'public.jobs.id';
 
+create table jobs_ext.paused (
+  created_at timestamptz not null,
+  job uuid not null,
+  primary key (created_at, job)
+) with (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.05);
+comment on table jobs_ext.paused is
+'The paused jobs by age: job_list(''paused'') reads them, and not all jobs. Derived from public.jobs.';
+
 create table jobs_ext.lanes (
   lane integer primary key check (lane > 0),
   job_type text not null unique

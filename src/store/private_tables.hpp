@@ -16,6 +16,7 @@ enum class PrivateTable : std::uint8_t {
     ended,
     blocked,
     children,
+    paused,
     set_aside,
     schedules,
     erasures,
@@ -48,6 +49,7 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"ended", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"blocked", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"children", 2, {{{"parent", UUIDOID}, {"job", UUIDOID}}}},
+    {"paused", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"set_aside",
      1,
      {{{"job", UUIDOID},
@@ -79,6 +81,7 @@ static_assert(private_table_count == static_cast<int>(PrivateTable::statistics) 
 constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
 
 inline constexpr std::array derived_tables = {PrivateTable::queue, PrivateTable::failed,  PrivateTable::expiring,
-                                              PrivateTable::ended, PrivateTable::blocked, PrivateTable::children};
+                                              PrivateTable::ended, PrivateTable::blocked, PrivateTable::children,
+                                              PrivateTable::paused};
 
 } // namespace store

@@ -150,31 +150,42 @@ constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
 constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
 
 // Which derived table is read from one end to the other, and which part of it.
-enum class Walk { waiting_and_running, running, failed, blocked };
+enum class Walk { waiting_and_running, waiting, running, failed, blocked, paused };
 
 store::PrivateTable table_of(Walk walk)
 {
-    return walk == Walk::failed    ? store::PrivateTable::failed
-           : walk == Walk::blocked ? store::PrivateTable::blocked
-                                   : store::PrivateTable::queue;
+    switch (walk) {
+    case Walk::failed:
+        return store::PrivateTable::failed;
+    case Walk::blocked:
+        return store::PrivateTable::blocked;
+    case Walk::paused:
+        return store::PrivateTable::paused;
+    default:
+        return store::PrivateTable::queue;
+    }
 }
 
-// Reads the ids of a derived table in the order of its index: of the failed ones the newest first. Under the snapshot
-// that is active when it is made.
+// Whether the table has its jobs by the time of their creation, which is the order of a page.
+bool is_by_age(Walk walk) { return table_of(walk) != store::PrivateTable::queue; }
+
+// Reads the ids of a derived table in the order of its index: those that have an age the newest first. Under the
+// snapshot that is active when it is made.
 class Walker {
 public:
-    // `before`: the failed jobs created before that time; null: all. For the other walks it has no meaning.
+    // `before`: the jobs created before that time; null: all. For jobs that have no age it has no meaning.
     Walker(Walk walk, pg::Nullable before)
-        : table_(table_of(walk), AccessShareLock), slot_(table_.table()),
-          job_column_(table_of(walk) == store::PrivateTable::queue ? 4 : 2),
-          direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
+        : table_(table_of(walk), AccessShareLock), slot_(table_.table()), job_column_(is_by_age(walk) ? 2 : 4),
+          direction_(is_by_age(walk) ? BackwardScanDirection : ForwardScanDirection)
     {
         table_.unlock_when_closed();
         ScanKeyData key = {};
         AttrNumber keys = 0;
         if (walk == Walk::running)
             ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
-        if (walk == Walk::failed && before)
+        if (walk == Walk::waiting)
+            ScanKeyInit(&key, ++keys, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(logic::running_lane));
+        if (is_by_age(walk) && before)
             ScanKeyInit(&key, ++keys, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, before.value);
         scan_ = pg::begin_index_scan(table_.table(), table_.index(), GetActiveSnapshot(), keys);
         index_rescan(scan_, &key, keys, nullptr, 0);
@@ -333,13 +344,12 @@ constexpr call::Field<Filter> list_fields[] = {
     {"before", TIMESTAMPTZOID, &Filter::before},
 };
 
-// A page of the failed jobs, newest first. The derived table has them by time of creation and id, which is the order of
-// the answer: so chunk after chunk is read until the page is full, and a page at the beginning costs no more where a
-// million jobs have failed. Skipped rows are counted here, after the filters and the policies of the caller.
-void list_failed(const Filter &filter, pg::RowSink &sink)
+// A page of jobs that a derived table has by time of creation and id, which is the order of the answer: so chunk after
+// chunk is read until the page is full, and a page at the beginning costs no more where a million jobs have failed. Skipped rows are counted here, after the filters and the policies of the caller.
+void list_by_age(Walk walk, const Filter &filter, pg::RowSink &sink)
 {
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
-    Walker walker(Walk::failed, filter.before);
+    Walker walker(walk, filter.before);
     pg::RowMemory memory;
     std::int64_t to_skip = filter.skip_rows;
     std::int64_t wanted = filter.max_rows;
@@ -371,7 +381,8 @@ std::optional<Walk> walk_of(const Filter &filter)
     const std::string_view status = pg::text_view(filter.status.value);
     for (const auto &[wanted, walk] : {std::pair{logic::Status::failed, Walk::failed},
                                        {logic::Status::in_progress, Walk::running},
-                                       {logic::Status::blocked, Walk::blocked}})
+                                       {logic::Status::blocked, Walk::blocked},
+                                       {logic::Status::paused, Walk::paused}})
         if (status == logic::name_of_status(wanted))
             return walk;
     return std::nullopt;
@@ -396,8 +407,8 @@ void list_jobs(const Filter &filter, pg::RowSink &sink)
     const FreshLook look(store::ApiTable::jobs);
     const std::optional<Walk> walk = walk_of(filter);
     const bool own_jobs = reads_own_jobs(walk ? std::span(&*walk, 1) : std::span<const Walk>(), filter.before);
-    if (walk == Walk::failed && !own_jobs) {
-        list_failed(filter, sink);
+    if (walk && is_by_age(*walk) && !own_jobs) {
+        list_by_age(*walk, filter, sink);
         return;
     }
     const bool by_walk = walk && !own_jobs;

@@ -56,7 +56,8 @@ for my $view (grep { /^jobs_(?!archive)/ } keys %may)
 $may{'jobs_ext.jobs_set_aside'}{$_} = $private for qw(insert update delete); # a plain view of a private table
 # Tables that are nobody's business. postgres reads all tables there are, by pg_read_all_data, and a restore writes
 # the pauses as the owner.
-for my $table (qw(queue failed expiring ended blocked children lanes state schedules erasures set_aside pauses))
+for my $table (qw(queue failed expiring ended blocked children paused lanes state schedules erasures set_aside
+	pauses statistics))
 {
 	$may{"jobs_ext.$table"} =
 	  { 'select' => 'd d d d d y y', map { $_ => $private } qw(insert update delete truncate) };
