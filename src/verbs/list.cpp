@@ -24,6 +24,7 @@
 #include "store/built.hpp"
 #include "store/queue_scan.hpp"
 #include "verbs/fresh_look.hpp"
+#include "verbs/newest_of_status.hpp"
 #include "verbs/own_jobs.hpp"
 
 namespace verbs {
@@ -42,8 +43,10 @@ const char *column_list()
 
 // own_jobs: the caller sees so few rows that all of them are read, by their index, and then sorted. The planner is not
 // asked for the first ones of an order: it would walk the index of all jobs in that order, hoping for the caller's.
-// newest_jobs: the caller sees so many that this walk is what is wanted.
-enum class Reading { as_planned, own_jobs, newest_jobs };
+// newest_jobs: the caller sees so many that this walk is what is wanted. newest_part: the same, and no further than
+// newest_part_size.
+enum class Reading { as_planned, own_jobs, newest_jobs, newest_part };
+constexpr int newest_part_size = 100'000;
 
 // A SELECT that grows by conditions and their parameters, run as the caller. The table stays open meanwhile, so that it
 // keeps the columns that open_table() has compared (42804). No value goes into the text, which is the name of a saved
@@ -58,6 +61,13 @@ public:
         const char *columns = column_list();
         if (reading == Reading::own_jobs)
             appendStringInfo(&text_, "select %s from (", columns);
+        if (reading == Reading::newest_part) {
+            appendStringInfo(&text_,
+                             "select %s from (select %s from public.%s order by created_at desc, id desc limit %d) "
+                             "as newest where true",
+                             columns, columns, store::name_of_table(table), newest_part_size);
+            return;
+        }
         // A text of its own for each reading, since it names the plan.
         appendStringInfo(&text_, "select %s from public.%s where %s", columns, store::name_of_table(table),
                          reading == Reading::newest_jobs ? "true and true" : "true");
@@ -100,6 +110,18 @@ public:
             if (!each(rows.whole(i)))
                 break;
         return rows.count();
+    }
+
+    // Puts the rows if there are so many. False: there are not.
+    bool execute_if_full(pg::RowSink &sink, std::int32_t count)
+    {
+        pg::SpiScope spi;
+        const pg::Rows rows = query();
+        if (rows.count() < static_cast<std::uint64_t>(count))
+            return false;
+        for (std::uint64_t i = 0; i < rows.count(); ++i)
+            sink.put(rows.whole(i));
+        return true;
     }
 
     std::uint64_t execute(pg::RowSink &sink)
@@ -402,9 +424,64 @@ Reading reading_of_page(const Filter &filter, bool own_jobs)
     return jobs > 0 && !sees_at_most(static_cast<std::int64_t>(jobs / 16)) ? Reading::newest_jobs : Reading::as_planned;
 }
 
+// Whether the caller sees every job and may read all columns.
+bool sees_all_jobs()
+{
+    return !is_under_row_security() && pg_class_aclcheck(store::find_table(store::ApiTable::jobs)->in_catalogs(),
+                                                         GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+// A page, if it is full within the newest part of all jobs.
+bool list_newest_part(const Filter &filter, pg::RowSink &sink)
+{
+    Select select(store::ApiTable::jobs, Reading::newest_part);
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    return select.execute_if_full(sink, filter.max_rows);
+}
+
+void list_ids(std::span<const pg_uuid_t> jobs, const Filter &filter, pg::RowSink &sink)
+{
+    Ids ids;
+    for (const pg_uuid_t &id : jobs)
+        ids.add(UUIDPGetDatum(&id));
+    if (ids.is_empty())
+        return;
+    Select select(store::ApiTable::jobs);
+    select.where(among_ids, UUIDARRAYOID, ids.array());
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    select.execute(sink);
+}
+
+// A page of a status alone, of a caller who sees every job: by a look at all that have it, where these are few, else
+// among the newest of all, else by a look at each that may have it. False: many may, and few of the newest do.
+bool list_of_status(const Filter &filter, pg::RowSink &sink)
+{
+    if (!filter.status || walk_of(filter) || filter.job_type || filter.organisation_id || filter.restaurant_id)
+        return false;
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
+    if (!sees_all_jobs() || !store::derived_are_readable())
+        return false;
+    const auto status = *logic::parse_status(pg::text_view(filter.status.value));
+    const auto before = filter.before ? std::optional(DatumGetTimestampTz(filter.before.value)) : std::nullopt;
+    const std::int64_t count = std::int64_t{filter.max_rows} + filter.skip_rows;
+    constexpr std::int64_t few = 5000, many = 100'000;
+    auto found = newest_of_status(status, before, count, few);
+    if (!found && list_newest_part(filter, sink))
+        return true;
+    if (!found)
+        found = newest_of_status(status, before, count, many);
+    if (found)
+        list_ids(*found, filter, sink);
+    return found.has_value();
+}
+
 void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
+    if (list_of_status(filter, sink))
+        return;
     const std::optional<Walk> walk = walk_of(filter);
     const bool own_jobs = reads_own_jobs(walk ? std::span(&*walk, 1) : std::span<const Walk>(), filter.before);
     if (walk && is_by_age(*walk) && !own_jobs) {
