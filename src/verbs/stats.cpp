@@ -232,6 +232,8 @@ void put_own(pg::RowSink &sink, const Asked &asked)
 // none yet, and there is room for it: all is 0.
 const Statistics *read_statistics(Oid table, const Shown &type, Statistics &copy)
 {
+    if (RecoveryInProgress())
+        return nullptr; // its server counts
     if (type.lane && shared::statistics::read(table, *type.lane, copy))
         return &copy;
     if (shared::statistics::are_full())
@@ -243,7 +245,10 @@ const Statistics *read_statistics(Oid table, const Shown &type, Statistics &copy
 
 void say_what_is_not_counted()
 {
-    if (!settings::preloaded)
+    if (RecoveryInProgress())
+        ereport(NOTICE, (errmsg("the statistics of job types are not counted"),
+                         errdetail_internal("This server is a standby."), errhint("Ask the primary.")));
+    else if (!settings::preloaded)
         ereport(NOTICE, (errmsg("the statistics of job types are not counted"),
                          errdetail_internal("The library jobs_ext is not in shared_preload_libraries."),
                          errhint("Add it, and restart the server.")));

@@ -58,7 +58,9 @@ void Statistics::save()
     MemoryContext memory = CurrentMemoryContext;
     const bool done = chore_.run([&] {
         pg::InMemory long_lived(memory);
-        saved = store::saved_statistics::save();
+        // Somebody may have dropped it since the worker has looked.
+        if (OidIsValid(get_extension_oid("jobs_ext", true)))
+            saved = store::saved_statistics::save();
     });
     if (!done)
         return;

@@ -28,6 +28,7 @@
 #include "shared/databases.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/statistics.hpp"
 #include "store/healing.hpp"
 #include "store/lanes.hpp"
 #include "store/owner.hpp"
@@ -145,6 +146,7 @@ void Worker::look_for_presence()
         pg_atomic_write_u32(&database_.serving, 0);
     switch (presence) {
     case Presence::absent:
+        shared::statistics::forget_database(MyDatabaseId);
         leave_process(Leaving::no_extension);
     case Presence::other_version:
         report_.show_doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
@@ -375,7 +377,8 @@ long Worker::until_next()
 // Ends the process on purpose. will_leave() says why, so that leave_entry() does not take it for a failure.
 void Worker::leave_process(Leaving why)
 {
-    save_statistics();
+    if (why == Leaving::in_turn) // without the extension there is nowhere to
+        save_statistics();
     report_.log();
     shared::databases::will_leave(why);
     proc_exit(0);

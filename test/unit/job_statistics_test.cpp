@@ -1,7 +1,9 @@
 // What is counted of late, held against the events themselves; and the depth, under a count of the queue.
 #include "logic/job_statistics.hpp"
 
+#include <fstream>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -75,6 +77,34 @@ TEST(JobStatistics, CountsEachItem)
     EXPECT_NEAR(static_cast<double>(*statistics.waits().quantile(0.5)), 1000, 50);
     EXPECT_EQ(statistics.runs().total(), 3);
     EXPECT_NEAR(static_cast<double>(*statistics.runs().quantile(0.5)), 7e6, 35e4);
+}
+
+// The columns of a type in SQL, in their order.
+std::vector<std::string> columns_of_type(const std::string &name)
+{
+    std::ifstream file(SOURCE_DIR "/sql/parts/20_types.sql");
+    std::vector<std::string> columns;
+    bool is_in = false;
+    for (std::string line; std::getline(file, line);) {
+        if (is_in && line.rfind(')', 0) == 0)
+            return columns;
+        if (is_in)
+            columns.push_back(line.substr(2, line.find(' ', 2) - 2));
+        is_in = is_in || line == "create type public." + name + " as (";
+    }
+    return columns;
+}
+
+// verbs/stats.cpp sends them by position: after five columns of the depth, all events, then those of late, twice.
+TEST(JobStatistics, IsInTheOrderOfTheColumns)
+{
+    const std::vector<std::string> columns = columns_of_type("job_type_stats");
+    std::vector<std::string> expected(event_names, event_names + event_count);
+    for (const std::string window : {"_last_minute", "_last_hour"})
+        for (int event = 0; event < recent_event_count; ++event)
+            expected.push_back(event_names[event] + window);
+    ASSERT_EQ(columns.size(), 5 + expected.size() + 7);
+    EXPECT_EQ(std::vector(columns.begin() + 5, columns.end() - 7), expected);
 }
 
 TEST(JobStatistics, AddsWhatWasWrittenDown)
