@@ -247,14 +247,17 @@ for my $spoilt (0, 1)
 # Who sees every job, by a status that few have among many that may have it: it is read past none of the others.
 $node->safe_psql('postgres', <<'SQL');
 select jobs_ext.rebuild_queue();
-update jobs set status = 'queued' where id in (select id from jobs where status = 'pending' order by md5(job_id) limit 30);
+insert into jobs (job_id, job_type, status, created_at, run_at)
+select 'queued ' || n, 'add-item-tags', 'queued', now() - interval '10 days' - n * interval '7 hours',
+       now() - interval '10 days'
+from generate_series(1, 30) n;
 update jobs set status = 'cancelled' where id in
   (select id from jobs where status = 'pending' order by md5(job_id) limit 20);
 update jobs set status = 'paused' where id in
   (select id from jobs where status = 'pending' order by md5(job_id) limit 20);
 vacuum analyze jobs;
 SQL
-for my $case ([ 'queued', 300_000 ], [ 'pending', 20_000 ], [ 'cancelled', 120_000 ], [ 'paused', 200 ],
+for my $case ([ 'queued', 300_000 ], [ 'pending', 20_000 ], [ 'cancelled', 120_000 ], [ 'paused', 1500 ],
 	[ 'completed', 1500 ])
 {
 	my ($status, $most) = @$case;
@@ -269,6 +272,7 @@ for my $case ([ 'queued', 300_000 ], [ 'pending', 20_000 ], [ 'cancelled', 120_0
 	my ($plan, $buffers) = plan_of('service_role', "select * from job_list('$status')", '{}');
 	cmp_ok($buffers, '<', $most, "service_role: job_list($status)");
 }
+is($node->safe_psql('postgres', "select count(*) from job_list('queued')"), 30, 'queued ones there are');
 my $before = q{(select created_at from jobs where status = 'queued' order by created_at offset 10 limit 1)};
 is($node->safe_psql('postgres', "select count(*) from job_list('queued', before => $before)"), 10,
 	'those of before a time');
