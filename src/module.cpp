@@ -10,6 +10,7 @@
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
 #include "shared/statistics.hpp"
+#include "shared/takers.hpp"
 #include "store/async_commit.hpp"
 #include "store/lanes.hpp"
 #include "store/statement.hpp"
@@ -43,6 +44,7 @@ void _PG_init(void)
         shared::launcher::request_launcher();
         shared::sleepers::request_sleepers();
         shared::statistics::request_statistics();
+        shared::takers::request_takers();
         worker::watch_commands();
         worker::register_launcher();
     }

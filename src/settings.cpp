@@ -10,7 +10,7 @@ int max_batch = 100000;
 int max_wait = 60000;
 int max_wait_authenticated = 2000;
 int max_waiters = 200;
-int max_hinted_lanes = 1024;
+int max_hinted_lanes = 10000;
 int max_counted_types = 1024;
 int statistics_interval = 300;
 int maintenance_interval = 1000;
@@ -26,6 +26,7 @@ bool restoring = false;
 bool pause_after_restore = false;
 int longest_piece = 30 * 1000;
 int stalled_after = 600 * 1000;
+int spoil_hints = 0;
 bool preloaded = false;
 
 namespace {
@@ -151,10 +152,12 @@ constexpr Number numbers[] = {
     {"jobs_ext.stalled_after", "How long the worker does nothing of what is due until that is an error on record.",
      "For tests, which can't wait.", &stalled_after, 100, 24 * 3600 * 1000, PGC_SIGHUP,
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE},
+    {"jobs_ext.spoil_hints", "How many of a thousand hints of where to read are set too far, past jobs that are there.",
+     "For tests of what mends them. Such jobs are late.", &spoil_hints, 0, 1000, PGC_SUSET, GUC_NOT_IN_SAMPLE},
 };
 
-// Where the library is preloaded these size shared memory, so they are fixed at the start. Where it comes later Postgres
-// refuses to define a PGC_POSTMASTER setting (FATAL).
+// Where the library is preloaded these size shared memory, so they are fixed at the start. Where it comes later
+// Postgres refuses to define a PGC_POSTMASTER setting (FATAL).
 void define_for_shared_memory()
 {
     const GucContext context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
@@ -164,9 +167,9 @@ void define_for_shared_memory()
                             &max_waiters, 200, 0, 10000, context, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_hinted_lanes",
                             "For how many job types the server remembers where their first job stands.",
-                            "Each takes 7 kB of shared memory. A claim of another type may walk over jobs that were "
-                            "claimed before it and are not vacuumed yet.",
-                            &max_hinted_lanes, 1024, 0, 100000, context, 0, nullptr, nullptr, nullptr);
+                            "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue's index, "
+                            "and may walk over jobs that were claimed before it and are not vacuumed yet.",
+                            &max_hinted_lanes, 10000, 0, 1000000, context, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_counted_types",
                             "For how many job types, of all databases, statistics are kept.",
                             "Each takes 8 kB of shared memory. A type that comes when all are taken is not counted.",

@@ -28,6 +28,7 @@ extern bool restoring; // a dump that was made with row security
 extern bool pause_after_restore;
 extern int longest_piece; // milliseconds
 extern int stalled_after; // milliseconds
+extern int spoil_hints;   // of a thousand
 
 // Whether the library came in by shared_preload_libraries, so that there is shared memory and a launcher.
 extern bool preloaded;

@@ -1,11 +1,13 @@
--- The columns of public.jobs, in their order: from this one list the type job, the table and its archive are made.
+-- The columns of public.jobs, in the order of their change: from this one list the type job, the table and its archive
+-- are made. Postgres logs of an update that stays on its page only what follows the first byte that differs: so what
+-- never changes stands first, the payload included, and what the end of a job writes stands last.
 -- src/store/columns.hpp is the one list in C++; each call compares the two by name, and by type and place.
 create function jobs_ext.columns_of_jobs(out name text, out type text, out modifiers text, out comment text)
 returns setof record
 language sql immutable set search_path = pg_catalog, pg_temp
 as $$
   values
-    -- the seed's columns
+    -- what never changes
     ('id', 'uuid', 'default jobs_ext.uuid_v7() primary key',
      'Unique id, sorted by time (UUID version 7)'),
     ('job_id', 'varchar(100)', 'not null unique',
@@ -17,34 +19,6 @@ as $$
      'Type of job, one of job_types'),
     ('job_category', 'varchar(50)', '',
      'Group of job types, for reports; default: that of the type'),
-    ('status', 'varchar(50)', 'not null default ''pending''',
-     'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
-      '(held back), blocked (until its children have ended), completed (success), failed (permanently), cancelled '
-      '(stopped by a user, or expired)'),
-    ('input_payload', 'jsonb', '',
-     'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
-    ('result', 'jsonb', '',
-     'Job output/results as JSONB - stores processed data, metrics, generated content, etc.'),
-    ('error_message', 'text', '',
-     'Human-readable message of the last failure or cancellation - useful for debugging'),
-    ('retries', 'integer', 'not null default 0',
-     'Number of retry attempts granted so far; job_retry starts anew'),
-    ('max_retries', 'integer', 'not null default 3',
-     'Maximum number of retries allowed before permanent failure: a job with 3 runs at most 4 times'),
-    ('retry_delay_ms', 'integer', 'not null default 1000',
-     'Milliseconds before the first retry; later ones wait longer, by the backoff of the type'),
-    ('execution_time_ms', 'integer', '',
-     'Execution time of the last attempt in milliseconds (finished_at - started_at)'),
-    ('created_at', 'timestamptz', 'not null default current_timestamp',
-     'When the job was created, by the server''s clock'),
-    ('started_at', 'timestamptz', '',
-     'When the last attempt began; null while the job waits'),
-    ('completed_at', 'timestamptz', '',
-     'When the job completed; null in every other status'),
-    ('cancelled_at', 'timestamptz', '',
-     'When the job was cancelled'),
-    ('updated_at', 'timestamptz', 'not null default current_timestamp',
-     'When the row last changed'),
     ('organisation_id', 'uuid', 'not null default ''00000000-0000-0000-0000-000000000000''',
      'Organisation that the job belongs to; the nil UUID: none'),
     ('restaurant_id', 'uuid', '',
@@ -53,37 +27,68 @@ as $$
      'User who created the job'),
     ('parent_job_id', 'uuid', '',
      'For jobs that spawn sub-jobs (e.g., import multiple items): id of the spawning one'),
-    ('metadata', 'jsonb', 'not null default ''{}''',
-     'Job-specific metadata as JSONB - for storing custom fields per job type'),
+    ('created_at', 'timestamptz', 'not null default current_timestamp',
+     'When the job was created, by the server''s clock'),
     ('priority', 'integer', 'not null default 0',
      'Job priority for queue ordering: -10 (lowest) to +10 (highest), 0 = normal'),
-    -- the queue's
+    ('max_retries', 'integer', 'not null default 3',
+     'Maximum number of retries allowed before permanent failure: a job with 3 runs at most 4 times'),
+    ('retry_delay_ms', 'integer', 'not null default 1000',
+     'Milliseconds before the first retry; later ones wait longer, by the backoff of the type'),
+    ('input_payload', 'jsonb', '',
+     'Job input parameters as JSONB, never changed - allows job reconstruction and audit trail'),
+    ('metadata', 'jsonb', 'not null default ''{}''',
+     'Job-specific metadata as JSONB - for storing custom fields per job type'),
+    -- what seldom changes
+    ('expires_at', 'timestamptz', '',
+     'A job not started by then is cancelled'),
+    ('total_steps', 'integer', '',
+     'How many steps the job has in job_steps; null: none'),
+    ('current_step', 'integer', '',
+     'The step that was last begun, or that waits for a decision: a step_number of job_steps'),
+    ('retries', 'integer', 'not null default 0',
+     'Number of retry attempts granted so far; job_retry starts anew'),
     ('run_at', 'timestamptz', 'not null default current_timestamp',
      'Not to be started before this time: of a delayed job, or of the next retry'),
+    -- what a claim writes
     ('attempt', 'integer', 'not null default 0',
      'How often the job was started; never reset'),
+    ('started_at', 'timestamptz', '',
+     'When the last attempt began; null while the job waits'),
     ('lease_id', 'uuid', '',
      'The last claim: whoever knows it while the job is in progress is its worker'),
     ('worker', 'text', '',
      'Name of the last worker'),
+    -- what each move writes, and a heartbeat
+    ('status', 'varchar(50)', 'not null default ''pending''',
+     'Job status: pending (created, or waiting for its time), queued (ready), in_progress (executing), paused '
+      '(held back), blocked (until its children have ended), completed (success), failed (permanently), cancelled '
+      '(stopped by a user, or expired)'),
+    ('updated_at', 'timestamptz', 'not null default current_timestamp',
+     'When the row last changed'),
     ('lease_expires_at', 'timestamptz', '',
      'When the job is taken from its worker unless a heartbeat comes'),
     ('timeout_at', 'timestamptz', '',
      'When this attempt is given up, heartbeat or not'),
     ('heartbeat_at', 'timestamptz', '',
      'When the worker was last heard of'),
-    ('finished_at', 'timestamptz', '',
-     'When the job ended as completed, failed or cancelled; null before'),
     ('cancel_requested_at', 'timestamptz', '',
      'When somebody asked a running job to stop'),
     ('progress', 'jsonb', '',
      'What the worker last said about its progress'),
-    ('expires_at', 'timestamptz', '',
-     'A job not started by then is cancelled'),
-    ('current_step', 'integer', '',
-     'The step that was last begun, or that waits for a decision: a step_number of job_steps'),
-    ('total_steps', 'integer', '',
-     'How many steps the job has in job_steps; null: none')
+    -- what the end writes
+    ('finished_at', 'timestamptz', '',
+     'When the job ended as completed, failed or cancelled; null before'),
+    ('completed_at', 'timestamptz', '',
+     'When the job completed; null in every other status'),
+    ('cancelled_at', 'timestamptz', '',
+     'When the job was cancelled'),
+    ('execution_time_ms', 'integer', '',
+     'Execution time of the last attempt in milliseconds (finished_at - started_at)'),
+    ('error_message', 'text', '',
+     'Human-readable message of the last failure or cancellation - useful for debugging'),
+    ('result', 'jsonb', '',
+     'Job output/results as JSONB - stores processed data, metrics, generated content, etc.')
 $$;
 comment on function jobs_ext.columns_of_jobs() is 'What public.jobs is made of: a row for each column, in order.';
 

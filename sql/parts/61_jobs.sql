@@ -1,7 +1,16 @@
+-- How full a page is made leaves room for a job's later versions, which are heap-only then. Three of all jobs of a page
+-- are needed at once where jobs are enqueued, claimed and finished in batches: no version goes while another session
+-- has a snapshot from before. Measured with batches of 100 and rows of 400 bytes (script/bench):
+--   fillfactor          70     50     40     30
+--   heap-only, %        37     60     79    100
+--   WAL of a life     2855   2503   2199   1810
+--   lives a second     1.0    1.3    1.5    1.9
+-- Jobs that are claimed one by one are heap-only at 70 as well, and a job that is kept takes 1.4, 1.75 and 2.3 times
+-- the room at 50, 40 and 30. Whoever works in batches alone has the better of it with 30.
 create function jobs_ext.storage_of_jobs() returns text[]
 language sql immutable set search_path = pg_catalog, pg_temp
 return array[
-  'fillfactor=70',
+  'fillfactor=50',
   'autovacuum_vacuum_scale_factor=0.05',
   'autovacuum_vacuum_insert_scale_factor=0.1',
   'autovacuum_analyze_scale_factor=0.05',

@@ -7,9 +7,11 @@ as $$
          format('alter table public.jobs rename column %I to ...; select jobs_ext.adopt(''public.jobs'')', c.name)
   from jobs_ext.columns_of_jobs() with ordinality c (name, type, modifiers, comment, n)
   join pg_attribute a on a.attrelid = to_regclass('public.jobs') and a.attname = c.name and not a.attisdropped
-  -- The seed's end with priority.
-  where (c.name = 'job_key' or c.n > (select p.n from jobs_ext.columns_of_jobs() with ordinality p (name, t, m, c, n)
-                                      where p.name = 'priority'))
+  -- The seed's columns, of which there are never more.
+  where not c.name = any ('{id, job_id, job_type, job_category, status, input_payload, result, error_message, retries,
+                            max_retries, retry_delay_ms, execution_time_ms, created_at, started_at, completed_at,
+                            cancelled_at, updated_at, organisation_id, restaurant_id, created_by, parent_job_id,
+                            metadata, priority}'::text[])
     and not c.name = any (new_columns)
   order by c.n
 $$;

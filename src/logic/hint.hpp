@@ -23,6 +23,7 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "logic/queue_key.hpp"
 
@@ -47,6 +48,8 @@ inline constexpr Place after_all = {std::numeric_limits<Instant>::max(), id_of_a
 
 // The first place of that time, before which stands all that is due earlier.
 constexpr Place first_place(Instant due_at) { return {due_at, id_of_all(0)}; }
+// The last place of that time.
+constexpr Place last_place(Instant due_at) { return {due_at, id_of_all(0xff)}; }
 
 // The next place: nothing stands between.
 constexpr Place next_place(Place place)
@@ -60,83 +63,114 @@ constexpr Place next_place(Place place)
 // Counts lowerings. Each gets the next number, from 1 on; 0 is before all.
 using LoweringCount = std::uint64_t;
 
-// So many lowerings are kept apart (forget_one() says what becomes of the others).
-template <int kept>
+// The hints of the `lists` of one lane, by their number. So many lowerings are kept apart (forget_one() says what becomes
+// of the others), of all lists together: most lanes have jobs of one rank only.
+template <std::size_t lists, int kept>
 class HintKeeping {
 public:
     // Begins anew and knows nothing. `count` is the number of this event among the lowerings: what was lowered before
     // is forgotten, so a reader that noted an earlier one raises nothing.
     constexpr void begin(LoweringCount count)
     {
-        place_ = before_all;
-        begun_ = count;
+        places_.fill(before_all);
+        begun_.fill(count);
         count_ = 0;
     }
 
-    constexpr const Place &place() const { return place_; }
+    constexpr const Place &place(std::size_t list) const { return places_[list]; }
+    constexpr const std::array<Place, lists> &places() const { return places_; }
 
-    // A row at `to` became visible. `count` is greater than that of any event of this hint before.
-    constexpr void lower(const Place &to, LoweringCount count)
+    // A row at `to` became visible. `count` is greater than that of any event of these hints before.
+    constexpr void lower(std::size_t list, const Place &to, LoweringCount count)
     {
-        place_ = std::min(place_, to);
+        places_[list] = std::min(places_[list], to);
         // Only the lowest since a count is ever asked for: of earlier ones that are not lower nothing more is to be
-        // said. So the list ascends by count and by place.
-        while (count_ > 0 && at(count_ - 1).to >= to)
-            --count_;
+        // said. So those of a list ascend by count and by place.
+        const auto end = std::remove_if(lowerings_.begin(), lowerings_.begin() + count_, [&](const Lowering &other) {
+            return other.list == list && other.to >= to;
+        });
+        count_ = static_cast<int>(end - lowerings_.begin());
         if (count_ == kept)
             forget_one(count);
-        at(count_++) = {count, to};
+        at(count_++) = {count, to, list};
     }
 
     // A reader that had noted the count `since` before its snapshot, and read place() afterwards, saw no row from there
-    // on and before `to`.
-    constexpr void raise(Place to, LoweringCount since)
+    // on and before `to`. False: the hint stays where it was.
+    constexpr bool raise(std::size_t list, Place to, LoweringCount since)
     {
-        if (since < begun_)
-            return;
+        if (since < begun_[list] || to <= places_[list])
+            return false;
         for (int i = 0; i < count_; ++i)
-            if (at(i).count > since) {
+            if (at(i).list == list && at(i).count > since) {
                 to = std::min(to, at(i).to);
                 break;
             }
-        place_ = std::max(place_, to);
+        const bool rises = to > places_[list];
+        places_[list] = std::max(places_[list], to);
+        return rises;
     }
 
 private:
     struct Lowering {
         LoweringCount count;
         Place to;
+        std::size_t list; // no bytes between, so that the model can compare states
     };
 
     constexpr Lowering &at(int i) { return lowerings_[static_cast<std::size_t>(i)]; }
-
-    // Makes one of two neighbours, which counts as late as the later and goes as low as the lower: a reader that came
-    // between them raises less far than it might, none too far. Of all pairs the one that is the closest for its age,
-    // so that what is kept lies the denser the newer it is: whoever reads for twice as long raises about half as well.
-    constexpr void forget_one(LoweringCount now)
+    constexpr void drop(int i)
     {
-        int closest = 0;
-        double best = std::numeric_limits<double>::infinity();
-        for (int i = 0; i + 1 < count_; ++i) {
-            const LoweringCount before = i == 0 ? begun_ : at(i - 1).count;
-            const auto span = static_cast<double>(at(i + 1).count - before);
-            const auto age = static_cast<double>(now - at(i + 1).count);
-            if (span / age < best) {
-                best = span / age;
-                closest = i;
-            }
-        }
-        at(closest + 1).to = at(closest).to;
-        std::move(lowerings_.begin() + closest + 1, lowerings_.begin() + count_, lowerings_.begin() + closest);
+        std::move(lowerings_.begin() + i + 1, lowerings_.begin() + count_, lowerings_.begin() + i);
         --count_;
     }
 
-    Place place_ = before_all;
-    LoweringCount begun_ = 0;
+    // Makes one of two neighbours of a list, which counts as late as the later and goes as low as the lower: a reader
+    // that came between them raises less far than it might, none too far. Of all pairs the one that is the closest for
+    // its age, so that what is kept lies the denser the newer it is: whoever reads for twice as long raises about half
+    // as well. Where each list has one lowering only the oldest goes, and readers that are older than it raise nothing.
+    constexpr void forget_one(LoweringCount now)
+    {
+        int earlier = -1, later = -1;
+        double best = std::numeric_limits<double>::infinity();
+        std::array<int, lists> last; // lowering of each list that the loop has come to
+        last.fill(-1);
+        std::array<LoweringCount, lists> before = begun_; // the count before that
+        for (int i = 0; i < count_; ++i) {
+            const std::size_t list = at(i).list;
+            const int neighbour = std::exchange(last[list], i);
+            if (neighbour < 0)
+                continue;
+            const auto span = static_cast<double>(at(i).count - std::exchange(before[list], at(neighbour).count));
+            const auto age = static_cast<double>(now - at(i).count);
+            if (span / age < best) {
+                best = span / age;
+                earlier = neighbour;
+                later = i;
+            }
+        }
+        if (earlier < 0) {
+            begun_[at(0).list] = at(0).count;
+            earlier = 0;
+        } else
+            at(later).to = at(earlier).to;
+        drop(earlier);
+    }
+
+    std::array<Place, lists> places_ = filled_with(before_all);
+    std::array<LoweringCount, lists> begun_ = {};
     std::array<Lowering, kept> lowerings_ = {};
     int count_ = 0;
+
+    static constexpr std::array<Place, lists> filled_with(const Place &place)
+    {
+        std::array<Place, lists> places = {};
+        places.fill(place);
+        return places;
+    }
 };
 
-using Hint = HintKeeping<8>;
+// Of the ranks of a lane, the best first.
+using LaneHints = HintKeeping<rank_count, 12>;
 
 } // namespace logic

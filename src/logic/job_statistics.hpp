@@ -35,6 +35,7 @@ public:
     static constexpr Item wait(Histogram::Span span) { return Item(first_wait + Histogram::bucket_of(span)); }
     static constexpr Item run(Histogram::Span span) { return Item(first_run + Histogram::bucket_of(span)); }
 
+    constexpr std::uint32_t number() const { return number_; }
     friend constexpr bool operator==(Item, Item) = default;
 
 private:

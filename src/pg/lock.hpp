@@ -6,6 +6,8 @@
 // until the subtransaction that took them is rolled back.
 #pragma once
 
+#include <algorithm>
+
 #include "prelude.hpp"
 
 namespace pg {
@@ -37,6 +39,21 @@ inline bool lock_of_ours(Oid table, std::uint32_t what, Wait wait)
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, what,
                        0); // Postgres has the oid of a catalog where we have a table's: never the same tag
     return LockAcquire(&tag, ExclusiveLock, false, wait == Wait::no) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+// Whether a prepared transaction holds any lock on the table, as one does that has written to it. Also one from before
+// the server's last start.
+inline bool is_locked_by_prepared(Oid table)
+{
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+    int count;
+    const VirtualTransactionId *holders = GetLockConflicts(&tag, AccessExclusiveLock, &count);
+    return std::any_of(holders, holders + count, [](const VirtualTransactionId &holder) {
+        bool more;
+        return VirtualTransactionIdIsRecoveredPreparedXact(holder) ||
+               TransactionIdIsValid(TwoPhaseGetXidByVirtualXID(holder, &more));
+    });
 }
 
 // Whether the error is the 55P03 of lock_table(), and not that of a row, of NOWAIT in user code or of lock_timeout:

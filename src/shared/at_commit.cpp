@@ -12,18 +12,21 @@
 #include "shared/segment.hpp"
 #include "shared/sleepers.hpp"
 #include "shared/statistics.hpp"
+#include "shared/takers.hpp"
 
 namespace shared::notes {
 
 namespace {
 
 // What one (sub)transaction did to one lane.
-struct LaneNote {
-    int level; // of the (sub)transaction: GetCurrentTransactionNestLevel()
+struct LaneNote : Linked {
     std::int32_t lane;
     int given;         // jobs that came to stand in it and are due
     int taken;         // jobs that left it
     TimestampTz later; // when the first of the jobs is due that came and are not due yet
+
+    bool is_about_same(const LaneNote &other) const { return lane == other.lane; }
+    std::uint32_t hash() const { return murmurhash32(static_cast<std::uint32_t>(lane)); }
 };
 
 struct EndNote {
@@ -31,7 +34,7 @@ struct EndNote {
     pg_uuid_t job;
 };
 
-Notes<LaneNote> lanes;
+KeyedNotes<LaneNote> lanes;
 Notes<EndNote> ends;
 // Without a level: after ROLLBACK TO SAVEPOINT they say too much, which costs a look.
 TimestampTz due_first = DT_NOEND;
@@ -45,15 +48,10 @@ logic::Parents parents; // of which children have left, or that wait from now on
 bool any_parents = false;
 bool any_blocked = false;
 
+LaneNote note_at(int level, std::int32_t lane) { return {{level, -1}, lane, 0, 0, DT_NOEND}; }
+
 // The note of this (sub)transaction about a lane.
-LaneNote &note_of(std::int32_t lane)
-{
-    if (LaneNote *note = lanes.of_this_level([&](const LaneNote &other) { return other.lane == lane; }))
-        return *note;
-    LaneNote &note = lanes.add();
-    note = {GetCurrentTransactionNestLevel(), lane, 0, 0, DT_NOEND};
-    return note;
-}
+LaneNote &note_of(std::int32_t lane) { return lanes.of_level(note_at(GetCurrentTransactionNestLevel(), lane)); }
 
 // Tells what a committed transaction brought. Raises nothing: the transaction cannot be undone any more. The hints come
 // first, because who is woken reads by them.
@@ -71,8 +69,9 @@ void tell_commit()
         hints::forget();
         statistics::doubt_depths();
     }
-    for (int i = 0; i < lanes.count; ++i) {
-        const LaneNote &note = lanes.list[i];
+    pg_memory_barrier(); // so are the hints, which sleepers read without a lock
+    for (int i = 0; i < lanes.count(); ++i) {
+        const LaneNote &note = lanes[i];
         first = std::min(first, note.later);
         any_given = any_given || note.given > 0;
         if (note.given > 0)
@@ -104,13 +103,15 @@ void tell_commit()
 // is on record: the rows count as unlocked from then on (RecordTransactionAbort() comes before both callbacks).
 void tell_abort(int level)
 {
+    takers::end();       // before the hint comes down to what was being taken
     pg_memory_barrier(); // likewise, for jobs that are free again
     own_rows::tell_abort(level);
     if (derived_anew)
         hints::forget();
-    for (int i = 0; i < lanes.count; ++i)
-        if (lanes.list[i].level >= level && lanes.list[i].taken > 0)
-            sleepers::wake_up_to(MyDatabaseId, lanes.list[i].lane, lanes.list[i].taken);
+    pg_memory_barrier();
+    for (int i = lanes.count() - 1; i >= 0 && lanes[i].level >= level; --i)
+        if (lanes[i].taken > 0)
+            sleepers::wake_up_to(MyDatabaseId, lanes[i].lane, lanes[i].taken);
 }
 
 void forget_notes()
@@ -173,13 +174,11 @@ void resources_released(ResourceReleasePhase phase, bool, bool is_top_level, voi
 
 void hand_up_lanes(int level)
 {
-    lanes.hand_up(
-        level, [](const LaneNote &a, const LaneNote &b) { return a.lane == b.lane; },
-        [](LaneNote &note, const LaneNote &other) {
-            note.given += other.given;
-            note.taken += other.taken;
-            note.later = std::min(note.later, other.later);
-        });
+    lanes.hand_up(level, [](LaneNote &note, const LaneNote &other) {
+        note.given += other.given;
+        note.taken += other.taken;
+        note.later = std::min(note.later, other.later);
+    });
 }
 
 // ABORT_SUB is told at once, because the transaction may stay open for long while others could work on what it gave
@@ -228,9 +227,9 @@ void job_taken(std::int32_t lane)
 
 bool took(std::int32_t lane)
 {
-    LaneNote *end = lanes.list + lanes.count;
-    return std::find_if(lanes.list, end, [&](const LaneNote &note) { return note.lane == lane && note.taken > 0; }) !=
-           end;
+    return lanes.find_in_bucket(murmurhash32(static_cast<std::uint32_t>(lane)), [&](const LaneNote &note) {
+        return note.lane == lane && note.taken > 0;
+    }) != nullptr;
 }
 
 void note_due(TimestampTz instant)

@@ -1,231 +1,30 @@
 #include "shared/hints.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <limits>
 
 #include "settings.hpp"
-#include "shared/segment.hpp"
+#include "shared/hint_records.hpp"
 
 namespace shared::hints {
 
-namespace {
-
-using Number = std::int32_t; // of a record, or no_record
-constexpr Number no_record = -1;
-
-struct Lane {
-    Oid database, table; // InvalidOid: nobody's
-    std::int32_t lane;
-
-    friend bool operator==(const Lane &, const Lane &) = default;
-};
-
-struct Record {
-    slock_t mutex; // of what follows, up to `next`
-    Lane lane;
-    std::array<logic::Hint, logic::rank_count> hints;
-    bool was_raised; // since take_raised()
-    // Under the lock of the area.
-    Number next; // in its bucket
-    // Written without a lock: at worst a record that is in use goes.
-    bool was_read;
-};
-
-struct Area {
-    pg_atomic_uint64 count; // of lowerings
-    Number hand;            // goes around the records, looking for one to evict
-    Record records[FLEXIBLE_ARRAY_MEMBER];
-};
-
-// The buckets of the hash table stand behind the records: as many as there are records.
-std::size_t record_count() { return static_cast<std::size_t>(settings::max_hinted_lanes); }
-std::size_t size_of_records() { return add_size(offsetof(Area, records), mul_size(sizeof(Record), record_count())); }
-std::size_t size_of_area() { return add_size(size_of_records(), mul_size(sizeof(Number), record_count())); }
-
-Number *buckets_of(Area *area)
-{
-    return reinterpret_cast<Number *>(reinterpret_cast<char *>(area) + size_of_records());
-}
-
-void initialise(void *memory)
-{
-    auto area = static_cast<Area *>(memory);
-    pg_atomic_init_u64(&area->count, 1);
-    for (std::size_t i = 0; i < record_count(); ++i) {
-        Record &record = area->records[i];
-        SpinLockInit(&record.mutex);
-        record.next = no_record;
-        buckets_of(area)[i] = no_record;
-    }
-}
-
-constinit Segment<Area> area({.name = "JobsHints", .locks = 1, .size = size_of_area, .initialise = initialise});
-
-bool has_records() { return area && settings::max_hinted_lanes > 0; }
-
-Record &record_at(Number number) { return area->records[number]; }
-
-Number &bucket_of(const Lane &lane)
-{
-    static_assert(sizeof(Lane) == 3 * sizeof(std::uint32_t)); // no bytes between that would be hashed
-    const std::uint32_t hash = hash_bytes(reinterpret_cast<const unsigned char *>(&lane), sizeof(lane));
-    return buckets_of(&*area)[hash % record_count()];
-}
-
-class SpinLock {
-public:
-    explicit SpinLock(Record &record) : mutex_(&record.mutex) { SpinLockAcquire(mutex_); }
-    ~SpinLock() { SpinLockRelease(mutex_); }
-    SpinLock(const SpinLock &) = delete;
-    SpinLock &operator=(const SpinLock &) = delete;
-
-private:
-    slock_t *mutex_;
-};
-
-logic::LoweringCount next_count() { return pg_atomic_add_fetch_u64(&area->count, 1); }
-
-// To be called under the lock of the area. What follows reads the record by its number, so that it may be another
-// lane's by then: it compares.
-Number find(const Lane &lane)
-{
-    for (Number number = bucket_of(lane); number != no_record; number = record_at(number).next)
-        if (record_at(number).lane == lane)
-            return number;
-    return no_record;
-}
-
-// Where this process found the lanes that it used last.
-struct Known {
-    Lane lane;
-    Number number;
-};
-std::array<Known, 64> known;
-
-Known &known_of(const Lane &lane) { return known[static_cast<std::uint32_t>(lane.lane) % known.size()]; }
-
-Number find_quickly(const Lane &lane)
-{
-    Known &last = known_of(lane);
-    if (last.lane == lane)
-        return last.number;
-    HeldLock lock(area.lock(), LW_SHARED);
-    const Number number = find(lane);
-    if (number != no_record)
-        last = {lane, number};
-    return number;
-}
-
-// Takes the record out of its bucket, if it is in one.
-void unlink_record(Number number)
-{
-    Record &record = record_at(number);
-    if (!OidIsValid(record.lane.database))
-        return;
-    Number *link = &bucket_of(record.lane);
-    while (*link != number)
-        link = &record_at(*link).next;
-    *link = record.next;
-}
-
-// A record that nobody has read since the hand came by last; none: all that it came to were in use.
-Number victim()
-{
-    constexpr int most = 32;
-    for (int i = 0; i < most; ++i) {
-        const Number number = area->hand;
-        area->hand = (number + 1) % settings::max_hinted_lanes;
-        if (!std::exchange(record_at(number).was_read, false))
-            return number;
-    }
-    return no_record;
-}
-
-// Gives the lane a record that knows nothing yet.
-Number make(const Lane &lane)
-{
-    HeldLock lock(area.lock());
-    if (const Number number = find(lane); number != no_record)
-        return number; // another session was first
-    const Number number = victim();
-    if (number == no_record)
-        return no_record;
-    unlink_record(number);
-    Record &record = record_at(number);
-    {
-        SpinLock mutex(record);
-        record.lane = lane;
-        const logic::LoweringCount count = next_count();
-        for (logic::Hint &hint : record.hints)
-            hint.begin(count);
-    }
-    Number &bucket = bucket_of(lane);
-    record.next = std::exchange(bucket, number);
-    known_of(lane) = {lane, number};
-    return number;
-}
-
-// Calls `use(record)` under its lock, if the record is the lane's; else forgets where it was. False: it is not.
-template <class Use>
-bool with_record(const Lane &lane, Number number, Use use)
-{
-    if (number == no_record)
-        return false;
-    Record &record = record_at(number);
-    {
-        SpinLock mutex(record);
-        if (record.lane == lane) {
-            use(record);
-            return true;
-        }
-    }
-    known_of(lane) = {};
-    return false;
-}
-
-// Calls `use(record)`, looking once more where what this process remembered is over.
-template <class Use>
-bool with_lane(const Lane &lane, Use use)
-{
-    return with_record(lane, find_quickly(lane), use) || with_record(lane, find_quickly(lane), use);
-}
-
-Lane lane_of(Oid table, std::int32_t lane) { return {MyDatabaseId, table, lane}; }
-
-logic::Hint &hint_of(Record &record, std::int16_t rank)
-{
-    return record.hints[static_cast<std::size_t>(rank - logic::best_rank)];
-}
-
-void copy_places(const Record &record, Places &places)
-{
-    std::transform(record.hints.begin(), record.hints.end(), places.begin(),
-                   [](const logic::Hint &hint) { return hint.place(); });
-}
-
-} // namespace
-
-void request_hints() { area.request(); }
+void request_hints() { request_records(); }
 
 logic::LoweringCount count_lowerings()
 {
     if (!has_records())
         return 0;
-    const logic::LoweringCount count = pg_atomic_read_u64(&area->count);
+    const logic::LoweringCount count = lowering_count();
     pg_memory_barrier(); // the snapshot is taken after it
     return count;
 }
 
 bool read(Oid table, std::int32_t lane_number, Places &places)
 {
-    if (!has_records())
-        return false;
-    const Lane lane = lane_of(table, lane_number);
-    auto copy = [&](Record &record) {
-        copy_places(record, places);
-        record.was_read = true;
-    };
-    return with_lane(lane, copy);
+    return has_records() && with_lane(lane_of(table, lane_number), [&](Record &record, Number number) {
+               places = record.hints.places();
+               head_at(number).note_read();
+           });
 }
 
 void make_room(Oid table, std::int32_t lane)
@@ -234,49 +33,197 @@ void make_room(Oid table, std::int32_t lane)
         make(lane_of(table, lane));
 }
 
+namespace {
+
+std::size_t number_of(std::int16_t rank) { return static_cast<std::size_t>(rank - logic::best_rank); }
+
+// Under the lock of the record. Most changes of hints leave the head as it is.
+template <class Change>
+void change_head(Number number, Change change)
+{
+    Head &head = head_at(number);
+    const logic::LaneHead before = head.written();
+    logic::LaneHead after = before;
+    change(after);
+    if (after.until != before.until || after.first != before.first)
+        head.write(after);
+}
+
+void raise_record(Record &record, Number number, const List &list, const logic::Place &to, logic::LoweringCount since)
+{
+    const std::size_t rank = number_of(list.rank);
+    if (!record.hints.raise(rank, to, since))
+        return;
+    ++record.healing.rises;
+    change_head(number, [&](logic::LaneHead &head) { head.raised(rank, record.hints.place(rank)); });
+}
+
+// For tests: past jobs that are there, or all of them.
+void raise_too_far(Record &record, Number number, const List &list, const logic::Place &to)
+{
+    constexpr int far = 10; // seconds
+    const auto seconds = static_cast<int>(pg_prng_uint64_range(&pg_global_prng_state, 0, far));
+    const bool past_all = seconds == far || to.due_at > logic::after_all.due_at - far * USECS_PER_SEC;
+    raise_record(record, number, list,
+                 past_all ? logic::after_all : logic::first_place(to.due_at + seconds * USECS_PER_SEC),
+                 std::numeric_limits<logic::LoweringCount>::max());
+}
+
+bool is_to_be_spoiled()
+{
+    constexpr int all = 1000;
+    return settings::spoil_hints > 0 &&
+           pg_prng_uint64_range(&pg_global_prng_state, 1, all) <= static_cast<std::uint64_t>(settings::spoil_hints);
+}
+
+} // namespace
+
 void raise(const List &list, const logic::Place &to, logic::LoweringCount since)
 {
     if (has_records() && since > 0)
-        with_lane(lane_of(list.table, list.lane), [&](Record &record) {
-            hint_of(record, list.rank).raise(to, since);
-            record.was_raised = true;
+        with_lane(lane_of(list.table, list.lane), [&](Record &record, Number number) {
+            raise_record(record, number, list, to, since);
+            if (is_to_be_spoiled())
+                raise_too_far(record, number, list, to);
         });
 }
 
 void lower(const List &list, const logic::Place &to)
 {
     if (has_records())
-        with_lane(lane_of(list.table, list.lane),
-                  [&](Record &record) { hint_of(record, list.rank).lower(to, next_count()); });
+        with_lane(lane_of(list.table, list.lane), [&](Record &record, Number number) {
+            const std::size_t rank = number_of(list.rank);
+            record.hints.lower(rank, to, next_count());
+            change_head(number, [&](logic::LaneHead &head) { head.lowered(rank, record.hints.place(rank)); });
+        });
 }
 
-std::optional<Raised> take_raised(Number &number)
+std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks, Places &places)
+{
+    logic::LaneHead head;
+    if (has_records() && with_lane(lane_of(table, lane.lane), [&](Record &record, Number number) {
+            places = record.hints.places();
+            head = logic::LaneHead::of(places, now, ranks);
+            head_at(number).write(head);
+            lane.record = number;
+            lane.owner = head_at(number).owner();
+            head_at(number).note_read();
+        }))
+        return head;
+    lane.record = no_record;
+    return std::nullopt;
+}
+
+namespace {
+
+// Without a lock. False: it does not say where the first job stands that is due at `now`, or it says nothing of the
+// lane.
+bool read_head(Head *heads, const LaneSpot &lane, logic::Instant now, logic::LaneHead &head)
+{
+    if (lane.record == no_record || !heads[lane.record].read(lane.owner, head) || !head.holds_at(now))
+        return false;
+    heads[lane.record].note_read();
+    return true;
+}
+
+} // namespace
+
+std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks)
+{
+    logic::LaneHead head;
+    if (!has_records())
+        return std::nullopt;
+    if (read_head(&head_at(0), lane, now, head))
+        return head;
+    Places places;
+    return renew(table, lane, now, ranks, places);
+}
+
+namespace {
+
+// The same under the lock, and gives the lane a record. Nothing: there is no room for one, and `is_full` says so from
+// now on, so that the next ones need not look.
+std::optional<logic::LaneHead> look_up(Oid table, LaneSpot &lane, logic::Instant now, bool &is_full)
+{
+    Places places;
+    std::optional<logic::LaneHead> head = renew(table, lane, now, logic::all_ranks, places);
+    if (!head && !is_full) {
+        is_full = make(lane_of(table, lane.lane)) == no_record;
+        head = renew(table, lane, now, logic::all_ranks, places);
+    }
+    return head;
+}
+
+} // namespace
+
+FoundDue find_due(Oid table, std::span<LaneSpot> lanes, logic::Instant now, DueLane *due)
+{
+    constexpr logic::LaneHead anything = {logic::after_all.due_at, logic::first_of_all};
+    FoundDue found = {0, logic::after_all.due_at};
+    bool is_full = !has_records();
+    Head *heads = is_full ? nullptr : &head_at(0);
+    for (LaneSpot &lane : lanes) {
+        logic::LaneHead head;
+        if (heads == nullptr || !read_head(heads, lane, now, head))
+            head = look_up(table, lane, now, is_full).value_or(anything);
+        if (head.has_none())
+            found.next = std::min(found.next, head.until);
+        else
+            due[found.count++] = {lane.lane, -1, head.first};
+    }
+    return found;
+}
+
+std::optional<Raised> next_raised(Number &number, bool all)
 {
     while (has_records() && number < settings::max_hinted_lanes) {
         Record &record = record_at(number++);
-        SpinLock mutex(record);
-        if (record.lane.database != MyDatabaseId || !std::exchange(record.was_raised, false))
+        // Without the lock first, because most records have nothing to be healed: what has risen just now comes in the
+        // next round.
+        if (record.lane.database != MyDatabaseId || (!all && record.healing.rises == record.healing.healed))
             continue;
-        Raised raised = {record.lane.table, record.lane.lane, {}};
-        copy_places(record, raised.places);
-        return raised;
+        SpinLock mutex(record);
+        Healing &healing = record.healing;
+        if (record.lane.database != MyDatabaseId)
+            continue;
+        if (!healing.is_under_way())
+            healing.begun = healing.rises;
+        return Raised{record.lane.table, record.lane.lane, record.hints.places(), healing.rank, healing.place};
     }
     return std::nullopt;
+}
+
+void keep_healing(const Raised &raised)
+{
+    if (has_records())
+        with_lane(lane_of(raised.table, raised.lane), [&](Record &record, Number) {
+            record.healing.rank = raised.rank;
+            record.healing.place = raised.place;
+        });
+}
+
+void was_healed(const Raised &raised)
+{
+    if (has_records())
+        with_lane(lane_of(raised.table, raised.lane), [&](Record &record, Number) {
+            record.healing.healed = record.healing.begun;
+            record.healing.begin_anew();
+        });
 }
 
 void forget()
 {
     if (!has_records())
         return;
-    HeldLock lock(area.lock(), LW_SHARED); // so that no lane gets a record meanwhile
+    RecordsStay stay;
     for (std::size_t i = 0; i < record_count(); ++i) {
-        Record &record = area->records[i];
+        const auto number = static_cast<Number>(i);
+        Record &record = record_at(number);
+        if (record.lane.database != MyDatabaseId)
+            continue;
         SpinLock mutex(record);
-        if (record.lane.database == MyDatabaseId) {
-            const logic::LoweringCount count = next_count();
-            for (logic::Hint &hint : record.hints)
-                hint.begin(count);
-        }
+        record.hints.begin(next_count());
+        head_at(number).write({});
     }
 }
 

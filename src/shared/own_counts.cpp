@@ -1,5 +1,7 @@
 #include "shared/own_counts.hpp"
 
+#include <utility>
+
 #include "shared/notes.hpp"
 #include "shared/statistics.hpp"
 
@@ -7,88 +9,57 @@ namespace shared::own_counts {
 
 namespace {
 
-struct Note {
-    int level;
+struct Note : Linked {
     Oid table;
     std::int32_t lane;
     logic::Item item;
     int number;
 
-    bool is_like(const Note &other) const
+    bool is_about_same(const Note &other) const
     {
-        return lane == other.lane && item == other.item && table == other.table && level == other.level;
+        return lane == other.lane && item == other.item && table == other.table;
     }
+    std::uint32_t hash() const { return hash_combine(static_cast<std::uint32_t>(lane), item.number()); }
+    bool is_of_type(const Note &other) const { return lane == other.lane && table == other.table; }
 };
 
-Notes<Note> notes;
-
-// Of so many notes, the last ones, it is asked whether one is alike: the types and the spans of a batch are few, and
-// where they are many the price of a job stays the same.
-constexpr int looked_at = 32;
-
-void add_note(const Note &note)
-{
-    for (int i = notes.count - 1; i >= std::max(0, notes.count - looked_at); --i)
-        if (notes.list[i].is_like(note)) {
-            notes.list[i].number += note.number;
-            return;
-        }
-    notes.add() = note;
-}
-
-bool is_of_one_type()
-{
-    const Note &first = notes.list[0];
-    return std::all_of(notes.list, notes.list + notes.count,
-                       [&](const Note &note) { return note.lane == first.lane && note.table == first.table; });
-}
+KeyedNotes<Note> notes;
 
 } // namespace
 
 void count(Oid table, std::int32_t lane, logic::Item item, int number)
 {
-    add_note({GetCurrentTransactionNestLevel(), table, lane, item, number});
+    notes.of_level({{GetCurrentTransactionNestLevel(), -1}, table, lane, item, 0}).number += number;
 }
 
-// One lock for each type: so the notes of a type are brought together first.
+// One lock for each type: so the notes of a type are brought together first. Their order means nothing any more.
 void tell_commit()
 {
-    if (notes.count == 0)
+    const int count = notes.count();
+    if (count == 0)
         return;
-    if (!is_of_one_type())
-        std::sort(notes.list, notes.list + notes.count, [](const Note &a, const Note &b) {
+    Note *list = &notes[0];
+    if (!std::all_of(list, list + count, [&](const Note &note) { return note.is_of_type(list[0]); }))
+        std::sort(list, list + count, [](const Note &a, const Note &b) {
             return a.table != b.table ? a.table < b.table : a.lane < b.lane;
         });
     const std::int64_t now = pg::moment().microseconds;
-    for (int i = 0; i < notes.count;) {
-        const Note &first = notes.list[i];
-        int end = i;
-        while (end < notes.count && notes.list[end].lane == first.lane && notes.list[end].table == first.table)
+    for (int i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && list[end].is_of_type(list[i]);)
             ++end;
-        statistics::with_lane(first.table, first.lane, [&](statistics::Statistics &all) {
+        statistics::with_lane(list[i].table, list[i].lane, [&](statistics::Statistics &all) {
             ++all.changes;
             for (int n = i; n < end; ++n)
-                all.numbers.add(notes.list[n].item, notes.list[n].number, now);
+                all.numbers.add(list[n].item, list[n].number, now);
         });
-        i = end;
     }
 }
 
 void drop_from(int level) { notes.drop_from(level); }
 
-// Not Notes::hand_up(), which looks at all notes of the parent for each.
 void hand_up(int level)
 {
-    int first = notes.count;
-    while (first > 0 && notes.list[first - 1].level == level)
-        --first;
-    const int end = notes.count;
-    notes.count = first;
-    for (int i = first; i < end; ++i) {
-        Note note = notes.list[i];
-        note.level = level - 1;
-        add_note(note); // never past `i`, so it finds room
-    }
+    notes.hand_up(level, [](Note &note, const Note &other) { note.number += other.number; });
 }
 
 void forget() { notes.clear(); }

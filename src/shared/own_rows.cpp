@@ -10,37 +10,37 @@ namespace {
 using hints::List;
 using logic::Place;
 
-struct Note {
-    int level;
+std::uint32_t hash_of(Oid table, std::int32_t lane)
+{
+    return hash_combine(murmurhash32(table), murmurhash32(static_cast<std::uint32_t>(lane)));
+}
+
+// All ranks of a lane have the same hash, so that they are found together.
+struct AboutList : Linked {
     List list;
+
+    bool is_about_same(const AboutList &other) const { return list == other.list; }
+    std::uint32_t hash() const { return hash_of(list.table, list.lane); }
+};
+
+struct Note : AboutList {
     Place brought, removed; // the first of each; after_all: none
 };
 
 // Without a level: what a subtransaction brought and was rolled back makes a read begin too early, which costs a walk.
-struct Own {
-    int level; // none: 0
-    List list;
+struct Own : AboutList {
     Place first;
 };
 
-Notes<Note> notes;
-Notes<Own> own;
+KeyedNotes<Note> notes;
+KeyedNotes<Own> own;
 
 Note &note_of(const List &list)
 {
-    if (Note *note = notes.of_this_level([&](const Note &other) { return other.list == list; }))
-        return *note;
-    Note &note = notes.add();
-    note = {GetCurrentTransactionNestLevel(), list, logic::after_all, logic::after_all};
-    return note;
+    return notes.of_level({{{GetCurrentTransactionNestLevel(), -1}, list}, logic::after_all, logic::after_all});
 }
 
-Own *own_of(const List &list)
-{
-    Own *end = own.list + own.count;
-    Own *found = std::find_if(own.list, end, [&](const Own &other) { return other.list == list; });
-    return found != end ? found : nullptr;
-}
+Own *own_of(const List &list) { return own.find({{{0, -1}, list}, logic::after_all}); }
 
 } // namespace
 
@@ -50,12 +50,8 @@ void brought(const List &list, const Place &at)
         return;
     Note &note = note_of(list);
     note.brought = std::min(note.brought, at);
-    Own *mine = own_of(list);
-    if (mine == nullptr) {
-        mine = &own.add();
-        *mine = {0, list, logic::after_all};
-    }
-    mine->first = std::min(mine->first, at);
+    Own &mine = own.of_level({{{0, -1}, list}, logic::after_all});
+    mine.first = std::min(mine.first, at);
 }
 
 void removed(const List &list, const Place &at)
@@ -68,14 +64,20 @@ void removed(const List &list, const Place &at)
 
 void lower(Oid table, std::int32_t lane, hints::Places &places)
 {
-    for (int i = 0; i < own.count; ++i) {
-        const Own &mine = own.list[i];
-        if (mine.list.table != table || mine.list.lane != lane)
-            continue;
-        Place &place = places[static_cast<std::size_t>(mine.list.rank - logic::best_rank)];
-        place = std::min(place, mine.first);
-    }
+    own.find_in_bucket(hash_of(table, lane), [&](const Own &mine) {
+        if (mine.list.table == table && mine.list.lane == lane) {
+            Place &place = places[static_cast<std::size_t>(mine.list.rank - logic::best_rank)];
+            place = std::min(place, mine.first);
+        }
+        return false; // there may be other ranks
+    });
 }
+
+int count_lists() { return own.count(); }
+
+List list(int i) { return own[i].list; }
+
+Place first(int i) { return own[i].first; }
 
 void raise(const List &list, const Place &to)
 {
@@ -85,16 +87,16 @@ void raise(const List &list, const Place &to)
 
 void tell_commit()
 {
-    for (int i = 0; i < notes.count; ++i)
-        if (notes.list[i].brought < logic::after_all)
-            hints::lower(notes.list[i].list, notes.list[i].brought);
+    for (int i = 0; i < notes.count(); ++i)
+        if (notes[i].brought < logic::after_all)
+            hints::lower(notes[i].list, notes[i].brought);
 }
 
 void tell_abort(int level)
 {
-    for (int i = 0; i < notes.count; ++i) {
-        const Note &note = notes.list[i];
-        if (note.level < level || note.removed == logic::after_all)
+    for (int i = notes.count() - 1; i >= 0 && notes[i].level >= level; --i) {
+        const Note &note = notes[i];
+        if (note.removed == logic::after_all)
             continue;
         hints::lower(note.list, note.removed);
         // What it had brought before the savepoint and removed after it is there again as well.
@@ -106,12 +108,10 @@ void tell_abort(int level)
 
 void hand_up(int level)
 {
-    notes.hand_up(
-        level, [](const Note &a, const Note &b) { return a.list == b.list; },
-        [](Note &note, const Note &other) {
-            note.brought = std::min(note.brought, other.brought);
-            note.removed = std::min(note.removed, other.removed);
-        });
+    notes.hand_up(level, [](Note &note, const Note &other) {
+        note.brought = std::min(note.brought, other.brought);
+        note.removed = std::min(note.removed, other.removed);
+    });
 }
 
 void forget()

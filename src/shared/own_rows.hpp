@@ -18,6 +18,10 @@ void removed(const hints::List &list, const logic::Place &at);
 
 // Brings the hints of a lane down to the first rows of those that this transaction brought.
 void lower(Oid table, std::int32_t lane, hints::Places &places);
+// The lists in which it brought rows, and how far it has read those: where the first of its own may stand.
+int count_lists();
+hints::List list(int i);
+logic::Place first(int i);
 // It saw none of its own before `to`.
 void raise(const hints::List &list, const logic::Place &to);
 

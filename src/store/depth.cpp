@@ -19,7 +19,7 @@ template <class Each>
 void each_row(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz until, Each each)
 {
     shared::hints::Places places;
-    if (!read_places(queue, lane, note_hints(), Room::left, places)) {
+    if (!read_places(queue, lane, note_hints(), places)) {
         LaneScan rows(queue, GetActiveSnapshot(), lane, until, from);
         while (const Candidate *row = rows.head()) {
             const Go go = each(*row);

@@ -8,17 +8,22 @@ namespace store {
 namespace {
 
 using shared::hints::List;
+using shared::hints::Raised;
+
+constexpr int lane_columns = 4; // of a table that has lanes
 
 // The tables that have hints, open for a slice.
 class Healing {
 public:
-    Healing(pg::Moment until) : until_(until) {}
+    explicit Healing(pg::Moment until) : until_(until) {}
 
-    // Looks at the rows of a list from `place` on, before its hint. False: the time is over, and `place` says where to
-    // go on.
-    bool heal(const List &list, const logic::Place &hint, logic::Place &place);
+    // False: the time is over, and the lane says where to go on.
+    bool heal_lane(Raised &lane);
 
 private:
+    // Looks at the rows of a list from `place` on, before its hint. Likewise.
+    bool heal(const List &list, const logic::Place &hint, logic::Place &place);
+    std::optional<std::int16_t> rank_from(const Raised &lane);
     const KeyTable *table_of(Oid oid);
     bool is_time_over() { return ++looks_ % 64 == 0 && pg::moment() >= until_; }
 
@@ -48,7 +53,7 @@ bool Healing::heal(const List &list, const logic::Place &hint, logic::Place &pla
         return true;
     const int columns = RunKeys::count_of(*table);
     pg::Slot slot(table->table());
-    RunKeys keys(*table, list.lane, list.rank, place, hint.due_at);
+    RunKeys keys(*table, list.lane, list.rank, place, logic::last_place(hint.due_at));
     IndexScanDesc scan = pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), columns);
     scan->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     keys.begin(scan);
@@ -72,13 +77,37 @@ bool Healing::heal(const List &list, const logic::Place &hint, logic::Place &pla
     return done;
 }
 
-// Goes over the ranks of a lane. False: the time is over.
-bool heal_lane(Healing &healing, HealedUntil &until)
+// The first rank from this one on of which the index has a tuple; nothing: there is none. The only one of a table
+// without lanes.
+std::optional<std::int16_t> Healing::rank_from(const Raised &lane)
 {
-    for (; until.rank <= logic::worst_rank; ++until.rank, until.place = logic::before_all) {
-        const logic::Place &hint = place_at(until.lane->places, until.rank);
-        if (hint > logic::before_all &&
-            !healing.heal({until.lane->table, until.lane->lane, until.rank}, hint, until.place))
+    const KeyTable *table = table_of(lane.table);
+    if (table == nullptr)
+        return std::nullopt;
+    if (RunKeys::count_of(*table) != lane_columns)
+        return lane.rank <= 0 ? std::optional<std::int16_t>(0) : std::nullopt;
+    ScanKeyData keys[2];
+    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane.lane));
+    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT2GE, Int16GetDatum(lane.rank));
+    IndexScanDesc scan = pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), 2);
+    scan->xs_want_itup = true;
+    index_rescan(scan, keys, 2, nullptr, 0);
+    std::optional<std::int16_t> rank;
+    if (index_getnext_tid(scan, ForwardScanDirection) != nullptr)
+        rank = DatumGetInt16(pg::indexed(scan, 2));
+    index_endscan(scan);
+    return rank && logic::is_rank(*rank) ? rank : std::nullopt;
+}
+
+// Goes over the ranks of a lane. False: the time is over.
+bool Healing::heal_lane(Raised &lane)
+{
+    for (; const auto rank = rank_from(lane); ++lane.rank, lane.place = logic::before_all) {
+        if (*rank != lane.rank)
+            lane.place = logic::before_all;
+        lane.rank = *rank;
+        const logic::Place &hint = place_at(lane.places, lane.rank);
+        if (hint > logic::before_all && !heal({lane.table, lane.lane, lane.rank}, hint, lane.place))
             return false;
     }
     return true;
@@ -88,26 +117,29 @@ bool heal_lane(Healing &healing, HealedUntil &until)
 
 bool heal_hints(HealedUntil &until, int milliseconds)
 {
+    constexpr int all_after = 600 * 1000;
     const pg::Moment end = pg::in_milliseconds(milliseconds);
+    if (until.next == 0 && !until.lane && (until.all = pg::is_over(until.all_at, all_after)))
+        until.all_at = pg::moment();
     PushActiveSnapshot(GetTransactionSnapshot());
     bool more = true;
     {
         Healing healing(end);
         do {
-            if (!until.lane) {
-                until.lane = shared::hints::take_raised(until.next);
-                until.rank = logic::best_rank;
-                until.place = logic::before_all;
-            }
+            if (!until.lane)
+                until.lane = shared::hints::next_raised(until.next, until.all);
             more = until.lane.has_value();
-            if (!more || !heal_lane(healing, until))
+            if (!more || !healing.heal_lane(*until.lane))
                 break;
+            shared::hints::was_healed(*until.lane);
             until.lane.reset();
         } while (pg::moment() < end);
     }
     PopActiveSnapshot();
+    if (until.lane)
+        shared::hints::keep_healing(*until.lane);
     if (!more)
-        until = {};
+        until.next = 0;
     return more;
 }
 

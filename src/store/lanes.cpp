@@ -1,6 +1,7 @@
 #include "store/lanes.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "pg/lock.hpp"
 #include "pg/subtransaction.hpp"
@@ -18,6 +19,7 @@ struct Lane {
 };
 
 CachedTable<Lane> known_lanes;
+int *by_type = nullptr; // their positions in the list, in the order of their types
 
 void lanes_may_have_changed(Datum, Oid oid) { known_lanes.note_change_of(oid); }
 
@@ -35,7 +37,19 @@ Oid read_lanes()
     return RelationGetRelid(table);
 }
 
-void load_lanes() { known_lanes.load(read_lanes); }
+bool is_before(const Lane &lane, std::string_view type) { return lane.type < type; }
+
+void load_lanes()
+{
+    if (known_lanes.valid)
+        return;
+    known_lanes.load(read_lanes);
+    const auto count = static_cast<std::size_t>(known_lanes.count);
+    by_type = static_cast<int *>(MemoryContextAlloc(known_lanes.memory, sizeof(int) * (count + 1)));
+    std::iota(by_type, by_type + count, 0);
+    std::sort(by_type, by_type + count,
+              [](int a, int b) { return is_before(known_lanes.list[a], known_lanes.list[b].type); });
+}
 
 // The lock under which the type's lane is made, until the end of the transaction, or of a subtransaction that is rolled
 // back. It is numbered by the hash of the type: two types with the same hash wait for each other, and that is all.
@@ -111,10 +125,12 @@ std::int32_t make_lane_of(std::string_view type)
 std::optional<std::int32_t> find_lane_of(std::string_view type)
 {
     load_lanes();
-    for (int i = 0; i < known_lanes.count; ++i)
-        if (type == known_lanes.list[i].type)
-            return known_lanes.list[i].number;
-    return std::nullopt;
+    const int *end = by_type + known_lanes.count;
+    const int *found = std::lower_bound(by_type, by_type + known_lanes.count, type, [](int i, std::string_view wanted) {
+        return is_before(known_lanes.list[i], wanted);
+    });
+    return found != end && type == known_lanes.list[*found].type ? std::optional(known_lanes.list[*found].number)
+                                                                  : std::nullopt;
 }
 
 std::int32_t of(std::string_view type)
@@ -173,7 +189,13 @@ void make_lanes()
 
 std::uint64_t version_of_types_and_lanes()
 {
-    const std::uint64_t types = types::version_of_types();
+    AcceptInvalidationMessages();
+    return known_version();
+}
+
+std::uint64_t known_version()
+{
+    const std::uint64_t types = types::known_version();
     load_lanes();
     return types + known_lanes.changes;
 }

@@ -49,8 +49,10 @@ std::optional<std::string_view> type_of(std::int32_t lane);
 // Makes the lane of every registered type: for a rebuild, so that none has to be made while it writes keys.
 void make_lanes();
 
-// Another number after each change of a type, or of a lane, that this process has heard of.
+// Another number after each change of a type, or of a lane, that this process has heard of. The first reads what there
+// is to hear before.
 std::uint64_t version_of_types_and_lanes();
+std::uint64_t known_version();
 
 void watch_lanes();
 

@@ -10,17 +10,6 @@ enum QueueColumn : AttrNumber { lane_column = 1, rank_column };
 
 } // namespace
 
-std::optional<LaneBound> first_due(const KeyTable &queue, std::int32_t lane, TimestampTz now, Hints hints)
-{
-    shared::hints::Places places;
-    if (!read_places(queue, lane, hints, Room::made, places))
-        return LaneBound{logic::best_rank, logic::before_all};
-    for (std::size_t i = 0; i < places.size(); ++i)
-        if (places[i].due_at <= now)
-            return LaneBound{static_cast<std::int16_t>(logic::best_rank + static_cast<int>(i)), places[i]};
-    return std::nullopt;
-}
-
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
     : LaneScan(queue, snapshot, lane, now, from, Hints{})
 {
@@ -33,10 +22,12 @@ LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, Timest
 
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from,
                    Hints hints)
-    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, Room::made, places_)),
+    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, places_)),
       run_(queue, snapshot, has_hints_ ? hints : Hints{})
 {
-    if (!has_hints_)
+    if (has_hints_)
+        run_.heed_takers();
+    else
         ranks_ = pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2);
     if (!has_hints_)
         ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
@@ -103,6 +94,15 @@ TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t la
     // From the next microsecond on, without an end: the head of each rank is its earliest row.
     for (LaneScan later(queue, snapshot, lane, DT_NOEND, after + 1); later.head() != nullptr; later.skip_rank())
         first = std::min(first, later.head()->key.due_at);
+    return first;
+}
+
+TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints)
+{
+    TimestampTz first = DT_NOEND;
+    each_due_lane(queue, lanes, after, hints, first, [&](std::int32_t lane) {
+        first = std::min(first, next_due_in_lane(queue, GetActiveSnapshot(), lane, after));
+    });
     return first;
 }
 

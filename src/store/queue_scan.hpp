@@ -7,6 +7,8 @@
 // What it finds is a proposal, as run_scan.hpp says.
 #pragma once
 
+#include <algorithm>
+
 #include "store/run_scan.hpp"
 
 namespace store {
@@ -28,8 +30,9 @@ public:
     void advance();
     void skip_rank();
 
-    // RunScan::took().
-    void took_head() { run_.took(); }
+    // RunScan::pass() and stay().
+    void pass_head() { run_.pass(); }
+    void head_stays() { run_.stay(); }
     // Whether it left out rows that other transactions are removing, or have removed since the snapshot.
     bool met_changes() const { return met_changes_; }
 
@@ -51,14 +54,6 @@ private:
     bool met_changes_ = false;
 };
 
-// The rank and place before which no due row of the lane stands, by its hints alone; nothing: no row of it is due.
-// Without hints the best rank and the first place.
-struct LaneBound {
-    std::int16_t rank;
-    logic::Place place;
-};
-std::optional<LaneBound> first_due(const KeyTable &queue, std::int32_t lane, TimestampTz now, Hints hints);
-
 // The first lane above `lane` that has an index tuple, or nothing. It does not look at the heap, so the lane may have
 // no visible row: the caller's scan of it then finds none.
 std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
@@ -66,5 +61,27 @@ std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane);
 // The due time of the first row of a lane that is due later than `after`; DT_NOEND where there is none. One descent for
 // each rank in use, of which there are 21 (priorities from -10 to 10).
 TimestampTz next_due_in_lane(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz after);
+// Calls each(lane) for those of the lanes that may have something due by `now`; without hints for all. Brings `next` down
+// to when the others have, or an earlier time.
+template <class Each>
+void each_due_lane(const KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz now, Hints hints,
+                   TimestampTz &next, Each each)
+{
+    if (!hints) {
+        for (const shared::hints::LaneSpot &lane : lanes)
+            each(lane.lane);
+        return;
+    }
+    using shared::hints::DueLane;
+    auto due = static_cast<DueLane *>(
+        MemoryContextAllocHuge(CurrentMemoryContext, sizeof(DueLane) * std::max<std::size_t>(lanes.size(), 1)));
+    const shared::hints::FoundDue found = shared::hints::find_due(RelationGetRelid(queue.table()), lanes, now, due);
+    next = std::min(next, found.next);
+    std::for_each(due, due + found.count, [&](const DueLane &lane) { each(lane.lane); });
+    pfree(due);
+}
+// The due time of the first row of the lanes under the active snapshot that is due later than `after`, or an earlier one:
+// with hints the index is read only of a lane that has something due by then.
+TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lanes, TimestampTz after, Hints hints);
 
 } // namespace store

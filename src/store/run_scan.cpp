@@ -1,6 +1,7 @@
 #include "store/run_scan.hpp"
 
 #include "shared/own_rows.hpp"
+#include "shared/takers.hpp"
 
 namespace store {
 
@@ -18,18 +19,11 @@ Hints note_hints()
     return {IsolationUsesXactSnapshot() ? logic::LoweringCount{0} : shared::hints::count_lowerings()};
 }
 
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places)
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places)
 {
     const Oid oid = RelationGetRelid(table.table());
-    if (!hints)
+    if (!hints || !shared::hints::read(oid, lane, places))
         return false;
-    if (!shared::hints::read(oid, lane, places)) {
-        if (room == Room::left)
-            return false;
-        shared::hints::make_room(oid, lane);
-        if (!shared::hints::read(oid, lane, places))
-            return false;
-    }
     shared::own_rows::lower(oid, lane, places);
     return true;
 }
@@ -53,25 +47,28 @@ int begin_keys(const KeyTable &table, std::int32_t lane, std::int16_t rank, std:
 
 } // namespace
 
-RunKeys::RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
-                 TimestampTz until)
-    : from_(from), count_(begin_keys(table, lane, rank, keys_))
+// As the planner makes it of a comparison of rows: (time, job) >= (…, …).
+void RunKeys::add_row_key(StrategyNumber strategy, const logic::Place &place, AttrNumber time, Columns &columns)
 {
-    const AttrNumber time = time_column(table);
-    // (time, job) >= (…, …), as the planner makes it of such a comparison of rows.
-    ScanKeyEntryInitialize(&from_columns_[0], SK_ROW_MEMBER, time, BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
-                           F_TIMESTAMPTZ_CMP, TimestampTzGetDatum(from_.due_at));
-    ScanKeyEntryInitialize(&from_columns_[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(time + 1),
-                           BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid, F_UUID_CMP,
-                           PointerGetDatum(from_.id.data()));
+    ScanKeyEntryInitialize(&columns[0], SK_ROW_MEMBER, time, strategy, InvalidOid, InvalidOid, F_TIMESTAMPTZ_CMP,
+                           TimestampTzGetDatum(place.due_at));
+    ScanKeyEntryInitialize(&columns[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(time + 1), strategy,
+                           InvalidOid, InvalidOid, F_UUID_CMP, PointerGetDatum(place.id.data()));
     ScanKeyData &row = keys_[static_cast<std::size_t>(count_++)];
     row = {};
     row.sk_flags = SK_ROW_HEADER;
     row.sk_attno = time;
-    row.sk_strategy = BTGreaterEqualStrategyNumber;
-    row.sk_argument = PointerGetDatum(from_columns_.data());
-    ScanKeyInit(&keys_[static_cast<std::size_t>(count_++)], time, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
-                TimestampTzGetDatum(until));
+    row.sk_strategy = strategy;
+    row.sk_argument = PointerGetDatum(columns.data());
+}
+
+RunKeys::RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
+                 const logic::Place &upto)
+    : from_(from), upto_(upto), count_(begin_keys(table, lane, rank, keys_))
+{
+    const AttrNumber time = time_column(table);
+    add_row_key(BTGreaterEqualStrategyNumber, from_, time, from_columns_);
+    add_row_key(BTLessEqualStrategyNumber, upto_, time, upto_columns_);
 }
 
 int RunKeys::count_of(const KeyTable &table) { return time_column(table) + 1; }
@@ -81,13 +78,14 @@ RunScan::RunScan(const KeyTable &table, Snapshot snapshot, Hints hints)
       scan_(pg::begin_index_scan(table.table(), table.index(), snapshot, RunKeys::count_of(table))),
       slot_(table.table())
 {
+    scan_->xs_want_itup = true; // for note_fence(); before the first rescan, in which the b-tree allocates the room
 }
 
 RunScan::RunScan(const KeyTable &table, std::int32_t lane, std::int16_t rank, TimestampTz until, Hints hints)
     : RunScan(table, GetActiveSnapshot(), hints)
 {
     shared::hints::Places places;
-    if (!read_places(table, lane, hints, Room::left, places)) {
+    if (!read_places(table, lane, hints, places)) {
         wants_room_ = static_cast<bool>(std::exchange(hints_, {}));
         place_at(places, rank) = logic::before_all;
     }
@@ -102,6 +100,27 @@ RunScan::~RunScan()
     index_endscan(scan_);
 }
 
+namespace {
+
+// The place of the last of so many rows from the head of a list on, as this process saw it last. A b-tree reads all
+// rows of a leaf that fit the scan at once, one to two hundred, of which a claim wants the first. So a scan reads up to
+// the fence, and only where that is not enough what stands behind. A fence that is old, or that was never right, costs
+// that second descent and nothing else.
+struct Fence {
+    shared::hints::List list = {};
+    logic::Place place = logic::before_all;
+};
+constexpr int rows_to_fence = 32;
+
+Fence &fence_of(const shared::hints::List &list)
+{
+    static std::array<Fence, 64> fences;
+    const auto mixed = static_cast<std::uint32_t>(list.lane) * 31 + static_cast<std::uint16_t>(list.rank) + list.table;
+    return fences[mixed % fences.size()];
+}
+
+} // namespace
+
 void RunScan::start(std::int32_t lane, std::int16_t rank, const logic::Place &from, TimestampTz until)
 {
     leave();
@@ -109,14 +128,58 @@ void RunScan::start(std::int32_t lane, std::int16_t rank, const logic::Place &fr
     rank_ = rank;
     last_ = from;
     until_ = until;
-    keys_.emplace(table_, lane, rank, from, until).begin(scan_);
+    raised_ = from;
+    begin_stretch(from);
     in_run_ = true;
+}
+
+void RunScan::begin_stretch(const logic::Place &from)
+{
+    upto_ = logic::last_place(until_);
+    const shared::hints::List list = list_of(table_, lane_, rank_);
+    const Fence &fence = fence_of(list);
+    const bool is_fenced = hints_ && fence.list == list && from <= fence.place && fence.place < upto_;
+    if (is_fenced)
+        upto_ = fence.place;
+    wants_fence_ = hints_ && !is_fenced;
+    keys_.emplace(table_, lane_, rank_, from, upto_).begin(scan_);
+}
+
+// Counts on from the row at which the scan stands, by index tuples alone, and goes back to it.
+void RunScan::note_fence()
+{
+    index_markpos(scan_);
+    int rows = 0;
+    while (rows < rows_to_fence && index_getnext_tid(scan_, ForwardScanDirection) != nullptr)
+        ++rows;
+    if (rows == rows_to_fence) {
+        const AttrNumber time = time_column(table_);
+        const Datum job = pg::indexed(scan_, static_cast<AttrNumber>(time + 1));
+        const shared::hints::List list = list_of(table_, lane_, rank_);
+        fence_of(list) = {list, place_of(DatumGetTimestampTz(pg::indexed(scan_, time)), DatumGetUUIDP(job))};
+    }
+    index_restrpos(scan_);
+}
+
+// The next row that is visible, into the slot.
+bool RunScan::next_row()
+{
+    for (;;) {
+        if (index_getnext_slot(scan_, ForwardScanDirection, slot_)) {
+            if (std::exchange(wants_fence_, false))
+                note_fence();
+            return true;
+        }
+        if (upto_ == logic::last_place(until_))
+            return false;
+        begin_stretch(logic::next_place(upto_));
+    }
 }
 
 const Candidate *RunScan::next()
 {
     CHECK_FOR_INTERRUPTS();
-    if (in_run_ && index_getnext_slot(scan_, ForwardScanDirection, slot_)) {
+    if (in_run_ && next_row()) {
         slot_getallattrs(slot_);
         current_.key = {lane_, rank_, as_time(slot_->tts_values[time_column(table_) - 1])};
         current_.job = *DatumGetUUIDP(slot_->tts_values[time_column(table_)]);
@@ -126,7 +189,8 @@ const Candidate *RunScan::next()
         if (!hints_)
             return &current_;
         last_ = place_of(current_.key.due_at, &current_.job);
-        is_going_ = pg::is_being_removed(slot_);
+        // In this order: a claim takes its mark away when it is removing the row.
+        is_going_ = (heeds_takers_ && shared::takers::is_being_taken(&current_.job)) || pg::is_being_removed(slot_);
         if (!is_going_ && !stop_)
             stop_ = last_;
         return &current_;
@@ -142,6 +206,21 @@ void RunScan::leave()
     if (in_run_ && hints_)
         raise(logic::next_place(last_));
     in_run_ = false;
+}
+
+void RunScan::pass()
+{
+    if (stop_ && *stop_ < last_)
+        return;
+    stop_.reset();
+    if (hints_)
+        raise(logic::next_place(last_));
+}
+
+void RunScan::stay()
+{
+    if (!stop_)
+        stop_ = last_;
 }
 
 // Where the first row may stand that is later than the run: that of an index tuple, so that no dead row is visited.
@@ -170,6 +249,8 @@ logic::Place RunScan::first_after_run()
 void RunScan::raise(const logic::Place &end)
 {
     const logic::Place to = std::exchange(stop_, std::nullopt).value_or(end);
+    if (std::exchange(raised_, to) == to)
+        return;
     const shared::hints::List list = list_of(table_, lane_, rank_);
     shared::hints::raise(list, to, hints_.since);
     shared::own_rows::raise(list, to);

@@ -30,20 +30,20 @@ struct Hints {
 Hints note_hints();
 
 // The hints of a lane (0: of a table without lanes), brought down to what this transaction brought itself. False: it
-// has none. Then it gets room for some, or is left without: a lane that has rows gets it by RunScan, so that thousands
-// of types whose jobs never end do not take the room of others.
-enum class Room { made, left };
-bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, Room room, shared::hints::Places &places);
+// has none. It gets room for some by a claim that looks at it (BestFirst), and by a RunScan that meets a row of it: so
+// thousands of types whose jobs never end do not take the room of others.
+bool read_places(const KeyTable &table, std::int32_t lane, Hints hints, shared::hints::Places &places);
 inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 {
     return places[static_cast<std::size_t>(rank - logic::best_rank)];
 }
 
-// The scan keys of a run: of a lane and rank, or of a table without (0, 0), what stands from `from` on and is not later
-// than `until`; both count. Points into itself.
+// The scan keys of a run: of a lane and rank, or of a table without (0, 0), what stands from `from` on and not behind
+// `upto`; both count. Points into itself.
 class RunKeys {
 public:
-    RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from, TimestampTz until);
+    RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
+            const logic::Place &upto);
     RunKeys(const RunKeys &) = delete;
     RunKeys &operator=(const RunKeys &) = delete;
 
@@ -52,8 +52,11 @@ public:
     static int count_of(const KeyTable &table);
 
 private:
-    logic::Place from_;
-    std::array<ScanKeyData, 2> from_columns_;
+    using Columns = std::array<ScanKeyData, 2>; // (time, job)
+    void add_row_key(StrategyNumber strategy, const logic::Place &place, AttrNumber time, Columns &columns);
+
+    logic::Place from_, upto_;
+    Columns from_columns_, upto_columns_;
     std::array<ScanKeyData, 4> keys_;
     int count_;
 };
@@ -76,19 +79,24 @@ public:
     // Ends it, which raises its hint; so does the end of the scan, but not an error.
     void leave();
 
+    // From now on a row whose job a claim is just taking counts as going: for claims.
+    void heed_takers() { heeds_takers_ = true; }
+
     // The next row of the run, or null where there is none. Overwritten by the next call. Lets a cancel in.
     const Candidate *next();
 
-    // The caller has moved or removed the row that next() gave: the hint may go past it, unless it stops before.
-    void took()
-    {
-        if (stop_ == last_)
-            stop_.reset();
-    }
-    // Whether another transaction is removing that row, or has removed it since the snapshot. Known with hints only.
+    // The caller is going to move the row that next() gave, and tells others to leave it (shared/takers.hpp): the hint
+    // goes past it at once, unless it stops before. Or it did not, and has lowered the hint.
+    void pass();
+    void stay();
+    // Whether another transaction is removing that row, or is about to, or has removed it since the snapshot. Known with
+    // hints only.
     bool is_going() const { return is_going_; }
 
 private:
+    void begin_stretch(const logic::Place &from);
+    bool next_row();
+    void note_fence();
     logic::Place first_after_run();
     void raise(const logic::Place &end);
 
@@ -102,10 +110,14 @@ private:
     std::int32_t lane_ = 0;
     std::int16_t rank_ = 0;
     TimestampTz until_ = DT_NOEND;
+    logic::Place upto_ = logic::after_all; // the end of the stretch of the run that the scan reads now
+    bool wants_fence_ = false;
     std::optional<RunKeys> keys_;
     logic::Place last_ = logic::before_all; // the last row that it came to, or where it began
     std::optional<logic::Place> stop_;      // the first row that it saw and that stays: there the hint stops
+    logic::Place raised_ = logic::before_all; // how far it has raised the hint, or where that was
     bool is_going_ = false;
+    bool heeds_takers_ = false;
     bool wants_room_ = false; // for hints, as soon as it meets a row
     Candidate current_ = {};
 };

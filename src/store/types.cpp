@@ -245,11 +245,16 @@ void each_type(void (*each)(const Type &, void *), void *argument)
     }
 }
 
+std::uint64_t known_version()
+{
+    load_types();
+    return known_types.changes;
+}
+
 std::uint64_t version_of_types()
 {
     AcceptInvalidationMessages();
-    load_types();
-    return known_types.changes;
+    return known_version();
 }
 
 void watch_types() { CacheRegisterRelcacheCallback(types_may_have_changed, Datum{0}); }

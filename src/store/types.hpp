@@ -75,7 +75,9 @@ void each_type(Each work)
     each_type([](const Type &type, void *argument) { (*static_cast<Each *>(argument))(type); }, &work);
 }
 
-// A number that differs after each change of a type. Reads invalidations first, so a change that was committed before
+// A number that differs after each change of a type that this process has heard of.
+std::uint64_t known_version();
+// The same. Reads invalidations first, so a change that was committed before
 // the call counts.
 std::uint64_t version_of_types();
 

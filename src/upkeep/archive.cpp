@@ -25,6 +25,7 @@
 #include "store/lanes.hpp"
 #include "store/run_scan.hpp"
 #include "store/steps.hpp"
+#include "upkeep/ended_lanes.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {
@@ -39,31 +40,25 @@ constexpr store::Microseconds minute = USECS_PER_MINUTE;
 // Beside the current one: a lock that keeps months from being made for some weeks then does no harm.
 constexpr int months_ahead = 2;
 
-constexpr std::int16_t ranks[] = {logic::completed_rank, logic::failed_rank};
-
 // Reads `ended` lane by lane and rank by rank; within one, rows are in the order of finished_at, so that each scan ends
 // at the first job that is too young. The next piece begins behind the lane at which this one became full: else one
 // type with many ended jobs would keep the jobs of all others in `jobs`.
 void find_ended(Task task, const Search &search, Pace &pace, Candidates &found)
 {
     store::KeyTable &table = search.jobs.derived().ended();
-    std::int32_t lane = pace.last_lane;
-    for (int left = store::lanes::count_lanes(); left > 0; --left) {
-        lane = store::lanes::after(lane);
-        for (const std::int16_t rank : ranks) {
-            const Keep keep = keep_of(lane, rank);
-            if (keep.task != task || !keep.span)
-                continue;
-            store::RunScan run(table, lane, rank, search.now - *keep.span, search.hints);
-            for (const Candidate *next = run.next(); next != nullptr; next = run.next()) {
-                found.add(*next, search.skip);
-                if (found.full()) {
-                    pace.last_lane = lane;
-                    return;
-                }
-            }
-        }
-    }
+    const auto may = [&](const Keep &keep, TimestampTz ended_at) {
+        return keep.task == task && keep.span && ended_at <= search.now - *keep.span;
+    };
+    each_ended_run(table, search.hints, pace.last_lane, may,
+                   [&](std::int32_t lane, std::int16_t rank, const Keep &keep) {
+                       store::RunScan run(table, lane, rank, search.now - *keep.span, search.hints);
+                       const Candidate *next = nullptr;
+                       while (!found.full() && (next = run.next()) != nullptr)
+                           found.add(*next, search.skip);
+                       if (found.full())
+                           pace.last_lane = lane;
+                       return !found.full();
+                   });
 }
 
 void find_to_remove(const Search &search, Pace &pace, Candidates &found)

@@ -1,8 +1,8 @@
 #include "upkeep/next_due.hpp"
 
 #include "pg/time.hpp"
-#include "store/lanes.hpp"
 #include "store/run_scan.hpp"
+#include "upkeep/ended_lanes.hpp"
 #include "upkeep/work.hpp"
 
 namespace upkeep {
@@ -17,6 +17,7 @@ public:
         TimestampTz &due = dues_[static_cast<std::size_t>(task)];
         due = std::min(due, instant);
     }
+    TimestampTz of(Task task) const { return dues_[static_cast<std::size_t>(task)]; }
     Dues dues() const { return dues_; }
 
 private:
@@ -33,21 +34,17 @@ TimestampTz first_of(store::RunScan &&run, const Skip &skip)
     return DT_NOEND;
 }
 
-// One index probe for each lane and rank. The oldest job of a run leaves first, because all jobs of a run are kept for
-// the same span.
+// The oldest job of a run leaves first, because all jobs of a run are kept for the same span.
 void add_ended(const Skip &skip, store::Hints hints, Earliest &earliest)
 {
     const store::KeyTable table(store::PrivateTable::ended, AccessShareLock);
-    std::int32_t lane = 0;
-    for (int left = store::lanes::count_lanes(); left > 0; --left) {
-        lane = store::lanes::after(lane);
-        for (const std::int16_t rank : {logic::completed_rank, logic::failed_rank}) {
-            const Keep keep = keep_of(lane, rank);
-            if (keep.span)
-                earliest.add(keep.task,
-                             end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND, hints), skip)));
-        }
-    }
+    const auto may = [&](const Keep &keep, TimestampTz ended_at) {
+        return keep.span && end_of(keep, ended_at) < earliest.of(keep.task);
+    };
+    each_ended_run(table, hints, 0, may, [&](std::int32_t lane, std::int16_t rank, const Keep &keep) {
+        earliest.add(keep.task, end_of(keep, first_of(store::RunScan(table, lane, rank, DT_NOEND, hints), skip)));
+        return true;
+    });
 }
 
 } // namespace

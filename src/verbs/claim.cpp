@@ -9,6 +9,7 @@
 #include "shared/databases.hpp"
 #include "store/async_commit.hpp"
 #include "store/best_first.hpp"
+#include "store/lane_set.hpp"
 #include "store/lanes.hpp"
 
 namespace verbs {
@@ -28,40 +29,20 @@ std::span<Datum> names_in(Datum array)
     return {names, static_cast<std::size_t>(count)};
 }
 
-// Whether the request may take jobs of the type now. A job's own category does not count: each lane is one type, so a
-// category chooses among lanes, and no row is read for nothing.
-bool selected(const ClaimRequest &request, std::string_view type)
+// Adds the lanes whose jobs the request may take now. Without hints and names the queue itself says which have rows, at
+// one descent of its index for each (store::next_lane).
+void add_lanes(store::BestFirst &due, store::KeyTable &queue, const ClaimRequest &request, store::Hints hints)
 {
-    const store::Type settings = store::types::settings_of(type);
-    if (settings.paused)
-        return false;
-    return !request.category || (settings.has_category && settings.category == pg::text_view(request.category.value));
-}
-
-// Calls `each(lane)` for the lanes whose jobs the request may take now. A type without a lane never had a job. Without
-// names the hints say which lanes may have due jobs; without hints the queue itself says which have rows, at one
-// descent of its index for each (store::next_lane).
-template <class Each>
-void each_lane(store::KeyTable &queue, const ClaimRequest &request, store::Hints hints, Each each)
-{
-    if (request.job_types) {
-        for (Datum name : names_in(request.job_types.value))
-            if (auto lane = store::lanes::find_lane_of(pg::text_view(name));
-                lane && selected(request, pg::text_view(name)))
-                each(*lane);
-        return;
-    }
-    auto look = [&](std::int32_t lane) {
-        if (auto type = store::lanes::type_of(lane); type && selected(request, *type))
-            each(lane);
-    };
-    if (hints.since != 0)
-        for (std::int32_t lane = store::lanes::after(0), left = store::lanes::count_lanes(); left > 0;
-             --left, lane = store::lanes::after(lane))
-            look(lane);
+    const store::LaneSet set = store::lanes_for(request.job_types, request.category);
+    if (hints)
+        due.add_lanes(set.lanes);
+    else if (request.job_types)
+        for (const shared::hints::LaneSpot &lane : set.lanes)
+            due.add_lane(lane.lane);
     else
         for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-            look(*lane);
+            if (set.has(*lane))
+                due.add_lane(*lane);
 }
 
 // What became of a candidate. `left`: nothing is to be had of it, now or at a second look; `busy`: another transaction
@@ -123,7 +104,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted
 {
     const TimestampTz now = settings::now();
     store::BestFirst due(jobs.derived().queue(), now, hints);
-    each_lane(jobs.derived().queue(), request, hints, [&](std::int32_t lane) { due.add_lane(lane); });
+    add_lanes(due, jobs.derived().queue(), request, hints);
     pg::RowMemory memory;
     int taken = 0;
     bool any_busy = false;
@@ -132,9 +113,11 @@ int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted
         CHECK_FOR_INTERRUPTS();
         {
             pg::RowMemory::Use use(memory);
-            const Take outcome = take_candidate(jobs, request, *candidate, now, sink);
-            if (outcome == Take::taken)
-                due.took_best();
+            Take outcome = Take::busy;
+            if (due.begin_taking()) {
+                outcome = take_candidate(jobs, request, *candidate, now, sink);
+                due.end_taking(outcome == Take::taken);
+            }
             taken += outcome == Take::taken;
             look_again = look_again || outcome == Take::changed;
             any_busy = any_busy || outcome == Take::busy;
@@ -154,21 +137,13 @@ int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted
 shared::Wish wish_of(const ClaimRequest &request)
 {
     shared::Wish wish;
-    auto add = [&](std::string_view type) {
-        if (!selected(request, type))
-            return;
-        if (auto lane = store::lanes::find_lane_of(type))
-            wish.add(*lane);
-        else
-            wish.vague = true; // its first job makes the lane
-    };
-    if (request.job_types)
-        for (Datum name : names_in(request.job_types.value))
-            add(pg::text_view(name));
-    else if (request.category)
-        store::types::each_type([&](const store::Type &type) { add(type.name); });
-    else
-        wish.any = true;
+    wish.any = !request.job_types && !request.category;
+    if (wish.any)
+        return wish;
+    const store::LaneSet set = store::lanes_for(request.job_types, request.category);
+    wish.vague = set.is_vague;
+    for (const shared::hints::LaneSpot &lane : set.lanes)
+        wish.add(lane.lane);
     return wish;
 }
 
@@ -176,31 +151,23 @@ shared::Wish wish_of(const ClaimRequest &request)
 // between the wish and the arming: at its commit it wakes the places that are armed, and this one is not yet, so it
 // would sleep with a wish that has become wrong. Therefore the version of types and lanes is compared after the arming;
 // a change from then on finds the place armed. Ten tries, because debug_discard_caches makes every look a change.
-shared::Wish arm_place(shared::Place &place, const ClaimRequest &request)
+void arm_place(shared::Place &place, const ClaimRequest &request)
 {
     for (int tries = 0;; ++tries) {
         const std::uint64_t types = store::lanes::version_of_types_and_lanes();
-        const shared::Wish wish = wish_of(request);
-        place.arm(wish);
+        place.arm(wish_of(request));
         if (store::lanes::version_of_types_and_lanes() == types || tries == 10)
-            return wish;
+            return;
     }
 }
 
-// When the next job for this wish will be due that is due later than `looked_at`; DT_NOEND: none waits. The worker is
-// told of it, since where nobody sleeps it does not watch what becomes due.
-TimestampTz next_due_for(Jobs &jobs, const shared::Wish &wish, TimestampTz looked_at)
+// When the next job for the request will be due that is due later than `looked_at`; DT_NOEND: none waits. The worker is
+// told of it, since where nobody sleeps it does not watch what becomes due. A type whose first job makes its lane tells
+// of that job itself.
+TimestampTz next_due_for(Jobs &jobs, const ClaimRequest &request, TimestampTz looked_at, store::Hints hints)
 {
-    store::KeyTable &queue = jobs.derived().queue();
-    TimestampTz first = DT_NOEND;
-    auto look = [&](std::int32_t lane) {
-        first = std::min(first, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, looked_at));
-    };
-    std::for_each(wish.lanes.begin(), wish.lanes.begin() + wish.lane_count, look);
-    if (wish.any || wish.vague)
-        for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-            look(*lane);
-    return first;
+    return store::next_due_of(jobs.derived().queue(), store::lanes_for(request.job_types, request.category).lanes,
+                              looked_at, hints);
 }
 
 // One look. `place`: where the call is going to sleep if there is no job; else null. Returns how many were claimed.
@@ -216,16 +183,15 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
     pg::StatementScope scope("job_claim()");
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
     Jobs jobs = Jobs::open(call::require_claim);
-    shared::Wish wish;
     if (place != nullptr) {
-        wish = arm_place(*place, request);
+        arm_place(*place, request);
         hints = store::note_hints();
         jobs.renew_snapshot(); // after the arming, so that it shows what was committed before
     }
     const TimestampTz looked_at = settings::now(); // before the look: what becomes due during it is the worker's
     const int taken = claim_jobs(jobs, request, hints, sink);
     if (place != nullptr && taken == 0)
-        shared::databases::tell_due(next_due_for(jobs, wish, looked_at));
+        shared::databases::tell_due(next_due_for(jobs, request, looked_at, hints));
     if (place != nullptr && taken > 0)
         place->took_jobs(shared::notes::took); // hands on the wake if it came for a lane of which nothing was taken
     // A session that sleeps must hold no lock on a table, or an ALTER TABLE would wait for it, and everybody else for
@@ -240,7 +206,7 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
 
 void job_type_list(pg::Nullable &names, const char *argument)
 {
-    if (!names)
+    if (!names || store::is_known(names.value))
         return;
     ArrayType *list = DatumGetArrayTypeP(names.value);
     if (ARR_NDIM(list) > 1 || array_contains_nulls(list))

@@ -1,5 +1,8 @@
 #include "worker/commands.hpp"
 
+#include <algorithm>
+
+#include "pg/lock.hpp"
 #include "pg/subtransaction.hpp"
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
@@ -79,12 +82,26 @@ bool ends_prepared(const Node *command)
     return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
 }
 
+// Whether a prepared transaction may have written rows of which the hints have to know. Others than the one that ends
+// count too: to forget hints costs a walk, and a search for the one a look at all locks of the server.
+bool have_prepared_written()
+{
+    const Oid schema = get_namespace_oid("jobs_ext", true);
+    return OidIsValid(schema) &&
+           std::any_of(store::derived_tables.begin(), store::derived_tables.end(), [&](store::PrivateTable table) {
+               const Oid oid = get_relname_relid(store::shape_of(table).name, schema);
+               return OidIsValid(oid) && pg::is_locked_by_prepared(oid);
+           });
+}
+
 // The command is in a transaction of its own, and what it committed is visible already. The prepared transaction may
 // have made the extension; that it dropped it, the worker finds when it looks.
-void prepared_ended()
+void prepared_ended(bool has_written)
 {
-    shared::hints::forget(); // for the same reason
-    shared::statistics::doubt_depths();
+    if (has_written) {
+        shared::hints::forget(); // for the same reason
+        shared::statistics::doubt_depths();
+    }
     shared::databases::ask_for_a_look();
     if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
         shared::databases::extension_changed();
@@ -146,6 +163,7 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
     const Node *command = statement->utilityStmt;
     const bool databases = changes_databases(command);
     const bool prepared = ends_prepared(command);
+    const bool written = prepared && have_prepared_written(); // while it holds its locks
     const bool had_queue = alters_jobs(command, context) && has_queue();
     if (databases)
         if (const Oid oid = to_be_left(command); OidIsValid(oid))
@@ -157,7 +175,7 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
     if (databases)
         shared::notes::databases_changed();
     if (prepared)
-        prepared_ended();
+        prepared_ended(written);
     if (had_queue)
         build_after_alter();
 }

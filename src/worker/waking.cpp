@@ -4,7 +4,7 @@
 
 #include "settings.hpp"
 #include "shared/sleepers.hpp"
-#include "store/lanes.hpp"
+#include "store/lane_set.hpp"
 #include "store/queue_scan.hpp"
 
 namespace worker {
@@ -22,12 +22,19 @@ int count_due(store::KeyTable &queue, std::int32_t lane, TimestampTz from, Times
     return count;
 }
 
-// Nobody can claim jobs of a paused type: sleepers would be woken for them again and again. The end of the pause wakes
-// all sleepers of the database (anything_changed()).
-bool is_paused(std::int32_t lane)
+// The lanes for which sleepers are to be woken. Nobody can claim jobs of a paused type: sleepers would be woken for
+// them again and again. The end of the pause wakes all sleepers of the database (anything_changed()).
+std::span<shared::hints::LaneSpot> lanes_of(const shared::sleepers::Wanted &wanted)
 {
-    const auto type = store::lanes::type_of(lane);
-    return type && store::types::settings_of(*type).paused;
+    const store::LaneSet all = store::lanes_for({}, {});
+    if (wanted.all_lanes || settings::notify)
+        return all.lanes;
+    auto named = static_cast<shared::hints::LaneSpot *>(palloc(sizeof(shared::hints::LaneSpot) * wanted.lanes.size()));
+    std::size_t count = 0;
+    for (int i = 0; i < wanted.lane_count; ++i)
+        if (const std::int32_t lane = wanted.lanes[static_cast<std::size_t>(i)]; all.has(lane))
+            named[count++] = {lane};
+    return {named, count};
 }
 
 } // namespace
@@ -40,23 +47,16 @@ Woken wake_sleepers(TimestampTz from, TimestampTz told_until, TimestampTz now)
     if (wanted.sleepers == 0 && !settings::notify)
         return result;
 
+    const store::Hints hints = store::note_hints();
     PushActiveSnapshot(GetTransactionSnapshot());
     {
         store::KeyTable queue(store::PrivateTable::queue, AccessShareLock);
-        auto look = [&](std::int32_t lane) {
-            if (is_paused(lane))
-                return;
+        store::each_due_lane(queue, lanes_of(wanted), now, hints, result.next_due, [&](std::int32_t lane) {
             const int due = count_due(queue, lane, from, now, std::max(wanted.sleepers, 1));
             result.any_new = result.any_new || (settings::notify && count_due(queue, lane, told_until, now, 1) > 0);
             result.sleepers += shared::sleepers::wake_up_to(MyDatabaseId, lane, due);
             result.next_due = std::min(result.next_due, store::next_due_in_lane(queue, GetActiveSnapshot(), lane, now));
-        };
-        // One index probe for each lane there is, for a sleeper that wants any, or more than it can name.
-        if (wanted.all_lanes || settings::notify)
-            for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-                look(*lane);
-        else
-            std::for_each(wanted.lanes.begin(), wanted.lanes.begin() + wanted.lane_count, look);
+        });
     }
     PopActiveSnapshot();
     return result;

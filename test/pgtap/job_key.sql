@@ -233,8 +233,12 @@ create function pg_temp.price(name text, call text) returns jsonb language plpgs
 declare
   before jsonb;
   state text;
+  price jsonb;
+  least_price jsonb;
 begin
-  for i in 1 .. 3 loop -- the first ones may plan, and meet what the others left
+  -- The first two may plan, and meet what the others left. One of the others may begin a page: the row of a call that
+  -- is rolled back takes its room all the same.
+  for i in 1 .. 4 loop
     before := pg_temp.fetched();
     begin
       perform pg_temp.become(name);
@@ -245,10 +249,14 @@ begin
       when sqlstate 'TEST0' then null;
       when others then state := sqlstate;
     end;
+    price := jsonb_build_object('says', state)
+      || (select jsonb_object_agg(f.key, f.value::int - (before ->> f.key)::int)
+          from jsonb_each_text(pg_temp.fetched()) f where f.value <> before ->> f.key);
+    if i = 3 or i = 4 and (price ->> 'jobs')::int < (least_price ->> 'jobs')::int then
+      least_price := price;
+    end if;
   end loop;
-  return jsonb_build_object('says', state)
-    || (select jsonb_object_agg(f.key, f.value::int - (before ->> f.key)::int)
-        from jsonb_each_text(pg_temp.fetched()) f where f.value <> before ->> f.key);
+  return least_price;
 end $$;
 
 create function pg_temp.tenants(policy text, check_of_it text) returns setof text language plpgsql as $body$

@@ -145,7 +145,7 @@ select set_eq('select relation::text from granted',
 select is((select array_agg(a.attname::text)
            from pg_attribute a
            where a.attrelid = 'jobs'::regclass and has_column_privilege('tests_producer', 'jobs', a.attnum, 'update')),
-          '{finished_at,cancel_requested_at,current_step}', 'a producer updates three columns');
+          '{current_step,cancel_requested_at,finished_at}', 'a producer updates three columns');
 select is(pg_temp.privileges(('tests_' || k.kind)::name, c.oid),
           '', format('%s: nothing on %s', k.kind, c.oid::regclass))
 from kind k, pg_class c where c.relnamespace = 'jobs_ext'::regnamespace and c.relkind in ('r', 'p', 'S');

@@ -48,6 +48,11 @@ cmp_ok($first, '<', 12, "a claim and a completion read a few index tuples ($firs
 cmp_ok($last, '<', $first + 2, "and no more after 2000 others, though a snapshot is held ($last)");
 my $one = $reads->(800, 'null');
 cmp_ok($one, '<', $first + 2, "nor in one transaction ($one)");
+# A prepared transaction that ends makes nobody begin anew, if none has written to our tables.
+$sql->("create table of_others (n int); begin; insert into of_others values (1); prepare transaction 'other'");
+$sql->("commit prepared 'other'");
+my $after = $reads->(10, 'commit');
+cmp_ok($after, '<', $first + 2, "nor after a prepared transaction of others ($after)");
 let_go($old);
 
 # A job that is given back is found, though others have read past it.

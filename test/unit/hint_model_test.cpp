@@ -56,7 +56,7 @@ struct World {
     std::array<Outcome, 8> transactions = {};
     int begun = 1;
     LoweringCount count = 0;
-    HintKeeping<2> hint; // so few that they overflow
+    HintKeeping<1, 2> hint; // so few that they overflow
 
     bool committed(int who) const { return who >= 0 && outcome(who) == Outcome::committed; }
     bool open(int who) const { return who >= 0 && outcome(who) == Outcome::open; }
@@ -67,7 +67,7 @@ struct World {
     void lower(int to)
     {
         ++count;
-        hint.lower(place_of(to), count);
+        hint.lower(0, place_of(to), count);
     }
 
     std::uint8_t snapshot() const
@@ -118,7 +118,7 @@ private:
             const Row &row = world.row(i);
             const bool free = world.committed(row.brought_by) &&
                               (row.removed_by == nobody || world.outcome(row.removed_by) == Outcome::rolled_back);
-            if (free && place_of(i) < world.hint.place() && !will_lower(world, i))
+            if (free && place_of(i) < world.hint.place(0) && !will_lower(world, i))
                 return false;
         }
         return true;
@@ -211,7 +211,7 @@ private:
             if (fault_ == Fault::count_after_snapshot)
                 actor.since = next.count;
             actor.at = 0;
-            while (actor.at < row_count && place_of(actor.at) < next.hint.place())
+            while (actor.at < row_count && place_of(actor.at) < next.hint.place(0))
                 ++actor.at;
             actor.step = Step::reading;
             break;
@@ -256,7 +256,7 @@ private:
         const Place to = actor.pinned != nobody ? place_of(actor.pinned)
                          : actor.row != nobody  ? next_place(place_of(actor.row))
                                                 : after_all;
-        next.hint.raise(to, actor.since);
+        next.hint.raise(0, to, actor.since);
         actor.step = Step::raised;
     }
 

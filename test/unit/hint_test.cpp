@@ -1,6 +1,7 @@
 // A hint, held against one that remembers every lowering.
 #include "logic/hint.hpp"
 
+#include <array>
 #include <limits>
 #include <random>
 #include <vector>
@@ -10,6 +11,8 @@
 namespace {
 
 using namespace logic;
+
+using Hint = HintKeeping<1, 8>;
 
 Place at(int time) { return first_place(time); }
 
@@ -60,25 +63,25 @@ TEST(Hint, StopsAtWhatWasLoweredSinceTheSnapshot)
 {
     Hint hint;
     hint.begin(1);
-    hint.raise(at(50), 1);
-    EXPECT_EQ(hint.place(), at(50));
-    hint.lower(at(80), 2); // invisible for a reader of count 1, above the hint
-    hint.raise(after_all, 1);
-    EXPECT_EQ(hint.place(), at(80));
-    hint.raise(after_all, 2);
-    EXPECT_EQ(hint.place(), after_all);
-    hint.lower(at(10), 3);
-    EXPECT_EQ(hint.place(), at(10));
-    hint.raise(at(5), 3); // nobody lowers by raising
-    EXPECT_EQ(hint.place(), at(10));
+    hint.raise(0, at(50), 1);
+    EXPECT_EQ(hint.place(0), at(50));
+    hint.lower(0, at(80), 2); // invisible for a reader of count 1, above the hint
+    hint.raise(0, after_all, 1);
+    EXPECT_EQ(hint.place(0), at(80));
+    hint.raise(0, after_all, 2);
+    EXPECT_EQ(hint.place(0), after_all);
+    hint.lower(0, at(10), 3);
+    EXPECT_EQ(hint.place(0), at(10));
+    hint.raise(0, at(5), 3); // nobody lowers by raising
+    EXPECT_EQ(hint.place(0), at(10));
 }
 
 TEST(Hint, AReaderOlderThanItsBeginningRaisesNothing)
 {
     Hint hint;
     hint.begin(9);
-    hint.raise(at(50), 8);
-    EXPECT_EQ(hint.place(), before_all);
+    hint.raise(0, at(50), 8);
+    EXPECT_EQ(hint.place(0), before_all);
 }
 
 // Never higher than one that forgets nothing, and as high for a reader whose count is among the last few.
@@ -98,18 +101,54 @@ TEST(Hint, IsNeverTooHigh)
                 hint.begin(++count);
                 plain.begin(count);
             } else if (below(2) == 0) {
-                hint.lower(place, ++count);
+                hint.lower(0, place, ++count);
                 plain.lower(place, count);
             } else {
                 const LoweringCount since = count - std::min<LoweringCount>(below(60), count);
-                hint.raise(place, since);
+                hint.raise(0, place, since);
                 plain.raise(place, since);
             }
-            ASSERT_LE(hint.place(), plain.place) << "seed " << seed << " step " << step;
+            ASSERT_LE(hint.place(0), plain.place) << "seed " << seed << " step " << step;
         }
         const Place found = at(200);
-        hint.raise(found, count - 1);
-        EXPECT_GE(hint.place(), plain.highest(found, count - 1)) << "seed " << seed;
+        hint.raise(0, found, count - 1);
+        EXPECT_GE(hint.place(0), plain.highest(found, count - 1)) << "seed " << seed;
+    }
+}
+
+// Lists that share their room are each as right as one alone, and none is raised by what is told of another.
+TEST(Hint, ListsShareWhatIsKept)
+{
+    constexpr std::size_t lists = 5;
+    for (unsigned seed = 0; seed < 200; ++seed) {
+        std::mt19937 random(seed);
+        auto below = [&](unsigned limit) { return random() % limit; };
+        HintKeeping<lists, 4> hints;
+        std::array<Plain, lists> plain;
+        LoweringCount count = 1;
+        hints.begin(count);
+        for (Plain &list : plain)
+            list.begin(count);
+        for (int step = 0; step < 500; ++step) {
+            const std::size_t list = below(lists);
+            const Place place = at(static_cast<int>(below(100)));
+            if (below(2) == 0) {
+                hints.lower(list, place, ++count);
+                plain[list].lower(place, count);
+            } else {
+                const Place before = hints.place(list);
+                const LoweringCount since = count - std::min<LoweringCount>(below(30), count);
+                const bool rose = hints.raise(list, place, since);
+                EXPECT_EQ(rose, hints.place(list) > before);
+                plain[list].raise(place, since);
+            }
+            for (std::size_t i = 0; i < lists; ++i)
+                ASSERT_LE(hints.place(i), plain[i].place) << "seed " << seed << " step " << step;
+        }
+        for (std::size_t i = 0; i < lists; ++i) {
+            hints.raise(i, at(200), count);
+            EXPECT_EQ(hints.place(i), at(200)) << "a reader that nobody came after";
+        }
     }
 }
 
@@ -124,15 +163,15 @@ TEST(Hint, FollowsALongReader)
         int time = 0;
         auto come = [&](int jobs) {
             for (int i = 0; i < jobs; ++i)
-                hint.lower(at(++time), ++count);
+                hint.lower(0, at(++time), ++count);
         };
         come(10 * during);
         for (int reader = 0; reader < 5; ++reader) {
             const LoweringCount since = count;
             const int seen = time;
             come(during);
-            hint.raise(at(seen + 1), since);
+            hint.raise(0, at(seen + 1), since);
         }
-        EXPECT_GT(hint.place(), at(time - 4 * during - 4)) << during;
+        EXPECT_GT(hint.place(0), at(time - 4 * during - 4)) << during;
     }
 }
