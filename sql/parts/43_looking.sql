@@ -55,8 +55,9 @@ Returns a row for each type, by its name; the type job_type_stats says what is i
 'committed, by whatever way, but for what was prepared (PREPARE TRANSACTION). It is counted in shared memory, and '
 'written down at a shutdown and each jobs_ext.statistics_interval: a crash of the server loses what came since. Under '
 'row security a row for each type of which the caller sees unfinished jobs, with those that it sees in waiting, due, '
-'running and oldest_due, and null in the columns that count everybody''s. So it is, with a NOTICE, where the library is not in '
-'shared_preload_libraries, and for types beyond jobs_ext.max_counted_types. Raises 42501 when not allowed.';
+'running and oldest_due, and null in the columns that count everybody''s. So it is, with a NOTICE, on a standby, where '
+'the library is not in shared_preload_libraries, and for types beyond jobs_ext.max_counted_types. Raises 42501 when '
+'not allowed.';
 
 create function public.job_wait(
   id uuid default null,

@@ -3,8 +3,8 @@
 // back never counts. So does PREPARE TRANSACTION: what a prepared transaction did is not counted, because nobody knows
 // it any more when it is committed; only the depth of the queue is counted anew then.
 //
-// A note is an item and how often, one for each at a level: a batch of ten thousand jobs leaves as many notes as its jobs
-// have types and buckets of their spans, and most jobs cost no memory.
+// A note is an item and how often, one for each at a level: a batch of ten thousand jobs leaves as many notes as its
+// jobs have types and buckets of their spans, and most jobs cost no memory.
 #pragma once
 
 #include "logic/job_statistics.hpp"

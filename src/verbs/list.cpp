@@ -367,7 +367,8 @@ constexpr call::Field<Filter> list_fields[] = {
 };
 
 // A page of jobs that a derived table has by time of creation and id, which is the order of the answer: so chunk after
-// chunk is read until the page is full, and a page at the beginning costs no more where a million jobs have failed. Skipped rows are counted here, after the filters and the policies of the caller.
+// chunk is read until the page is full, and a page at the beginning costs no more where a million jobs have failed.
+// Skipped rows are counted here, after the filters and the policies of the caller.
 void list_by_age(Walk walk, const Filter &filter, pg::RowSink &sink)
 {
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived

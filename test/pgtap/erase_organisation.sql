@@ -59,7 +59,8 @@ create temp table ids as select n, pg_temp.fill(n, 1500) as list from generate_s
 select tests.in_step();
 select is(regexp_replace(pg_temp.traces(list), '\d+', 'n', 'g'),
           'job_attempts n, jobs n, jobs_archive n, jobs_ext.ended n, jobs_ext.failed n, '
-          'jobs_ext.paused n, jobs_ext.queue n, jobs_ext.schedules n, jobs_ext.set_aside n', 'organisation ' || n || ' is everywhere')
+          'jobs_ext.paused n, jobs_ext.queue n, jobs_ext.schedules n, jobs_ext.set_aside n',
+          'organisation ' || n || ' is everywhere')
 from ids;
 create temp table other as select pg_temp.traces(list) from ids where n = 2;
 

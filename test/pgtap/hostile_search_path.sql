@@ -20,7 +20,8 @@ begin
                           set_aside,schedules,erasures,profiles,organisations}'::text[] loop
     execute format('create view hostile.%I as select * from (values (1)) v (id) where hostile.raises()', name);
   end loop;
-  foreach name in array '{job,job_state,job_type_settings,job_type_stats,jsonb,uuid,text,timestamptz,interval}'::text[] loop
+  foreach name in array '{job,job_state,job_type_settings,job_type_stats,jsonb,uuid,text,timestamptz,
+                          interval}'::text[] loop
     execute format('create domain hostile.%I as pg_catalog.int4 check (hostile.raises())', name);
   end loop;
   foreach type in array '{uuid,text,varchar,int2,int4,int8,timestamptz,interval,bool,jsonb,name,oid}'::regtype[] loop
