@@ -9,6 +9,7 @@
 #include "shared/hints.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/statistics.hpp"
 #include "shared/takers.hpp"
 #include "store/async_commit.hpp"
 #include "store/lanes.hpp"
@@ -42,6 +43,7 @@ void _PG_init(void)
         shared::hints::request_hints();
         shared::launcher::request_launcher();
         shared::sleepers::request_sleepers();
+        shared::statistics::request_statistics();
         shared::takers::request_takers();
         worker::watch_commands();
         worker::register_launcher();

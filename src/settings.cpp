@@ -11,6 +11,8 @@ int max_wait = 60000;
 int max_wait_authenticated = 2000;
 int max_waiters = 200;
 int max_hinted_lanes = 10000;
+int max_counted_types = 1024;
+int statistics_interval = 300;
 int maintenance_interval = 1000;
 int audit_interval = 24 * 3600;
 bool notify = false;
@@ -140,6 +142,10 @@ constexpr Number numbers[] = {
     {"jobs_ext.audit_interval",
      "In what time the worker compares all of the private tables with jobs, little by little.",
      "-1: never. jobs_ext.check() does it at once.", &audit_interval, -1, INT_MAX / 1000, PGC_SUSET, GUC_UNIT_S},
+    {"jobs_ext.statistics_interval",
+     "How often the worker writes down the statistics that have changed, besides at a shutdown.",
+     "A crash of the server loses what was counted since.", &statistics_interval, 1, INT_MAX / 1000, PGC_SIGHUP,
+     GUC_UNIT_S},
     {"jobs_ext.longest_piece", "How long a statement of the worker's may take, and a sixth of it one job.",
      "A worker that is in a piece for twice as long is told to end. For tests, which can't wait.", &longest_piece, 100,
      3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS | GUC_NOT_IN_SAMPLE},
@@ -149,6 +155,26 @@ constexpr Number numbers[] = {
     {"jobs_ext.spoil_hints", "How many of a thousand hints of where to read are set too far, past jobs that are there.",
      "For tests of what mends them. Such jobs are late.", &spoil_hints, 0, 1000, PGC_SUSET, GUC_NOT_IN_SAMPLE},
 };
+
+// Where the library is preloaded these size shared memory, so they are fixed at the start. Where it comes later
+// Postgres refuses to define a PGC_POSTMASTER setting (FATAL).
+void define_for_shared_memory()
+{
+    const GucContext context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
+    DefineCustomIntVariable("jobs_ext.max_waiters",
+                            "How many sessions may sleep at a time until there is a job, or until one has ended.",
+                            "One more looks ten times a second. The last tenth is kept for roles that have none.",
+                            &max_waiters, 200, 0, 10000, context, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_hinted_lanes",
+                            "For how many job types the server remembers where their first job stands.",
+                            "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue's index, "
+                            "and may walk over jobs that were claimed before it and are not vacuumed yet.",
+                            &max_hinted_lanes, 10000, 0, 1000000, context, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jobs_ext.max_counted_types",
+                            "For how many job types, of all databases, statistics are kept.",
+                            "Each takes 8 kB of shared memory. A type that comes when all are taken is not counted.",
+                            &max_counted_types, 1024, 0, 100000, context, 0, nullptr, nullptr, nullptr);
+}
 
 void define_for_restores()
 {
@@ -169,18 +195,7 @@ void define()
     for (const auto &[name, meaning, more, number, least, most, context, flags] : numbers)
         DefineCustomIntVariable(name, meaning, more, number, *number, least, most, context, flags, nullptr, nullptr,
                                 nullptr);
-    DefineCustomIntVariable("jobs_ext.max_waiters",
-                            "How many sessions may sleep at a time until there is a job, or until one has ended.",
-                            "One more looks ten times a second. The last tenth is kept for roles that have none.",
-                            &max_waiters, 200, 0, 10000,
-                            // Where the library is preloaded it sizes shared memory, so it is fixed at the start. Where
-                            // it comes later Postgres refuses to define a PGC_POSTMASTER setting (FATAL).
-                            preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
-        "jobs_ext.max_hinted_lanes", "For how many job types the server remembers where their first job stands.",
-        "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue, and may walk over jobs that "
-        "were claimed before it and are not vacuumed yet.",
-        &max_hinted_lanes, 10000, 0, 1000000, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    define_for_shared_memory();
     DefineCustomBoolVariable("jobs_ext.notify", "Sends NOTIFY jobs when jobs came or became due.",
                              "The worker sends it, one for many jobs.", &notify, false, PGC_SIGHUP, 0, nullptr, nullptr,
                              nullptr);

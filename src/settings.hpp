@@ -13,6 +13,8 @@ extern int max_wait;               // milliseconds
 extern int max_wait_authenticated; // milliseconds
 extern int max_waiters;
 extern int max_hinted_lanes;
+extern int max_counted_types;
+extern int statistics_interval;  // seconds
 extern int maintenance_interval; // milliseconds
 extern int audit_interval;       // seconds; -1: never
 extern bool notify;

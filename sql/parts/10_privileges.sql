@@ -7,13 +7,15 @@ begin atomic
   select g.sort, o.object, g.privilege
   from (values
     ('reader', 'type', 'usage',
-     '{public.job, public.job_state, public.job_step, public.job_type_settings}'),
+     '{public.job, public.job_state, public.job_step, public.job_type_settings,
+       public.job_type_stats}'),
     ('reader', 'table', 'select',
      '{public.jobs, public.job_types, public.job_attempts, public.job_steps, public.jobs_archive,
        public.jobs_queue_status, public.jobs_failed_summary, public.jobs_metrics, public.jobs_active,
        public.jobs_running, public.jobs_failed, public.jobs_schedules}'),
     ('reader', 'function', 'execute',
-     '{public.job_get, public.job_list, public.job_children, public.job_wait, jobs_ext.active_jobs,
+     '{public.job_get, public.job_list, public.job_children, public.job_stats, public.job_wait,
+       jobs_ext.active_jobs,
        jobs_ext.running_jobs, jobs_ext.failed_jobs, jobs_ext.scheduled_jobs, jobs_ext.claimed_organisation,
        jobs_ext.claimed_user}'),
 

@@ -209,3 +209,75 @@ create type public.job_type_settings as (
 );
 comment on type public.job_type_settings is
 'The settings of a job type: the columns of public.job_types, where each is explained.';
+
+create type public.job_type_stats as (
+  job_type varchar(50),
+  waiting bigint,
+  due bigint,
+  running bigint,
+  oldest_due timestamptz,
+  enqueued bigint,
+  claimed bigint,
+  completed bigint,
+  failed bigint,
+  cancelled bigint,
+  retried bigint,
+  released bigint,
+  reaped bigint,
+  expired bigint,
+  enqueued_last_minute bigint,
+  claimed_last_minute bigint,
+  completed_last_minute bigint,
+  failed_last_minute bigint,
+  enqueued_last_hour bigint,
+  claimed_last_hour bigint,
+  completed_last_hour bigint,
+  failed_last_hour bigint,
+  wait_p50 interval,
+  wait_p95 interval,
+  wait_p99 interval,
+  run_p50 interval,
+  run_p95 interval,
+  run_p99 interval,
+  counted_since timestamptz
+);
+comment on type public.job_type_stats is 'The statistics of a job type, from job_stats().';
+comment on column public.job_type_stats.waiting is
+'Jobs that wait in the queue, due or not; of more than a thousand an estimate, which is put right by and by';
+comment on column public.job_type_stats.due is
+'Of those, how many are due, also of a type that is paused; of more than a thousand an estimate as well, and where '
+'there are more than 100000 due ones and as many later ones, 100000';
+comment on column public.job_type_stats.running is
+'Jobs that run; where more than a thousand run of all types together, an estimate';
+comment on column public.job_type_stats.oldest_due is 'Since when the first of the due ones is due; null: none is';
+comment on column public.job_type_stats.enqueued is 'New jobs';
+comment on column public.job_type_stats.claimed is 'Attempts that began';
+comment on column public.job_type_stats.completed is 'Jobs that completed';
+comment on column public.job_type_stats.failed is 'Jobs that failed for good';
+comment on column public.job_type_stats.cancelled is 'Jobs that were cancelled, or expired';
+comment on column public.job_type_stats.retried is
+'How often a job was queued again after an attempt that failed or was reaped, or by job_retry';
+comment on column public.job_type_stats.released is 'Attempts that were given back, with no retry spent';
+comment on column public.job_type_stats.reaped is
+'Attempts that were ended since their lease or run-time limit was over; their jobs are also retried, failed or '
+'cancelled';
+comment on column public.job_type_stats.expired is 'Of the cancelled ones, those that had not started by expires_at';
+comment on column public.job_type_stats.enqueued_last_minute is 'Of enqueued, those of the last 60 seconds';
+comment on column public.job_type_stats.claimed_last_minute is 'Of claimed, those of the last 60 seconds';
+comment on column public.job_type_stats.completed_last_minute is 'Of completed, those of the last 60 seconds';
+comment on column public.job_type_stats.failed_last_minute is 'Of failed, those of the last 60 seconds';
+comment on column public.job_type_stats.enqueued_last_hour is 'Of enqueued, those of the last 60 minutes';
+comment on column public.job_type_stats.claimed_last_hour is 'Of claimed, those of the last 60 minutes';
+comment on column public.job_type_stats.completed_last_hour is 'Of completed, those of the last 60 minutes';
+comment on column public.job_type_stats.failed_last_hour is 'Of failed, those of the last 60 minutes';
+comment on column public.job_type_stats.wait_p50 is
+'Half of the attempts that began of late did so within this time after their job was due. Of late: in the last hour, '
+'or two, in which there were any. All these times are within 5 %';
+comment on column public.job_type_stats.wait_p95 is 'The same for 95 of 100 attempts';
+comment on column public.job_type_stats.wait_p99 is 'The same for 99 of 100 attempts';
+comment on column public.job_type_stats.run_p50 is
+'Half of the attempts that ended of late, however they did, ended within this time after their claim';
+comment on column public.job_type_stats.run_p95 is 'The same for 95 of 100 attempts';
+comment on column public.job_type_stats.run_p99 is 'The same for 99 of 100 attempts';
+comment on column public.job_type_stats.counted_since is
+'Since when all this is counted; null: it is not, and so are the columns from enqueued on';

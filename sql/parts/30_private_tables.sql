@@ -99,6 +99,14 @@ comment on table jobs_ext.children is
 comment on column jobs_ext.children.parent is 'parent_job_id';
 comment on column jobs_ext.children.job is 'public.jobs.id';
 
+create table jobs_ext.paused (
+  created_at timestamptz not null,
+  job uuid not null,
+  primary key (created_at, job)
+) with (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.05);
+comment on table jobs_ext.paused is
+'The paused jobs by age: job_list(''paused'') reads them, and not all jobs. Derived from public.jobs.';
+
 create table jobs_ext.lanes (
   lane integer primary key check (lane > 0),
   job_type text not null unique
@@ -150,6 +158,26 @@ comment on column jobs_ext.erasures.archived_until is
 'Of a deleted one: when it was deleted. What was archived till then goes; its jobs went with it. infinity: all goes, '
 'for jobs_ext.erase_organisation()';
 comment on column jobs_ext.erasures.asked_at is 'Since when';
+
+-- Written by the worker alone, what has changed each jobs_ext.statistics_interval, and at a shutdown. Not in a dump:
+-- what is counted is what this server did.
+create table jobs_ext.statistics (
+  lane integer primary key,
+  since timestamptz not null,
+  counts bigint[] not null,
+  waits integer[] not null,
+  runs integer[] not null
+) with (fillfactor = 50);
+comment on table jobs_ext.statistics is
+'The statistics of job types as they were when the worker wrote them down last, for the next start of the server. '
+'job_stats() shows those in shared memory.';
+comment on column jobs_ext.statistics.lane is 'The lane of the type (jobs_ext.lanes)';
+comment on column jobs_ext.statistics.since is 'Since when its jobs are counted';
+comment on column jobs_ext.statistics.counts is
+'How many were enqueued, claimed, completed, failed, cancelled, retried, released, reaped, expired';
+comment on column jobs_ext.statistics.waits is
+'How long jobs were due before they were claimed, of late, by the buckets of src/logic/histogram.hpp';
+comment on column jobs_ext.statistics.runs is 'How long attempts ran, likewise';
 
 create table jobs_ext.set_aside (
   job uuid primary key,

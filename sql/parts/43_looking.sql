@@ -42,6 +42,23 @@ id: the parent, which may be gone itself.
 Returns the jobs, with status, result and error_message: what a job that waited for them (job_await_children) goes on '
 'with. No row where there is none that the caller may see. Raises 22023 for a null id, 42501 when not allowed.';
 
+create function public.job_stats(job_type text default null) returns setof public.job_type_stats
+language c stable parallel unsafe rows 100 as 'MODULE_PATHNAME';
+comment on function public.job_stats is
+'What the queue does: for each job type how many jobs wait, are due and run, how many were enqueued, claimed, '
+'completed and so on, in all and of late, and how long they waited and ran. It reads no more of a long queue than of a '
+'short one.
+
+job_type: this type alone; null: all.
+
+Returns a row for each type, by its name; the type job_type_stats says what is in its columns. Counted is what has '
+'committed, by whatever way, but for what was prepared (PREPARE TRANSACTION). It is counted in shared memory, and '
+'written down at a shutdown and each jobs_ext.statistics_interval: a crash of the server loses what came since. Under '
+'row security a row for each type of which the caller sees unfinished jobs, with those that it sees in waiting, due, '
+'running and oldest_due, and null in the columns that count everybody''s. So it is, with a NOTICE, on a standby, where '
+'the library is not in shared_preload_libraries, and for types beyond jobs_ext.max_counted_types. Raises 42501 when '
+'not allowed.';
+
 create function public.job_wait(
   id uuid default null,
   job_id text default null,

@@ -18,8 +18,8 @@ create function jobs_ext.check(mend boolean default false,
   out job uuid, out fault text, out mended boolean) returns setof record
 language c volatile parallel unsafe rows 10 as 'MODULE_PATHNAME', 'jobs_check';
 comment on function jobs_ext.check(boolean) is
-'Compares the private tables jobs_ext.queue, failed, expiring, ended, blocked and children with public.jobs, from '
-'which they follow: all of it, under one snapshot, without a lock that anybody notices. The worker does the same '
+'Compares the private tables jobs_ext.queue, failed, expiring, ended, blocked, children and paused with public.jobs, '
+'from which they follow: all of it, under one snapshot, without a lock that anybody notices. The worker does the same '
 'little by little (jobs_ext.audit_interval). Takes a few microseconds for each row, and no memory. What it finds is a '
 'defect of jobs_ext: please report it.
 

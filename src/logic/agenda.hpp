@@ -93,11 +93,12 @@ enum class ChoreKind : std::uint8_t {
     archive,
     months,
     erase,
-    ahead, // looks when tasks are due next
-    audit, // looks at a slice of all tables
-    heal,  // looks for rows before the hints of where to read
+    ahead,      // looks when tasks are due next
+    audit,      // looks at a slice of all tables
+    heal,       // looks for rows before the hints of where to read
+    statistics, // loads them, counts what nobody has told, writes them down
 };
-constexpr std::size_t chore_count = static_cast<std::size_t>(ChoreKind::heal) + 1;
+constexpr std::size_t chore_count = static_cast<std::size_t>(ChoreKind::statistics) + 1;
 constexpr std::size_t task_count =
     static_cast<std::size_t>(ChoreKind::ahead) - static_cast<std::size_t>(ChoreKind::reap);
 using Dues = std::array<Instant, task_count>;
@@ -187,7 +188,7 @@ public:
         if (!whole_)
             return;
         whole_at_ = now.moment + interval_;
-        turn(ChoreKind::waking).due = turn(ChoreKind::heal).due = at_once;
+        turn(ChoreKind::waking).due = turn(ChoreKind::heal).due = turn(ChoreKind::statistics).due = at_once;
         for (Turn &task : tasks())
             task.due = at_once;
         if (news.asked)
@@ -251,11 +252,11 @@ public:
         turn(task).rest(rest, now);
     }
 
-    // A slice of healing was done.
-    constexpr void slice_healed(bool more, Span rest, Moment now)
+    // A slice of healing, or of the work for statistics, was done.
+    constexpr void slice_done(ChoreKind kind, bool more, Span rest, Moment now)
     {
-        turn(ChoreKind::heal).due = more ? at_once : never;
-        turn(ChoreKind::heal).rest(rest, now);
+        turn(kind).due = more ? at_once : never;
+        turn(kind).rest(rest, now);
     }
 
     // The tasks' next times were looked for; null: they were not found.
@@ -313,8 +314,9 @@ public:
             return 0;
         if (!present_)
             return std::min(until_whole, presence_interval);
-        Span wait = std::min({until_whole, until_log, turn(ChoreKind::waking).until(now),
-                              turn(ChoreKind::audit).until(now), turn(ChoreKind::heal).until(now)});
+        Span wait =
+            std::min({until_whole, until_log, turn(ChoreKind::waking).until(now), turn(ChoreKind::audit).until(now),
+                      turn(ChoreKind::heal).until(now), turn(ChoreKind::statistics).until(now)});
         for (const Turn &task : tasks())
             wait = std::min(wait, task.until(now));
         if (news.children)
@@ -326,8 +328,8 @@ public:
     constexpr Outcome trouble(Moment now) const
     {
         using enum ChoreKind;
-        for (const ChoreKind kind :
-             {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months, erase, audit, heal})
+        for (const ChoreKind kind : {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months,
+                                     erase, audit, heal, statistics})
             if (turn(kind).is_resting(now) && turn(kind).last != Outcome::done)
                 return turn(kind).last;
         return Outcome::done;

@@ -7,9 +7,11 @@
 #include "shared/hints.hpp"
 #include "shared/launcher.hpp"
 #include "shared/notes.hpp"
+#include "shared/own_counts.hpp"
 #include "shared/own_rows.hpp"
 #include "shared/segment.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/statistics.hpp"
 #include "shared/takers.hpp"
 
 namespace shared::notes {
@@ -63,8 +65,10 @@ void tell_commit()
     bool any_given = false;
     pg_memory_barrier(); // the rows are visible before the look at the sleepers
     own_rows::tell_commit();
-    if (derived_anew)
+    if (derived_anew) {
         hints::forget();
+        statistics::doubt_depths();
+    }
     pg_memory_barrier(); // so are the hints, which sleepers read without a lock
     for (int i = 0; i < lanes.count(); ++i) {
         const LaneNote &note = lanes[i];
@@ -92,6 +96,7 @@ void tell_commit()
         databases::extension_changed();
     if (new_databases)
         launcher::note_databases_changed();
+    own_counts::tell_commit(); // nobody waits for it
 }
 
 // Wakes sleepers for what was taken at this level or below, which others can claim again. To be called when the abort
@@ -114,6 +119,7 @@ void forget_notes()
     lanes.clear();
     ends.clear();
     own_rows::forget();
+    own_counts::forget();
     due_first = DT_NOEND;
     many_ended = all_new = new_extension = new_databases = derived_anew = false;
     if (any_parents)
@@ -185,11 +191,13 @@ void subtransaction_event(SubXactEvent event, SubTransactionId, SubTransactionId
         tell_abort(level);
         lanes.drop_from(level);
         ends.drop_from(level);
+        own_counts::drop_from(level);
         sleepers::free_my_place(level);
         databases::let_come(level);
     } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
         hand_up_lanes(level);
         own_rows::hand_up(level);
+        own_counts::hand_up(level);
         databases::keep_away_above(level - 1);
         for (int i = ends.count - 1; i >= 0 && ends.list[i].level == level; --i)
             ends.list[i].level = level - 1;

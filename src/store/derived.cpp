@@ -79,6 +79,8 @@ Keys keys_of(const Row &row, LaneOf lane_of)
         keys[DerivedTable::ended] = queue_key_of(*key, row.id());
     if (row.status() == Status::blocked)
         keys[DerivedTable::blocked] = instant_key_of(*row.time(Column::created_at), row.id());
+    if (row.status() == Status::paused)
+        keys[DerivedTable::paused] = instant_key_of(*row.time(Column::created_at), row.id());
     if (is_unended_child(row))
         keys[DerivedTable::children] = child_key_of(DatumGetUUIDP(row[Column::parent_job_id]), row.id());
     return keys;

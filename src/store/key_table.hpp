@@ -1,5 +1,5 @@
-// The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended, blocked, children. Each
-// row is its own primary key and a function of one row of `jobs`.
+// The tables that are derived from `jobs`: queue (what is due next), failed, expiring, ended, blocked, children,
+// paused. Each row is its own primary key and a function of one row of `jobs`.
 //
 // The race: two sessions change the same job, and so its keys. The job's row in `jobs` is the mutex. A session that
 // changes a key has just changed, or holds locked, the newest version of that row, and saw that version through the

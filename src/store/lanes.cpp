@@ -147,6 +147,12 @@ void prepare_lane_of(std::string_view type)
         make_lane_of(type);
 }
 
+Oid table()
+{
+    load_lanes();
+    return known_lanes.table;
+}
+
 int count_lanes()
 {
     load_lanes();

@@ -34,6 +34,9 @@ void prepare_lane_of(std::string_view type);
 // The lane of the type; nothing: it has none yet. Writes nothing.
 std::optional<std::int32_t> find_lane_of(std::string_view type);
 
+// The table in which the lanes have their numbers: another one after the extension was dropped and made anew.
+Oid table();
+
 // How many lanes there are.
 int count_lanes();
 // The lane with the next greater number; after the last one the first; the same if there is none. For a walk around all

@@ -16,12 +16,14 @@ enum class PrivateTable : std::uint8_t {
     ended,
     blocked,
     children,
+    paused,
     set_aside,
     schedules,
     erasures,
     state,
     lanes,
-    pauses
+    pauses,
+    statistics
 };
 
 struct PrivateTableShape {
@@ -47,6 +49,7 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"ended", 4, {{{"lane", INT4OID}, {"rank", INT2OID}, {"ended_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"blocked", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"children", 2, {{{"parent", UUIDOID}, {"job", UUIDOID}}}},
+    {"paused", 2, {{{"created_at", TIMESTAMPTZOID}, {"job", UUIDOID}}}},
     {"set_aside",
      1,
      {{{"job", UUIDOID},
@@ -63,14 +66,22 @@ inline constexpr PrivateTableShape private_tables[] = {
     {"state", 1, {{{"mark", TEXTOID}, {"number", OIDOID}, {"version", INT8OID}}}},
     {"lanes", 1, {{{"lane", INT4OID}, {"job_type", TEXTOID}}}},
     {"pauses", 1, {{{"since", TIMESTAMPTZOID}, {"role", TEXTOID}, {"reason", TEXTOID}}}},
+    {"statistics",
+     1,
+     {{{"lane", INT4OID},
+       {"since", TIMESTAMPTZOID},
+       {"counts", INT8ARRAYOID},
+       {"waits", INT4ARRAYOID},
+       {"runs", INT4ARRAYOID}}}},
 };
 
 inline constexpr int private_table_count = std::size(private_tables);
-static_assert(private_table_count == static_cast<int>(PrivateTable::pauses) + 1);
+static_assert(private_table_count == static_cast<int>(PrivateTable::statistics) + 1);
 
 constexpr const PrivateTableShape &shape_of(PrivateTable table) { return private_tables[static_cast<int>(table)]; }
 
 inline constexpr std::array derived_tables = {PrivateTable::queue, PrivateTable::failed,  PrivateTable::expiring,
-                                              PrivateTable::ended, PrivateTable::blocked, PrivateTable::children};
+                                              PrivateTable::ended, PrivateTable::blocked, PrivateTable::children,
+                                              PrivateTable::paused};
 
 } // namespace store

@@ -33,13 +33,14 @@ struct Transition {
 };
 
 using Follower = void(const Transition &);
-Follower announce;    // announce.cpp: what others hear at commit
-Follower hold_parent; // children.cpp: a child is added, and its parent does not go on meanwhile
-Follower keep_steps;  // steps.cpp: with a job that is deleted, or goes over to another organisation
+Follower announce;     // announce.cpp: what others hear at commit
+Follower count_events; // count_events.cpp: the statistics of its type
+Follower hold_parent;  // children.cpp: a child is added, and its parent does not go on meanwhile
+Follower keep_steps;   // steps.cpp: with a job that is deleted, or goes over to another organisation
 // attempts.cpp: the last one, because it may run a trigger of the user's on job_attempts, which may call a verb on the
 // very job: that verb has to find the derived tables in step.
 Follower keep_attempts;
-inline constexpr Follower *followers[] = {announce, hold_parent, keep_steps, keep_attempts};
+inline constexpr Follower *followers[] = {announce, count_events, hold_parent, keep_steps, keep_attempts};
 
 // Says that the job was `before` and is `after`, and that the change ended the attempt `ended`, if any. `queue_row`:
 // where the job's row of the queue is, if the caller knows that from a scan under the active snapshot; it spares a

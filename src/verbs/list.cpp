@@ -17,13 +17,14 @@
 // They run on a standby as well: nothing here writes or takes an id.
 #include "verbs/list.hpp"
 
-#include "call/privileges.hpp"
 #include "job/refusal.hpp"
 #include "pg/excerpt.hpp"
 #include "pg/plan.hpp"
 #include "pg/sqlstate.hpp"
 #include "store/built.hpp"
 #include "store/queue_scan.hpp"
+#include "verbs/fresh_look.hpp"
+#include "verbs/newest_of_status.hpp"
 #include "verbs/own_jobs.hpp"
 
 namespace verbs {
@@ -40,40 +41,12 @@ const char *column_list()
     return list.data;
 }
 
-// Locks a table before it is looked at, and takes a newer snapshot if it had to wait. An ALTER TABLE that rewrites a
-// table leaves it empty under every older snapshot (the rewrite is not MVCC-safe, says the manual), and the statement
-// in which we run took its snapshot before it came to wait here. At REPEATABLE READ there is no newer one.
-//
-// A caller who may read no column is refused (42501) before the lock: else anybody could queue up behind an ALTER and
-// keep others waiting.
-class FreshLook {
-public:
-    explicit FreshLook(store::ApiTable which)
-    {
-        call::require_on_any_column(which, ACL_SELECT);
-        const std::optional<store::TableId> table = store::find_table(which);
-        if (!table || ConditionalLockRelationOid(table->in_catalogs(), AccessShareLock))
-            return;
-        (void)store::lock_api_table(which, AccessShareLock); // by name again: another table may have it by now
-        PushActiveSnapshot(GetTransactionSnapshot());
-        has_waited_ = true;
-    }
-    ~FreshLook()
-    {
-        if (has_waited_)
-            PopActiveSnapshot();
-    }
-    FreshLook(const FreshLook &) = delete;
-    FreshLook &operator=(const FreshLook &) = delete;
-
-private:
-    bool has_waited_ = false;
-};
-
 // own_jobs: the caller sees so few rows that all of them are read, by their index, and then sorted. The planner is not
 // asked for the first ones of an order: it would walk the index of all jobs in that order, hoping for the caller's.
-// newest_jobs: the caller sees so many that this walk is what is wanted.
-enum class Reading { as_planned, own_jobs, newest_jobs };
+// newest_jobs: the caller sees so many that this walk is what is wanted. newest_part: the same, and no further than
+// newest_part_size.
+enum class Reading { as_planned, own_jobs, newest_jobs, newest_part };
+constexpr int newest_part_size = 100'000;
 
 // A SELECT that grows by conditions and their parameters, run as the caller. The table stays open meanwhile, so that it
 // keeps the columns that open_table() has compared (42804). No value goes into the text, which is the name of a saved
@@ -88,6 +61,13 @@ public:
         const char *columns = column_list();
         if (reading == Reading::own_jobs)
             appendStringInfo(&text_, "select %s from (", columns);
+        if (reading == Reading::newest_part) {
+            appendStringInfo(&text_,
+                             "select %s from (select %s from public.%s order by created_at desc, id desc limit %d) "
+                             "as newest where true",
+                             columns, columns, store::name_of_table(table), newest_part_size);
+            return;
+        }
         // A text of its own for each reading, since it names the plan.
         appendStringInfo(&text_, "select %s from public.%s where %s", columns, store::name_of_table(table),
                          reading == Reading::newest_jobs ? "true and true" : "true");
@@ -130,6 +110,18 @@ public:
             if (!each(rows.whole(i)))
                 break;
         return rows.count();
+    }
+
+    // Puts the rows if there are so many. False: there are not.
+    bool execute_if_full(pg::RowSink &sink, std::int32_t count)
+    {
+        pg::SpiScope spi;
+        const pg::Rows rows = query();
+        if (rows.count() < static_cast<std::uint64_t>(count))
+            return false;
+        for (std::uint64_t i = 0; i < rows.count(); ++i)
+            sink.put(rows.whole(i));
+        return true;
     }
 
     std::uint64_t execute(pg::RowSink &sink)
@@ -180,31 +172,42 @@ constexpr const char *among_ids = "id operator(pg_catalog.=) any ($%d)";
 constexpr const char *of_status = "status::pg_catalog.text operator(pg_catalog.=) any ($%d)";
 
 // Which derived table is read from one end to the other, and which part of it.
-enum class Walk { waiting_and_running, running, failed, blocked };
+enum class Walk { waiting_and_running, waiting, running, failed, blocked, paused };
 
 store::PrivateTable table_of(Walk walk)
 {
-    return walk == Walk::failed    ? store::PrivateTable::failed
-           : walk == Walk::blocked ? store::PrivateTable::blocked
-                                   : store::PrivateTable::queue;
+    switch (walk) {
+    case Walk::failed:
+        return store::PrivateTable::failed;
+    case Walk::blocked:
+        return store::PrivateTable::blocked;
+    case Walk::paused:
+        return store::PrivateTable::paused;
+    default:
+        return store::PrivateTable::queue;
+    }
 }
 
-// Reads the ids of a derived table in the order of its index: of the failed ones the newest first. Under the snapshot
-// that is active when it is made.
+// Whether the table has its jobs by the time of their creation, which is the order of a page.
+bool is_by_age(Walk walk) { return table_of(walk) != store::PrivateTable::queue; }
+
+// Reads the ids of a derived table in the order of its index: those that have an age the newest first. Under the
+// snapshot that is active when it is made.
 class Walker {
 public:
-    // `before`: the failed jobs created before that time; null: all. For the other walks it has no meaning.
+    // `before`: the jobs created before that time; null: all. For jobs that have no age it has no meaning.
     Walker(Walk walk, pg::Nullable before)
-        : table_(table_of(walk), AccessShareLock), slot_(table_.table()),
-          job_column_(table_of(walk) == store::PrivateTable::queue ? 4 : 2),
-          direction_(walk == Walk::failed ? BackwardScanDirection : ForwardScanDirection)
+        : table_(table_of(walk), AccessShareLock), slot_(table_.table()), job_column_(is_by_age(walk) ? 2 : 4),
+          direction_(is_by_age(walk) ? BackwardScanDirection : ForwardScanDirection)
     {
         table_.unlock_when_closed();
         ScanKeyData key = {};
         AttrNumber keys = 0;
         if (walk == Walk::running)
             ScanKeyInit(&key, ++keys, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(logic::running_lane));
-        if (walk == Walk::failed && before)
+        if (walk == Walk::waiting)
+            ScanKeyInit(&key, ++keys, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(logic::running_lane));
+        if (is_by_age(walk) && before)
             ScanKeyInit(&key, ++keys, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, before.value);
         scan_ = pg::begin_index_scan(table_.table(), table_.index(), GetActiveSnapshot(), keys);
         index_rescan(scan_, &key, keys, nullptr, 0);
@@ -363,13 +366,13 @@ constexpr call::Field<Filter> list_fields[] = {
     {"before", TIMESTAMPTZOID, &Filter::before},
 };
 
-// A page of the failed jobs, newest first. The derived table has them by time of creation and id, which is the order of
-// the answer: so chunk after chunk is read until the page is full, and a page at the beginning costs no more where a
-// million jobs have failed. Skipped rows are counted here, after the filters and the policies of the caller.
-void list_failed(const Filter &filter, pg::RowSink &sink)
+// A page of jobs that a derived table has by time of creation and id, which is the order of the answer: so chunk after
+// chunk is read until the page is full, and a page at the beginning costs no more where a million jobs have failed.
+// Skipped rows are counted here, after the filters and the policies of the caller.
+void list_by_age(Walk walk, const Filter &filter, pg::RowSink &sink)
 {
     const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
-    Walker walker(Walk::failed, filter.before);
+    Walker walker(walk, filter.before);
     pg::RowMemory memory;
     std::int64_t to_skip = filter.skip_rows;
     std::int64_t wanted = filter.max_rows;
@@ -401,7 +404,8 @@ std::optional<Walk> walk_of(const Filter &filter)
     const std::string_view status = pg::text_view(filter.status.value);
     for (const auto &[wanted, walk] : {std::pair{logic::Status::failed, Walk::failed},
                                        {logic::Status::in_progress, Walk::running},
-                                       {logic::Status::blocked, Walk::blocked}})
+                                       {logic::Status::blocked, Walk::blocked},
+                                       {logic::Status::paused, Walk::paused}})
         if (status == logic::name_of_status(wanted))
             return walk;
     return std::nullopt;
@@ -421,13 +425,68 @@ Reading reading_of_page(const Filter &filter, bool own_jobs)
     return jobs > 0 && !sees_at_most(static_cast<std::int64_t>(jobs / 16)) ? Reading::newest_jobs : Reading::as_planned;
 }
 
+// Whether the caller sees every job and may read all columns.
+bool sees_all_jobs()
+{
+    return !is_under_row_security() && pg_class_aclcheck(store::find_table(store::ApiTable::jobs)->in_catalogs(),
+                                                         GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+// A page, if it is full within the newest part of all jobs.
+bool list_newest_part(const Filter &filter, pg::RowSink &sink)
+{
+    Select select(store::ApiTable::jobs, Reading::newest_part);
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    return select.execute_if_full(sink, filter.max_rows);
+}
+
+void list_ids(std::span<const pg_uuid_t> jobs, const Filter &filter, pg::RowSink &sink)
+{
+    Ids ids;
+    for (const pg_uuid_t &id : jobs)
+        ids.add(UUIDPGetDatum(&id));
+    if (ids.is_empty())
+        return;
+    Select select(store::ApiTable::jobs);
+    select.where(among_ids, UUIDARRAYOID, ids.array());
+    filter.apply(select);
+    select.page(filter.max_rows, filter.skip_rows);
+    select.execute(sink);
+}
+
+// A page of a status alone, of a caller who sees every job: by a look at all that have it, where these are few, else
+// among the newest of all, else by a look at each that may have it. False: many may, and few of the newest do.
+bool list_of_status(const Filter &filter, pg::RowSink &sink)
+{
+    if (!filter.status || walk_of(filter) || filter.job_type || filter.organisation_id || filter.restaurant_id)
+        return false;
+    const pg::OpenRelation jobs = store::open_table(store::ApiTable::jobs, AccessShareLock); // before what is derived
+    if (!sees_all_jobs() || !store::derived_are_readable())
+        return false;
+    const auto status = *logic::parse_status(pg::text_view(filter.status.value));
+    const auto before = filter.before ? std::optional(DatumGetTimestampTz(filter.before.value)) : std::nullopt;
+    const std::int64_t count = std::int64_t{filter.max_rows} + filter.skip_rows;
+    constexpr std::int64_t few = 5000, many = 100'000;
+    auto found = newest_of_status(status, before, count, few);
+    if (!found && list_newest_part(filter, sink))
+        return true;
+    if (!found)
+        found = newest_of_status(status, before, count, many);
+    if (found)
+        list_ids(*found, filter, sink);
+    return found.has_value();
+}
+
 void list_jobs(const Filter &filter, pg::RowSink &sink)
 {
     const FreshLook look(store::ApiTable::jobs);
+    if (list_of_status(filter, sink))
+        return;
     const std::optional<Walk> walk = walk_of(filter);
     const bool own_jobs = reads_own_jobs(walk ? std::span(&*walk, 1) : std::span<const Walk>(), filter.before);
-    if (walk == Walk::failed && !own_jobs) {
-        list_failed(filter, sink);
+    if (walk && is_by_age(*walk) && !own_jobs) {
+        list_by_age(*walk, filter, sink);
         return;
     }
     const bool by_walk = walk && !own_jobs;

@@ -22,6 +22,7 @@ constexpr const char *texts[] = {
     "looking what is due next",
     "auditing",
     "looking for jobs before the hints",
+    "keeping statistics",
 };
 static_assert(std::size(texts) == logic::agenda::chore_count);
 

@@ -7,6 +7,7 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "shared/hints.hpp"
+#include "shared/statistics.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
 
@@ -97,8 +98,10 @@ bool have_prepared_written()
 // have made the extension; that it dropped it, the worker finds when it looks.
 void prepared_ended(bool has_written)
 {
-    if (has_written)
+    if (has_written) {
         shared::hints::forget(); // for the same reason
+        shared::statistics::doubt_depths();
+    }
     shared::databases::ask_for_a_look();
     if (shared::databases::has_no_extension() && OidIsValid(get_extension_oid("jobs_ext", true)))
         shared::databases::extension_changed();

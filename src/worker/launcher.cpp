@@ -8,6 +8,7 @@
 #include "shared/databases.hpp"
 #include "shared/launcher.hpp"
 #include "shared/process.hpp"
+#include "shared/statistics.hpp"
 #include "worker/loop.hpp"
 
 extern "C" PGDLLEXPORT void jobs_ext_launcher_main(Datum);
@@ -46,12 +47,13 @@ bool excluded(const char *name)
     return found;
 }
 
-// The OIDs of the databases that a worker may serve, in the caller's memory context. Not among them:
+// The OIDs of all databases, or of those that a worker may serve, in the caller's memory context. Not among the latter:
 // - templates, because CREATE DATABASE cannot copy a database to which somebody is connected;
 // - databases that allow no connections, or whose DROP was interrupted: a worker could not connect.
 // The launcher is connected to no database, so it can read shared catalogs only, and reads pg_database as the
 // autovacuum launcher does (get_database_list() in autovacuum.c).
-List *list_databases()
+enum class Listed : bool { all, to_be_served };
+List *list_databases(Listed which)
 {
     List *oids = NIL;
     MemoryContext caller = CurrentMemoryContext;
@@ -61,8 +63,8 @@ List *list_databases()
     TableScanDesc scan = table_beginscan_catalog(catalog, 0, nullptr);
     while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
         auto form = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-        if (!form->datallowconn || form->datistemplate || database_is_invalid_form(form) ||
-            excluded(NameStr(form->datname)))
+        if (which == Listed::to_be_served && (!form->datallowconn || form->datistemplate ||
+                                              database_is_invalid_form(form) || excluded(NameStr(form->datname))))
             continue;
         MemoryContext before = MemoryContextSwitchTo(caller);
         oids = lappend_oid(oids, form->oid);
@@ -110,13 +112,26 @@ bool add_entries(List *oids)
     return true;
 }
 
+// Frees the statistics of databases that are gone. The list of those that have some comes first: a database that is
+// made between the two looks is not in it.
+void forget_gone_databases()
+{
+    List *counted = shared::statistics::list_databases();
+    if (counted == NIL)
+        return;
+    ListCell *cell;
+    foreach (cell, list_difference_oid(counted, list_databases(Listed::all)))
+        shared::statistics::forget_database(lfirst_oid(cell));
+}
+
 // Brings the entries in line with pg_database. The scan comes before the lock, because it may raise an error. What the
 // list misses by that, a database that is made or dropped meanwhile, is told to the launcher when that command commits,
 // and read in the next turn.
 void read_databases()
 {
     static bool warned = false;
-    List *oids = list_databases();
+    forget_gone_databases();
+    List *oids = list_databases(Listed::to_be_served);
     bool all;
     {
         shared::databases::Lock lock;

@@ -12,9 +12,10 @@ namespace worker {
 void handle_signals(int exit_code);
 
 // Sleeps until the latch is set or so many milliseconds are over. Ends the process, without a line in the log, when it
-// is asked to end or the postmaster has died. After SIGHUP it reads the configuration again and returns true: what
+// is asked to end or the postmaster has died; in the former case `before_end()`, where there is one, is called first.
+// After SIGHUP it reads the configuration again and returns true: what
 // depends on settings is to be looked at again. `wait_event` is what pg_stat_activity shows (from PostgreSQL 17 on); a
 // process gives the same one each time.
-bool sleep_on_latch(long milliseconds, const char *wait_event);
+bool sleep_on_latch(long milliseconds, const char *wait_event, void (*before_end)() = nullptr);
 
 } // namespace worker

@@ -28,6 +28,7 @@
 #include "shared/databases.hpp"
 #include "shared/launcher.hpp"
 #include "shared/sleepers.hpp"
+#include "shared/statistics.hpp"
 #include "store/healing.hpp"
 #include "store/lanes.hpp"
 #include "store/owner.hpp"
@@ -37,6 +38,7 @@
 #include "worker/chore.hpp"
 #include "worker/loop.hpp"
 #include "worker/presence.hpp"
+#include "worker/statistics.hpp"
 #include "worker/waking.hpp"
 
 extern "C" PGDLLEXPORT void jobs_ext_worker_main(Datum);
@@ -114,6 +116,7 @@ private:
     TaskMemory tasks_[upkeep::all_tasks.size()];
     // After the agenda and the report, to which its chore refers.
     Auditing audit_{database_, chore(ChoreKind::audit)};
+    Statistics statistics_{chore(ChoreKind::statistics)};
     // The jobs of which children have left, and that are to be looked at; when it was all of them, last.
     logic::Parents parents_;
     pg::Moment all_parents_at_ = pg::long_ago;
@@ -143,6 +146,7 @@ void Worker::look_for_presence()
         pg_atomic_write_u32(&database_.serving, 0);
     switch (presence) {
     case Presence::absent:
+        shared::statistics::forget_database(MyDatabaseId);
         leave_process(Leaving::no_extension);
     case Presence::other_version:
         report_.show_doing("waiting for ALTER EXTENSION jobs_ext UPDATE");
@@ -319,8 +323,8 @@ void Worker::heal()
     const pg::Moment began = pg::moment();
     bool more = false;
     if (chore(ChoreKind::heal).run([&] { more = store::heal_hints(healed_, slice_of_healing_ms); }))
-        agenda_.slice_healed(more, rest_factor * pg::milliseconds_since(began) * millisecond,
-                             pg::moment().microseconds);
+        agenda_.slice_done(ChoreKind::heal, more, rest_factor * pg::milliseconds_since(began) * millisecond,
+                           pg::moment().microseconds);
 }
 
 void Worker::do_chore(const Action &action)
@@ -340,6 +344,8 @@ void Worker::do_chore(const Action &action)
         return audit_.audit_slice();
     case ChoreKind::heal:
         return heal();
+    case ChoreKind::statistics:
+        return statistics_.do_piece(agenda_);
     default:
         return do_task(action.kind, action.now);
     }
@@ -371,6 +377,8 @@ long Worker::until_next()
 // Ends the process on purpose. will_leave() says why, so that leave_entry() does not take it for a failure.
 void Worker::leave_process(Leaving why)
 {
+    if (why == Leaving::in_turn) // without the extension there is nowhere to
+        save_statistics();
     report_.log();
     shared::databases::will_leave(why);
     proc_exit(0);
@@ -422,7 +430,7 @@ void Worker::run()
             say_what_for();
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
-        if (sleep_on_latch(wait, "JobsWorker"))
+        if (sleep_on_latch(wait, "JobsWorker", save_statistics))
             agenda_.settings_changed(); // a whole round: archive_after and its like decide what is due
     }
 }

@@ -31,14 +31,14 @@ select tests.run('ended (completed)') \g /dev/null
 select job_complete(tests.id('ended (completed)'), tests.lease('ended (completed)')) \g /dev/null
 select tests.run('failed, ended') \g /dev/null
 select job_fail(tests.id('failed, ended'), tests.lease('failed, ended'), 'no', permanent => true) \g /dev/null
-select job_enqueue('beta', job_id => 'none (paused)') \g /dev/null
-select job_pause(job_id => 'none (paused)') \g /dev/null
+select job_enqueue('beta', job_id => 'paused') \g /dev/null
+select job_pause(job_id => 'paused') \g /dev/null
 select tests.run('blocked') \g /dev/null
 select job_enqueue('beta', job_id => 'queue, children', run_at => '2030-01-02+00', parent_job_id => tests.id('blocked'))
 \g /dev/null
 select job_await_children(tests.id('blocked'), tests.lease('blocked')) \g /dev/null
 -- Under ids that sort, and can be named.
-update jobs set created_at = '2030-01-01+00' where job_id = 'blocked';
+update jobs set created_at = '2030-01-01+00' where job_id in ('blocked', 'paused');
 select is(tests.check(), 'nothing', 'nor have jobs of every kind');
 select tests.in_step('as the rules say too');
 select is(tests.check(true), 'nothing', 'and nothing is there to be mended');
@@ -68,6 +68,8 @@ select tests.planted($$delete from jobs_ext.expiring$$,
                      'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.blocked$$,
                      'blocked blocked: missing (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$delete from jobs_ext.paused$$,
+                     'paused paused: missing (created_at 2030-01-01 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.children$$,
                      format('queue, children children: missing (parent %s)', tests.id('blocked')));
 
@@ -82,6 +84,8 @@ select tests.planted($$insert into jobs_ext.ended values (99, 0, '2030-01-01+00'
                      'ended: orphan (lane 99, rank 0, ended_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.blocked values ('2030-01-01+00', gen_random_uuid())$$,
                      'blocked: orphan (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.paused values ('2030-01-01+00', gen_random_uuid())$$,
+                     'paused: orphan (created_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.children
                        values ('00000000-0000-0000-0000-000000000001', gen_random_uuid())$$,
                      'children: orphan (parent 00000000-0000-0000-0000-000000000001)');
@@ -104,12 +108,14 @@ select tests.planted($$update jobs_ext.children set parent = '00000000-0000-0000
                             tests.id('blocked')));
 
 -- Under a key though the job is to have none.
-select tests.planted($$insert into jobs_ext.queue values (2, 0, '2030-01-01+00', tests.id('none (paused)'))$$,
-                     'none (paused) queue: wrong key (lane 2, rank 0, due_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.queue values (2, 0, '2030-01-01+00', tests.id('paused'))$$,
+                     'paused queue: wrong key (lane 2, rank 0, due_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.failed values ('2030-01-01+00', tests.id('queue'))$$,
                      'queue failed: wrong key (created_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.blocked values ('2030-01-01+00', tests.id('queue'))$$,
                      'queue blocked: wrong key (created_at 2030-01-01 00:00:00+00)');
+select tests.planted($$insert into jobs_ext.paused values ('2030-01-01+00', tests.id('queue'))$$,
+                     'queue paused: wrong key (created_at 2030-01-01 00:00:00+00)');
 select tests.planted($$insert into jobs_ext.children values (tests.id('blocked'), tests.id('queue'))$$,
                      format('queue children: wrong key (parent %s)', tests.id('blocked')));
 
@@ -130,6 +136,7 @@ from (values
   ('expiring', 'queue, expiring', '(expires_at 2030-01-03 00:00:00+00)'),
   ('ended', 'ended (completed)', '(lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)'),
   ('blocked', 'blocked', '(created_at 2030-01-01 00:00:00+00)'),
+  ('paused', 'paused', '(created_at 2030-01-01 00:00:00+00)'),
   ('children', 'queue, children', format('(parent %s)', tests.id('blocked')))) as w (name, job, key);
 
 -- All at once, and many: no memory is needed for them, nothing is left.

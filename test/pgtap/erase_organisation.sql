@@ -60,8 +60,9 @@ update job_types set keep_completed = '30 days', keep_failed = '30 days';
 create temp table ids as select n, pg_temp.fill(n, 1500) as list from generate_series(1, 2) n;
 select tests.in_step();
 select is(regexp_replace(pg_temp.traces(list), '\d+', 'n', 'g'),
-          'job_attempts n, jobs n, jobs_archive n, jobs_ext.ended n, jobs_ext.failed n, jobs_ext.queue n, '
-          'jobs_ext.schedules n, jobs_ext.set_aside n', 'organisation ' || n || ' is everywhere')
+          'job_attempts n, jobs n, jobs_archive n, jobs_ext.ended n, jobs_ext.failed n, '
+          'jobs_ext.paused n, jobs_ext.queue n, jobs_ext.schedules n, jobs_ext.set_aside n',
+          'organisation ' || n || ' is everywhere')
 from ids;
 create temp table other as select pg_temp.traces(list) from ids where n = 2;
 

@@ -20,7 +20,8 @@ begin
                           set_aside,schedules,erasures,profiles,organisations}'::text[] loop
     execute format('create view hostile.%I as select * from (values (1)) v (id) where hostile.raises()', name);
   end loop;
-  foreach name in array '{job,job_state,job_type_settings,jsonb,uuid,text,timestamptz,interval}'::text[] loop
+  foreach name in array '{job,job_state,job_type_settings,job_type_stats,jsonb,uuid,text,timestamptz,
+                          interval}'::text[] loop
     execute format('create domain hostile.%I as pg_catalog.int4 check (hostile.raises())', name);
   end loop;
   foreach type in array '{uuid,text,varchar,int2,int4,int8,timestamptz,interval,bool,jsonb,name,oid}'::regtype[] loop
@@ -66,6 +67,8 @@ from jobs j, (values
   ('job_step_resolve(uuid,integer,jsonb)', 'public.job_step_resolve($id, 1, ''1'')'),
   ('job_await_children(uuid,uuid)', 'public.job_await_children($id, $lease)'),
   ('job_children(uuid)', 'public.job_children($id)'),
+  ('job_stats(text)', 'public.job_stats()'),
+  ('job_stats(text)', 'public.job_stats(''bulk-update'')'),
   ('job_pause_all(text)', 'public.job_pause_all()'),
   ('job_resume_all()', 'public.job_resume_all()'),
   ('job_heartbeat(uuid,uuid,jsonb,interval)', 'public.job_heartbeat($id, $lease)'),

@@ -310,6 +310,8 @@ with wanted (sort, row) as (
   union all
   select 'blocked', row(b.created_at, b.job)::text from jobs_ext.blocked b
   union all
+  select 'paused', row(p.created_at, p.job)::text from jobs_ext.paused p
+  union all
   select 'children', row(c.parent, c.job)::text from jobs_ext.children c
 )
 (select 'missing', * from (table wanted except all table actual) m)

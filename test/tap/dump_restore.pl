@@ -139,7 +139,8 @@ my $function_grants = q{
 	union all
 	select 'type', t.oid::regtype::text, a.grantee::regrole, a.privilege_type, a.is_grantable
 	from pg_type t, aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) a
-	where t.oid in ('job'::regtype, 'job_state'::regtype, 'job_type_settings'::regtype) and a.grantee <> t.typowner
+	where t.oid in ('job'::regtype, 'job_state'::regtype, 'job_type_settings'::regtype, 'job_type_stats'::regtype)
+	and a.grantee <> t.typowner
 	union all
 	select 'schema', n.nspname, a.grantee::regrole, a.privilege_type, a.is_grantable
 	from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a

@@ -173,6 +173,7 @@ subtest 'every verb, each in another session' => sub {
 	$calls->('job_fail', "select status from job_fail('$id', '$lease', permanent => true)", 'failed');
 	$calls->('job_retry', "select status from job_retry('$id')", 'queued');
 	$calls->('job_get', "select status from job_get(job_id => 'one')", 'queued');
+	$calls->('job_stats', "select waiting > 0 and enqueued > 0 from job_stats('import-csv')", 't');
 	$calls->('job_list', "select job_id from job_list(job_type => 'import-csv')", 'one');
 	($lease) = $calls->('job_claim', $claim, $uuid);
 	$calls->('job_enqueue_many', "select count(*) from job_enqueue_many('[{\"job_type\": \"import-csv\"}]')", 1);

@@ -56,7 +56,8 @@ for my $view (grep { /^jobs_(?!archive)/ } keys %may)
 $may{'jobs_ext.jobs_set_aside'}{$_} = $private for qw(insert update delete); # a plain view of a private table
 # Tables that are nobody's business. postgres reads all tables there are, by pg_read_all_data, and a restore writes
 # the pauses as the owner.
-for my $table (qw(queue failed expiring ended blocked children lanes state schedules erasures set_aside pauses))
+for my $table (qw(queue failed expiring ended blocked children paused lanes state schedules erasures set_aside
+	pauses statistics))
 {
 	$may{"jobs_ext.$table"} =
 	  { 'select' => 'd d d d d y y', map { $_ => $private } qw(insert update delete truncate) };
@@ -67,7 +68,7 @@ my %month = map { $_ => 'd d d d d y y' } qw(select insert update delete truncat
 
 # Functions, by the first who may execute them. All others are the owner's.
 my %function = (
-	member => [ qw(job_get job_list job_children job_wait job_enqueue job_enqueue_many job_cancel job_retry
+	member => [ qw(job_get job_list job_children job_stats job_wait job_enqueue job_enqueue_many job_cancel job_retry
 		job_steps_set job_step_resolve) ],
 	# The schema is closed to members, who meet its functions in views, policies and defaults alone.
 	service => [
@@ -85,7 +86,7 @@ my %may_execute = (
 	(map { $_ => 'd y y y y y y' } @{ $function{member} }),
 	(map { $_ => 'd d d d y y y' } @{ $function{service} }));
 # Types of the API; all others are of nobody but the owner.
-my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_step job_type_settings);
+my %may_use = map { $_ => 'd y y y y y y' } qw(job job_state job_step job_type_settings job_type_stats);
 
 
 # Ours: what tries them. An outcome is "denied", another SQLSTATE, or the organisations of the rows that were met, as

@@ -77,6 +77,12 @@ for my $reader (@readers)
 	is($standby->safe_psql('postgres', $query), $answer, "on a standby: $query");
 }
 
+my $notice = '';
+$standby->psql('postgres', q{select waiting, running, enqueued from job_stats() where waiting + running > 0},
+	stdout => \my $waiting, stderr => \$notice);
+is($waiting, "0|1|\n3|0|", 'on a standby job_stats shows what waits and runs');
+like($notice, qr/statistics of job types are not counted.*standby/s, 'and that it counts nothing');
+
 # Errors of other kinds, or of the startup process, would be here.
 my @errors = grep { /ERROR: |FATAL: |PANIC: |WARNING: / && !/\] 25006 / && !/starting up|not yet accepting/ }
   split /\n/, slurp_file($standby->logfile);

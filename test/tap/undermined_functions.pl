@@ -60,6 +60,8 @@ for my $case ([ 'an attribute added to job_state', 'alter type job_state add att
 		$claims, '42804' ],
 	[ 'an attribute added to job_type_settings', 'alter type job_type_settings add attribute more int',
 		q{select job_type_set('import-csv')}, '42804' ],
+	[ 'an attribute added to job_type_stats', 'alter type job_type_stats add attribute more int',
+		q{select job_stats()}, '42804' ],
 	[ 'a column added to the queue', 'alter table jobs_ext.queue add more int', $works, '42804' ],
 	[ 'a column of the lanes of another type', 'alter table jobs_ext.lanes alter lane type bigint', $works, '42804' ],
 	[ 'the queue dropped', 'alter extension jobs_ext drop table jobs_ext.queue; drop table jobs_ext.queue cascade',

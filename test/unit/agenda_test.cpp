@@ -62,8 +62,8 @@ public:
             agenda.unfinished_stays(moment);
         else if (action.kind == ahead)
             agenda.dues_seen(done ? &dues : nullptr, moment);
-        else if (action.kind == heal && done)
-            agenda.slice_healed(more == heal, rest, moment);
+        else if ((action.kind == heal || action.kind == statistics) && done)
+            agenda.slice_done(action.kind, more == action.kind, rest, moment);
         else if (is_task(action.kind)) {
             if (done)
                 agenda.piece_done(action.kind, more == action.kind, rest, moment);
@@ -102,7 +102,7 @@ private:
 
 using Kinds = Bench::Kinds;
 const Kinds all_chores = {presence, waking,  notifying, unfinished, reap,  expire, unblock,
-                          remove,   archive, months,    erase,      ahead, heal};
+                          remove,   archive, months,    erase,      ahead, heal,   statistics};
 
 TEST(Agenda, looks_at_everything_once_in_the_interval)
 {
@@ -439,7 +439,7 @@ TEST(Agenda, a_job_that_held_an_earlier_worker_is_set_aside_before_tasks_go_on)
 {
     Bench bench;
     bench.outcomes[position_of(unfinished)] = Outcome::failed;
-    EXPECT_EQ(bench.round(), (Kinds{presence, waking, notifying, unfinished, heal}));
+    EXPECT_EQ(bench.round(), (Kinds{presence, waking, notifying, unfinished, heal, statistics}));
     EXPECT_EQ(bench.wait(), task_rest);
     bench.pass(task_rest);
     bench.round();
@@ -757,8 +757,8 @@ private:
             look_ahead(done);
         else if (action.kind == audit)
             audit_at_ = agenda_.turn(audit).opens = moment_ + random_.span(minute);
-        else if (action.kind == heal && done)
-            agenda_.slice_healed(random_.one_in(4), random_.span(second), moment_);
+        else if ((action.kind == heal || action.kind == statistics) && done)
+            agenda_.slice_done(action.kind, random_.one_in(4), random_.span(second), moment_);
         else if (is_task(action.kind)) {
             if (done)
                 do_piece(action);

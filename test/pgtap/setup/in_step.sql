@@ -32,6 +32,9 @@ begin atomic
   select format('blocked: %s, job %s', j.created_at, j.id)
   from public.jobs j where j.status = 'blocked'
   union all
+  select format('paused: %s, job %s', j.created_at, j.id)
+  from public.jobs j where j.status = 'paused'
+  union all
   select format('children: parent %s, job %s', j.parent_job_id, j.id)
   from public.jobs j
   where j.parent_job_id is not null and j.status in ('pending', 'queued', 'in_progress', 'paused', 'blocked');
@@ -51,6 +54,8 @@ begin atomic
   union all
   select format('blocked: %s, job %s', b.created_at, b.job) from jobs_ext.blocked b
   union all
+  select format('paused: %s, job %s', p.created_at, p.job) from jobs_ext.paused p
+  union all
   select format('children: parent %s, job %s', c.parent, c.job) from jobs_ext.children c;
 end;
 
@@ -69,6 +74,8 @@ begin atomic
   from jobs_ext.ended e where e.lane >= 0
   union all
   select format('blocked: %s, job %s', b.created_at, b.job) from jobs_ext.blocked b where b.created_at >= '-infinity'
+  union all
+  select format('paused: %s, job %s', p.created_at, p.job) from jobs_ext.paused p where p.created_at >= '-infinity'
   union all
   select format('children: parent %s, job %s', c.parent, c.job)
   from jobs_ext.children c where c.parent >= '00000000-0000-0000-0000-000000000000';

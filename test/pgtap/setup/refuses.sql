@@ -18,6 +18,7 @@ begin atomic
     union all select 'expiring ' || e::text from jobs_ext.expiring e
     union all select 'ended ' || e::text from jobs_ext.ended e
     union all select 'blocked ' || b::text from jobs_ext.blocked b
+    union all select 'paused ' || p::text from jobs_ext.paused p
     union all select 'child ' || c::text from jobs_ext.children c
     union all select 'set aside ' || s::text from jobs_ext.set_aside s
     union all select 'lane ' || l::text from jobs_ext.lanes l

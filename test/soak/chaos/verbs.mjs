@@ -301,6 +301,7 @@ export class Verbs {
   async list() {
     const status = this.random.of([null, 'queued', 'failed', 'in_progress', 'completed']);
     await this.session.query('select id from job_list($1)', [status]);
+    await this.session.query('select * from job_stats()');
     return [];
   }
 

@@ -1,0 +1,24 @@
+// What this transaction did, for the statistics of job types: kept while it runs, added to them when it has committed
+// (shared/at_commit.cpp says when). ROLLBACK forgets it, ROLLBACK TO SAVEPOINT what came since, so that what was rolled
+// back never counts. So does PREPARE TRANSACTION: what a prepared transaction did is not counted, because nobody knows
+// it any more when it is committed; only the depth of the queue is counted anew then.
+//
+// A note is an item and how often, one for each at a level: a batch of ten thousand jobs leaves as many notes as its
+// jobs have types and buckets of their spans, and most jobs cost no memory.
+#pragma once
+
+#include "logic/job_statistics.hpp"
+#include "prelude.hpp"
+
+namespace shared::own_counts {
+
+// Counts something of a lane, numbered in that table. An error only where memory is lacking.
+void count(Oid table, std::int32_t lane, logic::Item item, int number);
+
+// For at_commit.cpp. They raise no error.
+void tell_commit();
+void drop_from(int level);
+void hand_up(int level);
+void forget();
+
+} // namespace shared::own_counts
