@@ -273,7 +273,7 @@ where p.prorettype not in ('trigger'::regtype, 'language_handler'::regtype, 'int
   and not 'internal'::regtype = any (p.proargtypes)
   and p.prokind = 'f'
   and not exists (select from jobs_ext.privileges('producer') g
-                  where g.sort = 'function' and g.object = p.pronamespace::regnamespace || '.' || p.proname);
+                  where g.sort = 'routine' and g.object = p.pronamespace::regnamespace || '.' || p.proname);
 
 -- SQL on what is shown: whatever is asked for, it is of the own organisation.
 insert into attempt (call)
