@@ -7,7 +7,7 @@ namespace settings {
 int default_lease = 600;
 int max_payload = 256;
 int max_batch = 100000;
-int max_wait = 60000;
+int max_wait = 20000;
 int max_wait_authenticated = 2000;
 int max_waiters = 200;
 int max_hinted_lanes = 10000;
@@ -123,8 +123,9 @@ constexpr Number numbers[] = {
      nullptr, &max_payload, 1, 900, PGC_SUSET, GUC_UNIT_KB},
     {"jobs_ext.max_batch", "The most elements that one call takes in an array.",
      "A call's memory and its transaction grow with them.", &max_batch, 1, INT_MAX, PGC_SUSET, 0},
-    {"jobs_ext.max_wait", "The longest that a claim waits for a job, whatever it asks for.", nullptr, &max_wait, 0,
-     INT_MAX, PGC_SUSET, GUC_UNIT_MS},
+    {"jobs_ext.max_wait", "The longest that job_claim and job_wait wait, whatever they ask for.",
+     "They keep a snapshot meanwhile, which holds back vacuum. job_await, which keeps none, is not bound by it.",
+     &max_wait, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
     {"jobs_ext.max_wait_authenticated",
      "The longest that job_wait waits for a role under row security, such as authenticated.",
      "Each one that waits keeps a connection of an API's pool from everybody else.", &max_wait_authenticated, 0,

@@ -13,7 +13,7 @@ begin atomic
      '{public.jobs, public.job_types, public.job_attempts, public.job_steps, public.jobs_archive,
        public.jobs_queue_status, public.jobs_failed_summary, public.jobs_metrics, public.jobs_active,
        public.jobs_running, public.jobs_failed, public.jobs_schedules}'),
-    ('reader', 'function', 'execute',
+    ('reader', 'routine', 'execute',
      '{public.job_get, public.job_list, public.job_children, public.job_stats, public.job_wait,
        jobs_ext.active_jobs,
        jobs_ext.running_jobs, jobs_ext.failed_jobs, jobs_ext.scheduled_jobs, jobs_ext.claimed_organisation,
@@ -21,26 +21,27 @@ begin atomic
 
     ('watcher', 'schema', 'usage', '{jobs_ext}'),
     ('watcher', 'table', 'select', '{jobs_ext.maintenance, jobs_ext.jobs_set_aside}'),
-    ('watcher', 'function', 'execute', '{jobs_ext.maintenance_status}'),
+    ('watcher', 'routine', 'execute', '{jobs_ext.maintenance_status}'),
 
     ('producer', 'table', 'insert', '{public.jobs}'),
     ('producer', 'table', 'update (cancel_requested_at)', '{public.jobs}'),
     ('producer', 'table', 'update (finished_at)', '{public.jobs}'),
     ('producer', 'table', 'update (current_step)', '{public.jobs}'),
-    ('producer', 'function', 'execute',
+    ('producer', 'routine', 'execute',
      '{public.job_enqueue, public.job_enqueue_many, public.job_cancel, public.job_retry,
        public.job_steps_set, public.job_step_resolve, jobs_ext.uuid_v7, jobs_ext.run_schedule}'),
     ('producer', 'language', 'usage', '{jobs_ext}'),
 
     ('worker', 'table', 'update, delete', '{public.jobs}'),
     ('worker', 'table', 'insert, update', '{public.job_types}'),
-    ('worker', 'function', 'execute',
-     '{public.job_claim, public.job_heartbeat, public.job_heartbeat_many, public.job_complete, public.job_fail,
+    ('worker', 'routine', 'execute',
+     '{public.job_claim, public.job_await, public.job_heartbeat, public.job_heartbeat_many, public.job_complete,
+       public.job_fail,
        public.job_release, public.job_release_worker, public.job_await_children, public.job_step_start,
        public.job_step_complete, public.job_step_fail, public.job_step_await, public.job_next,
        public.job_finish_many, public.job_pause, public.job_resume, public.job_type_set}'),
 
-    ('operator', 'function', 'execute',
+    ('operator', 'routine', 'execute',
      '{public.job_pause_all, public.job_resume_all, public.job_maintain, public.job_schedule, public.job_unschedule,
        jobs_ext.rebuild_queue, jobs_ext.check}')
   ) as g (kind, sort, privilege, objects),
@@ -73,7 +74,7 @@ declare
 begin
   select p.oid into stranger
   from jobs_ext.privileges('operator'::text) ours
-  join pg_proc p on ours.sort = 'function' and ours.object = 'public.' || p.proname
+  join pg_proc p on ours.sort = 'routine' and ours.object = 'public.' || p.proname
   where p.pronamespace = 'public'::regnamespace
   limit 1;
   if found then

@@ -23,6 +23,34 @@ job_types: these types only; null: any. job_category: types of this category onl
 Returns the jobs, now in_progress, each with a new lease_id and one more attempt; no row when nothing is due or came. '
 'Raises 22023 for a bad argument, 42501 when not allowed or under row level security.';
 
+create procedure public.job_await(
+  inout jobs jsonb default null,
+  job_types text[] default null,
+  max_jobs integer default 1,
+  worker text default null,
+  lease interval default null,
+  wait interval default '10 minutes',
+  job_category text default null,
+  options jsonb default '{}'
+)
+language c as 'MODULE_PATHNAME';
+comment on procedure public.job_await is
+'job_claim for a worker that waits for long: CALLed outside of a transaction block it sleeps for hours, if asked to, '
+'and holds back no vacuum.
+
+jobs: becomes the answer; what is given counts for nothing. job_types, max_jobs, worker, lease, job_category, options: '
+'as in job_claim. wait: how long to wait for a job when none is due; null: not at all.
+
+It commits before it sleeps, as COMMIT does, and claims in a new transaction: in a CALL by itself, and in a procedure '
+'or DO block that is called so, outside of a block with EXCEPTION, and has written nothing so far. Cursors, locks and '
+'SET LOCAL of that procedure end with its transaction. statement_timeout bounds the whole call, which ends half a '
+'second before it, and jobs_ext.max_wait does not. Anywhere else it commits nothing, and waits as job_claim does. What '
+'ends a wait of job_claim ends this one.
+
+Returns in jobs an array of the jobs, each with the columns that job_claim returns; [] when nothing is due or came. '
+'Raises what job_claim raises; 42501 too when SET LOCAL ROLE ends with the transaction; 54000 when the jobs together '
+'are too large for jsonb: ask for fewer.';
+
 create function public.job_heartbeat(
   id uuid,
   lease_id uuid,

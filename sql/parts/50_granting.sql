@@ -17,7 +17,7 @@ begin
       join pg_extension e on d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid
       where e.extname = 'jobs_ext'
         and p.object = m.pronamespace::regnamespace::text || '.' || m.proname
-    ) f on p.sort = 'function'
+    ) f on p.sort = 'routine'
     where p.object = any (grant_on.objects)
   loop
     execute format('grant %s on %s %s to %I', g.privilege, g.sort, g.object, grant_on.role);

@@ -9,7 +9,7 @@ declare
 begin
   select e.oid into extension from pg_extension e where e.extname = 'jobs_ext';
   for member in
-    select 'function' as sort, 'execute' as privilege, p.oid::regprocedure::text as name, p.proowner as owner,
+    select 'routine' as sort, 'execute' as privilege, p.oid::regprocedure::text as name, p.proowner as owner,
            coalesce(p.proacl, acldefault('f', p.proowner)) as acl
     from pg_depend d join pg_proc p on d.classid = 'pg_proc'::regclass and d.objid = p.oid
     where d.refclassid = 'pg_extension'::regclass and d.refobjid = extension and d.deptype = 'e'
@@ -41,7 +41,7 @@ begin
   for r in select d.role, d.kind from jobs_ext.default_roles() d loop
     perform jobs_ext.grant_on(
       array(select p.object from jobs_ext.privileges(r.kind) p
-            where p.sort in ('function', 'type') or p.object = 'jobs_ext' or p.object like 'jobs\_ext.%'),
+            where p.sort in ('routine', 'type') or p.object = 'jobs_ext' or p.object like 'jobs\_ext.%'),
       r.role, r.kind);
   end loop;
 end $$;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pg/client.hpp"
+#include "pg/procedure.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
@@ -26,12 +27,17 @@ std::uint32_t events[std::size(event_names)];
 constexpr long poll_ms = 100;
 constexpr long poll_without_worker_ms = 1000;
 
+// How old the transaction of a call that commits gets asleep: what it does while nobody wakes it is a look and a
+// commit. So pg_stat_activity shows no old transaction, and what others changed in the catalogs does not pile up for
+// it.
+constexpr long oldest_transaction_ms = 60'000;
+
 // Milliseconds until a timeout in force, which is by the server's clock, less the margin; INT_MAX without one. The wait
 // ends before the timeout, because the caller is to get an empty answer, not an error 57014, after which its
 // transaction is lost. The margin is for one more look and the answer.
+constexpr long margin = 500;
 long until_timeout(TimeoutId timeout)
 {
-    constexpr long margin = 500;
     if (!get_timeout_active(timeout))
         return INT_MAX;
     return pg::milliseconds_until(GetCurrentTimestamp(), get_timeout_finish_time(timeout)) - margin;
@@ -43,6 +49,24 @@ long until_timeout()
     for (const TimeoutId timeout : pg::timeouts_of_a_call)
         until = std::min(until, until_timeout(timeout));
     return until;
+}
+
+// The same for a call that commits, which only statement_timeout bounds. Where transaction_timeout is no longer than
+// that, Postgres arms it alone, and here it begins anew with each commit: so the statement's is kept by its setting.
+long until_statement_timeout()
+{
+    const int longest = pg::longest_transaction();
+    if (longest == 0 || StatementTimeout < longest)
+        return until_timeout(STATEMENT_TIMEOUT);
+    const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentStatementStartTimestamp(), StatementTimeout);
+    return pg::milliseconds_until(GetCurrentTimestamp(), end) - margin;
+}
+
+// How long a transaction of such a call may sleep: half of transaction_timeout, the other half is for the look.
+long longest_nap()
+{
+    const long longest = pg::longest_transaction();
+    return longest == 0 ? oldest_transaction_ms : std::clamp(longest / 2, 1L, oldest_transaction_ms);
 }
 
 // What each Reason is to the user; by Reason.
@@ -75,8 +99,8 @@ void say_once(Reason reason)
                          errhint("%s", notices[number].hint)));
 }
 
-// Why this transaction must not sleep at all; null: it may. Asked before the first look, since a claim that finds a job
-// writes, and has an id from then on.
+// Why this transaction must not sleep at all, whatever the timeouts; null: it may. Asked before the first look, since a
+// claim that finds a job writes, and has an id from then on.
 std::optional<Reason> reason_not_to_wait(bool under_row_security)
 {
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
@@ -87,14 +111,15 @@ std::optional<Reason> reason_not_to_wait(bool under_row_security)
         return Reason::max_wait;
     if (under_row_security && settings::max_wait_authenticated == 0)
         return Reason::max_wait_authenticated;
-    if (until_timeout() <= 0)
-        return Reason::timeout;
     return std::nullopt;
 }
 
-int longest_wait(bool under_row_security)
+// In milliseconds.
+long longest_wait(bool under_row_security)
 {
-    return under_row_security ? std::min(settings::max_wait, settings::max_wait_authenticated) : settings::max_wait;
+    const int longest =
+        under_row_security ? std::min(settings::max_wait, settings::max_wait_authenticated) : settings::max_wait;
+    return std::min<long>(longest, until_timeout());
 }
 
 std::uint64_t hash_of(pg::Nullable worker)
@@ -105,21 +130,25 @@ std::uint64_t hash_of(pg::Nullable worker)
 } // namespace
 
 Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool under_row_security,
-                 pg::Nullable worker)
-    : purpose_(purpose), worker_(hash_of(worker)),
+                 pg::Nullable worker, bool commits)
+    : purpose_(purpose), worker_(hash_of(worker)), commits_(commits),
       // Counted before the place is taken: a dismissal from now on is either seen by its number or wakes the place.
       dismissals_(shared::dismissals::count_dismissals()), until_(pg::moment())
 {
     const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds, of microseconds
     if (asked == 0)
         return;
-    refused_ = reason_not_to_wait(under_row_security);
+    if (!commits_)
+        refused_ = reason_not_to_wait(under_row_security);
+    const long longest = commits_ ? until_statement_timeout() : longest_wait(under_row_security);
+    if (!refused_ && longest <= 0)
+        refused_ = Reason::timeout;
     if (refused_)
         return;
     // Until a moment by the monotonic clock, not an instant by the server's: the wait is to last as long as asked for
     // when somebody sets the clock meanwhile.
-    until_ = pg::in_milliseconds(std::min<std::int64_t>({asked, longest_wait(under_row_security), until_timeout()}));
-    place_.emplace(purpose_, worker_);
+    until_ = pg::in_milliseconds(std::min<std::int64_t>(asked, longest));
+    take_place();
     if (!*place_ && shared::is_there())
         shared::databases::count_polled_wait();
 }
@@ -130,7 +159,20 @@ void Waiting::poll(long milliseconds, std::uint32_t wait_event)
 {
     pg::wait_on_latch(milliseconds, wait_event);
     pg::require_client();
-    place_.emplace(purpose_, worker_);
+    take_place();
+}
+
+void Waiting::take_place()
+{
+    place_.emplace(purpose_, worker_, commits_ ? shared::Place::Lasts::call : shared::Place::Lasts::transaction);
+}
+
+bool Waiting::look_was_too_old()
+{
+    if (!commits_ || place() == nullptr || !IsolationUsesXactSnapshot())
+        return false;
+    pg::commit_and_begin();
+    return true;
 }
 
 bool Waiting::sleep()
@@ -139,11 +181,16 @@ bool Waiting::sleep()
         say_once(*refused_);
         return false;
     }
-    const long remaining = pg::milliseconds_until(until_);
+    long remaining = pg::milliseconds_until(until_);
     if (remaining <= 0 || is_dismissed())
         return false;
+    if (commits_) {
+        pg::commit_and_begin();
+        remaining = std::min(remaining, longest_nap());
+    }
     // The look itself has written: a claim has cancelled a job that had expired, or a policy or trigger wrote. Its row
-    // locks last until the end of the transaction, which must not be put off by a sleep.
+    // locks last until the end of the transaction, which must not be put off by a sleep. A call that commits has just
+    // let them go.
     if (TransactionIdIsValid(GetTopTransactionIdIfAny())) {
         say_once(Reason::look_wrote);
         return false;
@@ -154,6 +201,11 @@ bool Waiting::sleep()
         where->sleep(shared::databases::served() ? remaining : std::min(remaining, poll_without_worker_ms), event);
     else
         poll(std::min(remaining, poll_ms), event);
+    if (commits_)
+        pg::commit_and_begin(); // so that now() is not before the job that it was woken for
+    // JOBS_FUNCTION asked when the call began. Without a look at what others changed the answer would be the old one.
+    AcceptInvalidationMessages();
+    version::require_version();
     return !is_dismissed();
 }
 

@@ -21,7 +21,13 @@
 //
 // A session that sleeps must not be in the way of others, nor sleep for what it cannot see. So it does not wait where
 // its transaction has written (others may need its row locks, even those who would bring what it waits for), or is not
-// READ COMMITTED (each look would show the same).
+// READ COMMITTED (each look would show the same). All the while it keeps the snapshot of its statement, which nothing
+// can take from it.
+//
+// A call that may commit (job_await) ends the transaction before each sleep, sleeps in one that is new, has no snapshot
+// and holds no lock but the one on its own number, and looks in a third one. So it may sleep for as long as it likes,
+// at any isolation level, and after a look that wrote. No wake is lost at the commits: the place outlives them, armed.
+// Nothing is looked up between commit and sleep, since a look at a catalog takes a snapshot, which holds back vacuum.
 #pragma once
 
 #include "pg/function.hpp"
@@ -42,8 +48,11 @@ public:
     // the timeouts in force. `worker`: the name under which the call
     // claims, if any; job_release_worker() of that name ends the wait. To be made before the first look. Where waiting
     // would be wrong it raises nothing: the verb looks once, and sleep() says why it does not.
+    //
+    // `commits`: the call may commit (pg::may_commit()), and does so before each sleep. Then statement_timeout alone
+    // bounds the wait, less that half a second.
     Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool under_row_security,
-            pg::Nullable worker = {});
+            pg::Nullable worker = {}, bool commits = false);
 
     // Where the session is to be woken, to be armed before each look; null while it has no place: it does not wait, or
     // looks again and again. May change with each sleep(), which takes a place that has become free.
@@ -52,15 +61,23 @@ public:
     // Sleeps until it is worth a look; to be called after a look that found nothing. Returns false, and the call is to
     // return without a row, where the time is over, the worker was released, or waiting would be wrong; the last is
     // counted, and told by a NOTICE. The caller has closed all tables, and holds no lock on one. Raises what interrupts
-    // the sleep (57014 for a cancel); FATAL 08006 when the client is gone.
+    // the sleep (57014 for a cancel); FATAL 08006 when the client is gone; 55000 where the extension was dropped or
+    // brought to another version meanwhile. May commit, and what commit_and_begin() says
+    // of the caller holds.
     bool sleep();
+
+    // Whether the look that found nothing has to be repeated before the call sleeps, without arming the place anew: at
+    // REPEATABLE READ and above its snapshot is as old as the transaction, and older than the arming. Then it commits.
+    bool look_was_too_old();
 
 private:
     bool is_dismissed() const { return shared::dismissals::was_dismissed_since(worker_, dismissals_); }
     void poll(long milliseconds, std::uint32_t wait_event);
+    void take_place();
 
     shared::Purpose purpose_;
-    std::uint64_t worker_;     // shared::dismissals::hash_of_worker(), or 0
+    std::uint64_t worker_; // shared::dismissals::hash_of_worker(), or 0
+    bool commits_;
     std::uint32_t dismissals_; // shared::dismissals::count_dismissals() before the call
     pg::Moment until_;
     std::optional<Reason> refused_;

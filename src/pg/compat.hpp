@@ -66,6 +66,15 @@ inline constexpr TimeoutId timeouts_of_a_call[] = {STATEMENT_TIMEOUT,
                                                    TRANSACTION_TIMEOUT
 #endif
 };
+// The longest that a transaction may last, in milliseconds; 0: any time. It ends the session.
+inline int longest_transaction()
+{
+#if PG_VERSION_NUM >= 170000
+    return TransactionTimeout;
+#else
+    return 0;
+#endif
+}
 inline constexpr const char *timeout_settings[] = {"statement_timeout", "idle_in_transaction_session_timeout",
 #if PG_VERSION_NUM >= 170000
                                                    "transaction_timeout"

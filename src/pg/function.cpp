@@ -34,6 +34,18 @@ void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made)
                     errdetail("%s", wrong), errhint("Undo what was done to its type, or to the function.")));
 }
 
+Datum RowSink::as_array() const
+{
+    const auto count = static_cast<int>(tuplestore_tuple_count(rows_));
+    auto rows = static_cast<Datum *>(palloc(sizeof(Datum) * std::max(count, 1)));
+    TupleTableSlot *slot = MakeSingleTupleTableSlot(descriptor_, &TTSOpsMinimalTuple);
+    tuplestore_rescan(rows_);
+    for (int i = 0; i < count && tuplestore_gettupleslot(rows_, true, false, slot); ++i)
+        rows[i] = ExecFetchSlotHeapTupleDatum(slot);
+    ExecDropSingleTupleTableSlot(slot);
+    return PointerGetDatum(construct_array(rows, count, RECORDOID, -1, false, TYPALIGN_DOUBLE));
+}
+
 Datum row_result(FunctionCallInfo fcinfo, const RowBuilder &row)
 {
     TupleDesc descriptor = declared_row(fcinfo, row.types());

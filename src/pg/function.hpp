@@ -44,9 +44,9 @@ inline Nullable argument(FunctionCallInfo fcinfo, int number)
 // an attribute to the type by ALTER TYPE, or changed the function; heap_form_tuple() would then read beyond our arrays.
 void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 
-// Writes the rows of a set-returning function into the tuplestore of its result (materialize mode), which copies them
-// and spills to disk beyond work_mem. A row comes from a RowBuilder or, where it is in hand as a whole, as the arrays
-// or the tuple that it was read into.
+// Writes rows into a tuplestore, which copies them and spills to disk beyond work_mem: that of the result of a
+// set-returning function (materialize mode), or one of its own. A row comes from a RowBuilder or, where it is in hand
+// as a whole, as the arrays or the tuple that it was read into.
 class RowSink {
 public:
     // `made`: the types of the rows that are going to be put. Raises 42804 where the result is declared otherwise. Once
@@ -54,31 +54,44 @@ public:
     RowSink(FunctionCallInfo fcinfo, RowType made)
     {
         InitMaterializedSRF(fcinfo, 0);
-        info_ = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-        require_result(fcinfo, info_->setDesc, made);
+        auto info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+        rows_ = info->setResult;
+        descriptor_ = info->setDesc;
+        require_result(fcinfo, descriptor_, made);
+    }
+    // For rows that go to no result as they are. It lasts until end(), and no longer than the transaction.
+    explicit RowSink(TupleDesc descriptor)
+        : rows_(tuplestore_begin_heap(false, false, work_mem)), descriptor_(descriptor)
+    {
     }
 
     void put(const Datum *values, const bool *nulls)
     {
-        tuplestore_putvalues(info_->setResult, info_->setDesc, const_cast<Datum *>(values), const_cast<bool *>(nulls));
+        tuplestore_putvalues(rows_, descriptor_, const_cast<Datum *>(values), const_cast<bool *>(nulls));
     }
 
     void put(const RowBuilder &row) { put(row.values(), row.nulls()); }
-    void put(HeapTuple row) { tuplestore_puttuple(info_->setResult, row); }
+    void put(HeapTuple row) { tuplestore_puttuple(rows_, row); }
 
     // The tuple of a row, in the current memory context, for rows that are made in another order than they are put.
-    HeapTuple form_row(const RowBuilder &row) const { return row.form(info_->setDesc); }
+    HeapTuple form_row(const RowBuilder &row) const { return row.form(descriptor_); }
 
     // A column, counted from 0, of a row that was formed here.
     Nullable column_of(HeapTuple row, int number) const
     {
         bool null;
-        const Datum value = heap_getattr(row, number + 1, info_->setDesc, &null);
+        const Datum value = heap_getattr(row, number + 1, descriptor_, &null);
         return {value, null};
     }
 
+    // Of a tuplestore of its own: the rows as a record[], with all that is stored out of line fetched, in the current
+    // memory context. The descriptor must be a blessed one.
+    Datum as_array() const;
+    void end() { tuplestore_end(rows_); }
+
 private:
-    ReturnSetInfo *info_;
+    Tuplestorestate *rows_;
+    TupleDesc descriptor_;
 };
 
 // The result of a function that returns one value of a named row type, looked up when it is made: code of the user's

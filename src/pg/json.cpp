@@ -109,6 +109,17 @@ std::size_t size_of_json_in_json(Datum json, std::size_t enough)
 
 std::size_t size_of_text_in_json(Datum text) { return 2 + width_of(text_view(text), in_string); }
 
+// It asks the expression of its call for the type of its argument.
+Datum to_jsonb(Datum value, Oid type)
+{
+    FuncExpr *expression = makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(makeNullConst(type, -1, InvalidOid)),
+                                        InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+    FmgrInfo function;
+    fmgr_info(F_TO_JSONB, &function);
+    fmgr_info_set_expr(reinterpret_cast<Node *>(expression), &function);
+    return FunctionCall1(&function, value);
+}
+
 Datum parse_json(const char *text) { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text)); }
 
 std::optional<JsonbValue> find_member(JsonbContainer *object, std::string_view key)

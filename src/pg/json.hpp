@@ -57,6 +57,9 @@ Nullable sql_value(const JsonbValue &value, Oid type, const char *key);
 // the jsonb, that of a number is allocated.
 std::optional<std::string_view> scalar_view(const JsonbValue &value);
 
+// What to_jsonb() makes of a value of the type: of an array of rows an array of objects. In the current memory context.
+Datum to_jsonb(Datum value, Oid type);
+
 // The text as jsonb. Raises 22P02 for what is no JSON.
 Datum parse_json(const char *text);
 

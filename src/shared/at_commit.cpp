@@ -130,11 +130,12 @@ void forget_notes()
 bool committed = false; // the transaction has committed, and its notes are not told yet
 
 // The notes go, a place that an error left behind is freed, workers that were kept away may come back.
-void end_transaction()
+// `place_level`: free_my_place()'s. A commit leaves the place of a call that commits and goes on.
+void end_transaction(int place_level)
 {
     committed = false;
     forget_notes();
-    sleepers::free_my_place();
+    sleepers::free_my_place(place_level);
     databases::let_come(0);
 }
 
@@ -149,10 +150,10 @@ void tell_at_end(XactEvent event, void *)
         break;
     case XACT_EVENT_ABORT:
         tell_abort(0);
-        end_transaction();
+        end_transaction(0);
         break;
     case XACT_EVENT_PREPARE:
-        end_transaction();
+        end_transaction(0);
         break;
     default:
         break;
@@ -169,7 +170,7 @@ void resources_released(ResourceReleasePhase phase, bool, bool is_top_level, voi
     if (!committed || !is_top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
         return;
     tell_commit();
-    end_transaction();
+    end_transaction(1);
 }
 
 void hand_up_lanes(int level)

@@ -82,7 +82,7 @@ using Wakes = logic::wakes::Wakes<SetLatchOf>;
 // This session's place; none: it has none. One in a session: a call inside of a call (by a user's trigger) polls.
 Number mine = none;
 int my_room;
-int my_level; // of the (sub)transaction that took it
+int my_level; // of the (sub)transaction that took it; 0: it lasts for its call
 
 Sleeper &me() { return area->places[mine]; }
 
@@ -178,7 +178,7 @@ bool may_take_place(Purpose purpose, Oid role)
 //
 // The place is not in the room's lists yet; MyRoom().enter() comes next, under the other lock. Between the two nothing
 // raises an error, so no place is left half taken.
-bool take_place(Purpose purpose, std::uint64_t worker)
+bool take_place(Purpose purpose, std::uint64_t worker, int level)
 {
     using namespace logic::wakes;
     const Oid role = GetUserId();
@@ -193,7 +193,7 @@ bool take_place(Purpose purpose, std::uint64_t worker)
     lists.unlink(area->free, node);
     mine = owner(node);
     my_room = *room;
-    my_level = GetCurrentTransactionNestLevel();
+    my_level = level;
     me().process = pg::my_process_number();
     me().purpose = purpose;
     me().worker = worker;
@@ -225,9 +225,10 @@ JobId bytes_of(const pg_uuid_t &job)
 
 } // namespace
 
-Place::Place(Purpose purpose, std::uint64_t worker) : has_place_(false)
+Place::Place(Purpose purpose, std::uint64_t worker, Lasts lasts) : has_place_(false)
 {
-    if (!area || mine != none || !take_place(purpose, worker))
+    const int level = lasts == Lasts::call ? 0 : GetCurrentTransactionNestLevel();
+    if (!area || mine != none || !take_place(purpose, worker, level))
         return;
     MyRoom().enter(mine);
     has_place_ = true;

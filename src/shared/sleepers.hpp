@@ -62,16 +62,18 @@ using logic::wakes::Purpose;
 using logic::wakes::Wish;
 
 // This session's place among the sleepers, from before it looks until its call returns. Where an error skips the
-// destructor, the end of the (sub)transaction that took the place frees it (free_my_place()); the end of the process
-// aborts its transaction, so a session that is terminated leaves none behind. A call: arm(), look, sleep() until the
-// look finds something.
+// destructor, the end of the (sub)transaction that took the place frees it (free_my_place()), and of one that lasts for
+// the whole call the abort of any transaction of it; the end of the process aborts its transaction, so a session that
+// is terminated leaves none behind. A call: arm(), look, sleep() until the look finds something.
 class Place {
 public:
     // Takes a place. It has none (false) where nothing is shared, where this session is in a call that has one already
     // (a trigger of a user's may wait inside of a claim), where jobs_ext.max_waiters are asleep, or where
     // logic::wakes::may_have_a_place() keeps the rest for others: the caller looks ten times a second instead.
-    // `worker`: dismissals::hash_of_worker() of the client that claims, or 0.
-    explicit Place(Purpose purpose, std::uint64_t worker = 0);
+    // `worker`: dismissals::hash_of_worker() of the client that claims, or 0. `lasts`: of a call that commits and goes
+    // on the place outlives the commit, with its ticket, so that it keeps its turn.
+    enum class Lasts : bool { transaction, call };
+    explicit Place(Purpose purpose, std::uint64_t worker = 0, Lasts lasts = Lasts::transaction);
     ~Place();
     Place(const Place &) = delete;
     Place &operator=(const Place &) = delete;
@@ -135,8 +137,9 @@ bool is_anybody_waiting();
 // only.
 Wanted lanes_wanted(Oid database);
 
-// Frees this session's place, if it has one that it took at this level of subtransactions or below (0: at any). A place
-// that was taken before a savepoint outlives the rollback to it: its call, which is around the savepoint, goes on.
+// Frees this session's place, if it has one that it took at this level of subtransactions or below: 1 is the
+// transaction's own, and 0 frees one that lasts for its call as well. A place that was taken before a savepoint
+// outlives the rollback to it: its call, which is around the savepoint, goes on.
 void free_my_place(int level = 0);
 
 } // namespace sleepers

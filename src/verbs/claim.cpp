@@ -170,21 +170,22 @@ TimestampTz next_due_for(Jobs &jobs, const ClaimRequest &request, TimestampTz lo
                               looked_at, hints);
 }
 
-// One look. `place`: where the call is going to sleep if there is no job; else null. Returns how many were claimed.
-//
+} // namespace
+
 // The order of the lines is what keeps a wake from being lost: arm, new snapshot, look, tell the worker. A job that
 // commits before the arming is in that snapshot; one that commits later finds the place armed. A job that is in the
 // snapshot and not due yet is the worker's to wake for, so the worker hears when it is due before the session sleeps.
 // After ROLLBACK TO SAVEPOINT, an error or a cancel the place is freed by the end of the (sub)transaction
 // (shared::sleepers::free_my_place), which hands on a wake that came.
-int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *place)
+int claim_once(const ClaimRequest &request, const char *verb, pg::RowSink &sink, shared::Place *place, Arm arm)
 {
     store::Hints hints = store::note_hints();
-    pg::StatementScope scope("job_claim()");
+    pg::StatementScope scope(verb);
     const bool wrote_before = TransactionIdIsValid(GetTopTransactionIdIfAny());
     Jobs jobs = Jobs::open(call::require_claim);
     if (place != nullptr) {
-        arm_place(*place, request);
+        if (arm == Arm::anew)
+            arm_place(*place, request);
         hints = store::note_hints();
         jobs.renew_snapshot(); // after the arming, so that it shows what was committed before
     }
@@ -201,8 +202,6 @@ int claim_once(const ClaimRequest &request, pg::RowSink &sink, shared::Place *pl
         jobs.unlock_when_closed();
     return taken;
 }
-
-} // namespace
 
 void job_type_list(pg::Nullable &names, const char *argument)
 {
@@ -242,7 +241,7 @@ JOBS_FUNCTION(job_claim)
     pg::RowSink sink(fcinfo, store::row_type());
     // Before the first look: a job_release_worker() from here on ends the wait.
     call::Waiting waiting(request.wait, shared::Purpose::claim, false, request.worker);
-    while (claim_once(request, sink, waiting.place()) == 0 && waiting.sleep()) {
+    while (claim_once(request, "job_claim()", sink, waiting.place()) == 0 && waiting.sleep()) {
     }
     return Datum{0};
 }

@@ -24,6 +24,7 @@
 #pragma once
 
 #include "call/fields.hpp"
+#include "shared/sleepers.hpp"
 #include "store/jobs.hpp"
 #include "store/queue_scan.hpp"
 
@@ -53,6 +54,13 @@ inline constexpr call::Field<ClaimRequest> claim_fields[] = {
     {"job_category", TEXTOID, &ClaimRequest::category},
     {"options", JSONBOID, call::read_nested<claim_options>, call::json_object},
 };
+
+// One look of a call that may wait. `place`: where the call is going to sleep if there is no job; else null. `arm`:
+// `kept`, and the place stays as it was armed by the look before. Returns how many jobs were claimed; each is in
+// `sink`. Raises what Jobs::open() raises. `verb`: "job_claim()".
+enum class Arm : bool { anew, kept };
+int claim_once(const ClaimRequest &request, const char *verb, pg::RowSink &sink, shared::Place *place,
+               Arm arm = Arm::anew);
 
 // Claims up to request.max_jobs due jobs, best first (store/best_first.hpp), and puts each into `sink`. Returns how
 // many. `hints` were noted before the active snapshot was taken. Waits for no row. The caller has asked for the

@@ -264,16 +264,15 @@ from tests.victim v,
 where v.state = 'in_progress';
 -- Each function of ours that is not for members; what is asked for is judged before the arguments.
 insert into attempt (call, state)
-select format('select %s(%s)', p.oid::regproc,
+select format('%s %s(%s)', case p.prokind when 'p' then 'call' else 'select' end, p.oid::regproc,
               (select string_agg('null::' || format_type(t, null), ', ') from unnest(p.proargtypes) t)), '42501'
 from pg_proc p
 join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
 join pg_extension e on e.oid = d.refobjid and e.extname = 'jobs_ext'
 where p.prorettype not in ('trigger'::regtype, 'language_handler'::regtype, 'internal'::regtype)
   and not 'internal'::regtype = any (p.proargtypes)
-  and p.prokind = 'f'
   and not exists (select from jobs_ext.privileges('producer') g
-                  where g.sort = 'function' and g.object = p.pronamespace::regnamespace || '.' || p.proname);
+                  where g.sort = 'routine' and g.object = p.pronamespace::regnamespace || '.' || p.proname);
 
 -- SQL on what is shown: whatever is asked for, it is of the own organisation.
 insert into attempt (call)

@@ -74,10 +74,12 @@ create function pg_temp.others(f pg_proc, parameter text) returns text language 
     and not (u.parameter = 'id' and 'job_id' = any (f.proargnames))
     and f.proname not in ('job_list', 'job_wait_any')
 $$;
-select pg_temp.try(format('select %s(%s%I => %s)', f.oid::regproc, pg_temp.others(f, a.name), a.name,
+set local jobs_ext.max_wait = 0; -- job_await waits by default
+select pg_temp.try(format('%s %s(%s%I => %s)', case f.prokind when 'p' then 'call' else 'select' end,
+                          f.oid::regproc, pg_temp.others(f, a.name), a.name,
                           format(s.value, '(select text from huge)', '(select digits from huge)')))
 from pg_proc f, unnest(f.proargnames, f.proargtypes::regtype[]) as a (name, type), shape s
-where f.prokind = 'f'
+where f.prokind in ('f', 'p')
   and a.type = s.type and (s.is_list is null or s.is_list = (a.name in ('jobs', 'outcomes', 'leases', 'steps')))
   and f.pronamespace = 'public'::regnamespace and f.proname like 'job\_%'
   and exists (select from pg_depend d where d.objid = f.oid and d.deptype = 'e');

@@ -39,7 +39,8 @@ create temp table kind as
 select * from (values ('none', 0), ('monitor', 1), ('producer', 2), ('worker', 3), ('operator', 4)) v (kind, level);
 create temp table call as
 select v.least,
-       replace(replace(v.call, '$id', quote_literal(j.id)), '$lease', quote_literal(j.lease_id)) as call,
+       case when v.call like 'job\_await(%' then 'call ' else 'select ' end
+         || replace(replace(v.call, '$id', quote_literal(j.id)), '$lease', quote_literal(j.lease_id)) as call,
        split_part(v.call, '(', 1) as function
 from jobs j,
      (values
@@ -54,6 +55,7 @@ from jobs j,
        ('producer', $$job_cancel(job_id => 'in_progress', force => true)$$),
        ('worker', 'job_claim()'),
        ('worker', $$job_claim('{bulk-update}', worker => 'w')$$),
+       ('worker', $$job_await(job_types => '{bulk-update}', worker => 'w', wait => '1 minute')$$),
        ('worker', 'job_heartbeat($id, $lease)'),
        ('worker', $$job_heartbeat_many(jsonb_build_array(jsonb_build_object('id', $id, 'lease_id', $lease)))$$),
        ('worker', 'job_complete($id, $lease)'),
@@ -89,12 +91,12 @@ select set_eq($$ select distinct function from call where function like 'job\_%'
                    -- not what is embedded in a row, which shows what a SELECT of the caller's does
                    and p.proargtypes[0] is distinct from 'public.jobs'::regtype $$,
               'this test knows all functions');
-select is(pg_temp.try(('tests_' || k.kind)::name, 'select ' || c.call),
+select is(pg_temp.try(('tests_' || k.kind)::name, c.call),
           case when k.level >= l.level then 'yes' else '42501' end, format('%s: %s', k.kind, c.function))
 from call c join kind l on l.kind = c.least cross join kind k;
 -- By statements too, which ask for the same.
 set local jobs_ext.force_statement_path = on;
-select is(pg_temp.try(('tests_' || k.kind)::name, 'select ' || c.call),
+select is(pg_temp.try(('tests_' || k.kind)::name, c.call),
           case when k.level >= l.level then 'yes' else '42501' end,
           format('%s, by statements: %s', k.kind, c.function))
 from call c join kind l on l.kind = c.least cross join kind k;
@@ -102,8 +104,8 @@ set local jobs_ext.force_statement_path = off;
 
 -- A role that may execute the functions but has no privilege on the tables.
 create role tests_hollow;
-grant execute on all functions in schema public, jobs_ext to tests_hollow;
-select is(pg_temp.try('tests_hollow', 'select ' || c.call), '42501', 'no privilege on tables: ' || c.function)
+grant execute on all routines in schema public, jobs_ext to tests_hollow;
+select is(pg_temp.try('tests_hollow', c.call), '42501', 'no privilege on tables: ' || c.function)
 from call c
 where c.function not in ('job_unschedule', 'job_pause_all', 'job_resume_all'); -- about no table of the API
 
@@ -289,6 +291,7 @@ from unnest(
   array[
     'select job_claim()',
     'select job_claim(wait => ''1 minute'')',
+    'call job_await()',
     'select job_heartbeat(id, id) from job',
     'select job_complete(id, id) from job',
     'select job_fail(id, id) from job',
@@ -429,9 +432,10 @@ set local request.jwt.claims = '';
 create role tests_secured;
 set local client_min_messages = error;
 select jobs_ext.grant_role('tests_secured', 'operator') \g /dev/null
-select tests.refuses(format('set local role tests_secured; select %s', c),
+select tests.refuses(format('set local role tests_secured; %s', c),
                      '42501', '%tests_secured%row security%', c || ' under row security')
-from unnest('{job_claim(),job_claim(wait => ''1 minute''),job_maintain()}'::text[]) c;
+from unnest('{select job_claim(),select job_claim(wait => ''1 minute''),call job_await(),
+              select job_maintain()}'::text[]) c;
 create policy everything on jobs to tests_secured using (true) with check (true);
 select tests.refuses('set local role tests_secured; select job_claim()',
                      '42501', '%tests_secured%row security%', 'even with a policy that shows everything');
@@ -479,6 +483,7 @@ select is_empty($$ select p.oid::regprocedure
 select is(pg_temp.try('service_role', c), w, 'service_role: ' || c)
 from (values
   ('select job_claim()', 'yes'),
+  ('call job_await()', 'yes'),
   ('select job_enqueue(''bulk-update'')', 'yes'),
   ('select job_list()', 'yes'),
   ('select job_release_worker(''w'')', 'yes'),

@@ -23,6 +23,7 @@ insert into place values
   ($$select job_enqueue_many(jsonb_build_array(jsonb_build_object('job_type', 'bulk-update', 'options', jsonb %L)))$$,
    'options', null),
   ($$select job_claim(options => %L)$$, 'options', null),
+  ($$call job_await(options => %L)$$, 'options', null),
   ($$select job_schedule('n', '* * * * *', 'bulk-update', options => %L)$$, 'options',
    'max_retries, retry_delay_ms, job_category, organisation_id, restaurant_id, created_by, metadata, expires_in, '
    || 'pile_up'),
@@ -95,6 +96,7 @@ from (values
   ($$select job_heartbeat(gen_random_uuid(), null)$$, 'lease_id must not be null'),
   ($$select job_fail(gen_random_uuid(), gen_random_uuid(), permanent => null)$$, 'permanent must not be null'),
   ($$select job_claim(max_jobs => null)$$, 'max_jobs must not be null'),
+  ($$call job_await(max_jobs => null)$$, 'max_jobs must not be null'),
   ($$select job_release_worker(null)$$, 'worker must not be null'),
   ($$select job_type_set(null)$$, 'job_type must not be null'),
   ($$select job_schedule('n', null, 'bulk-update')$$, 'schedule must not be null'),

@@ -32,6 +32,7 @@ sub new_node
 	my %setting = (
 		shared_preload_libraries => "'jobs_ext'",
 		'jobs_ext.audit_interval' => -1,    # it would mend what in_step is to find
+		'jobs_ext.max_wait' => "'1min'",    # longer than $nap, of who is to be woken
 		wal_level => 'replica',
 		restart_after_crash => 'on',
 		log_statement => 'none',

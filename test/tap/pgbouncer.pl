@@ -170,6 +170,10 @@ subtest 'every verb, each in another session' => sub {
 	$calls->('job_cancel', "select (job_cancel(id)).status from job_children('$id')", 'cancelled');
 	$calls->('job_wait', "select status from job_wait('$id', wait => '0 s')", '(blocked|queued)');
 	($lease) = $calls->('job_claim', "select lease_id from job_claim('{import-csv}', wait => '20 s')", $uuid);
+	$calls->('job_release', "select status from job_release('$id', '$lease')", 'pending');
+	my ($awaited) = $calls->('job_await', "call job_await(job_types => '{import-csv}', wait => '20 s')",
+		qq{.*"lease_id": "$uuid".*});
+	($lease) = $awaited =~ /"lease_id": "($uuid)"/;
 	$calls->('job_fail', "select status from job_fail('$id', '$lease', permanent => true)", 'failed');
 	$calls->('job_retry', "select status from job_retry('$id')", 'queued');
 	$calls->('job_get', "select status from job_get(job_id => 'one')", 'queued');
@@ -233,6 +237,12 @@ subtest 'waiting, with a server to spare' => sub {
 	$sleepers->(1);
 	$pooled->("select job_release_worker('dead')");
 	gets($dead, '0', 'job_release_worker ends a wait');
+	my $procedure = $sleeps->($pool, "call job_await(job_types => '{import-csv}', wait => '40 s')");
+	$sleepers->(1, 'job_await');
+	is($sql->("select backend_xmin is null from pg_stat_activity where query like 'call job_await%'"),
+		't', 'job_await sleeps without a snapshot');
+	$pooled->("select job_id from job_enqueue('import-csv', job_id => 'awaited')");
+	gets($procedure, qr/"job_id": "awaited"/, '… and is woken');
 };
 
 # pgbouncer closes the server of a client that is gone in a call, so that its session notices.

@@ -78,7 +78,7 @@ my %function = (
 			  run_schedule maintenance_status)
 		),
 		qw(job_step_start job_step_complete job_step_fail job_step_await),
-		qw(job_claim job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
+		qw(job_claim job_await job_heartbeat job_heartbeat_many job_complete job_fail job_release job_release_worker
 		  job_await_children job_next job_finish_many job_pause job_resume job_type_set)
 	],
 );
@@ -149,8 +149,8 @@ exception
   when sqlstate 'TEST0' then return translate(coalesce(answer, ''), chr(10) || '|', '  ');
   -- Of a function also: it may be called, and is denied something itself.
   when insufficient_privilege then
-    return case when operation <> 'execute' or sqlerrm ~ '^permission denied for (function|schema)' then 'denied'
-                else 'denied within' end;
+    return case when operation <> 'execute' or sqlerrm ~ '^permission denied for (function|procedure|schema)'
+                then 'denied' else 'denied within' end;
   when others then return sqlstate;
 end $$;
 create table tests.attempt (n int, operation text, call text);
@@ -226,19 +226,20 @@ SQL
 		push @attempts, [ $relation, $_, statement($relation, $_, $column), $may->{$_} ] for sort keys %$may;
 	}
 	my $functions = $node->safe_psql($database, <<'SQL');
-select p.oid::regproc, string_agg('null::' || format_type(t.oid, null), ', ' order by t.n)
+select p.oid::regproc, case p.prokind when 'p' then 'call' else 'select' end,
+       string_agg('null::' || format_type(t.oid, null), ', ' order by t.n)
 from pg_proc p
 join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
 join pg_extension e on e.oid = d.refobjid and e.extname = 'jobs_ext'
 left join unnest(p.proargtypes) with ordinality t (oid, n) on true
-where p.prokind = 'f' and not 'internal'::regtype = any (p.proargtypes) -- SQL can't call those
+where not 'internal'::regtype = any (p.proargtypes) -- SQL can't call those
 group by p.oid order by 1
 SQL
 	for (split /\n/, $functions)
 	{
-		my ($function, $arguments) = split /\|/;
+		my ($function, $verb, $arguments) = split /\|/;
 		my $may = $may_execute{$function} // 'd d d d d y y';
-		push @attempts, [ $function, 'execute', "select $function($arguments)", $may ];
+		push @attempts, [ $function, 'execute', "$verb $function($arguments)", $may ];
 	}
 	my $types = $node->safe_psql($database, <<'SQL');
 select t.oid::regtype

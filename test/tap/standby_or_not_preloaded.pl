@@ -30,6 +30,7 @@ my @writers = (
 	"job_enqueue_many('[{\"job_type\": \"import-csv\"}]')",
 	'job_claim()',
 	"job_claim(wait => '10 s')",
+	"job_await(wait => '10 s')",
 	"job_heartbeat('$id', '$lease')",
 	"job_heartbeat_many('[]')",
 	"job_complete('$id', '$lease')",
@@ -48,7 +49,7 @@ my @writers = (
 	"job_unschedule('s')",
 	"jobs_ext.run_schedule('{\"name\": \"s\", \"job_type\": \"import-csv\"}')",
 	'jobs_ext.rebuild_queue()');
-my @calls = map { "select $_" } @writers;
+my @calls = map { /^job_await/ ? "call $_" : "select $_" } @writers;
 my @refused = map { "25006: $_" } @writers;
 sub with_states { return [ map { "$_[$_]: $writers[$_]" } 0 .. $#writers ] }
 my $began = time;
@@ -172,13 +173,15 @@ is($flushed, "1\nflushed\nt", 'not preloaded: whatever jobs_ext.async_claim says
 $sql->('select count(*) from job_claim(max_jobs => 1000)');
 sub waiting_claim
 {
-	my ($wait) = @_;
+	my ($wait, $call) = @_;
+	$call //= "select job_id from job_claim(wait => '$wait')";
+	my ($verb) = $call =~ /(job_\w+)\(/;
 	my %claim = (out => '', began => time);
 	$claim{psql} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-c', "select job_id from job_claim(wait => '$wait')", $node->connstr('postgres') ],
+		[ 'psql', '-XAtq', '-c', $call, $node->connstr('postgres') ],
 		'<', \'', '>', \$claim{out}, IPC::Run::timeout(60));
 	$node->poll_query_until('postgres',
-		"select count(*) = 1 from pg_stat_activity where query like '%job_claim(wait%' and pid <> pg_backend_pid()");
+		"select count(*) = 1 from pg_stat_activity where query like '%$verb(wait%' and pid <> pg_backend_pid()");
 	return \%claim;
 }
 
@@ -199,6 +202,16 @@ $claim = waiting_claim('1 s');
 $claim->{psql}->finish;
 is($claim->{out}, '', 'not preloaded: a wait ends without a job');
 cmp_ok(time - $claim->{began}, '>', 0.9, '… not before its time');
+
+$claim = waiting_claim('30 s', "call job_await(wait => '30 s')");
+is($sql->("select coalesce(max(backend_xmin::text), 'none') from pg_stat_activity
+		where query like '%job_await(wait%' and pid <> pg_backend_pid() and wait_event_type = 'Extension'"),
+	'none', 'not preloaded: job_await holds no snapshot between its looks');
+$sql->("select job_enqueue('import-csv', job_id => 'for the procedure')");
+$arrived = time;
+$claim->{psql}->finish;
+like($claim->{out}, qr/"job_id": "for the procedure"/, '… and has the job');
+cmp_ok(time - $arrived, '<', 5, '… soon after it came');
 
 # Asleep it keeps nobody from anything, and a cancel reaches it.
 $claim = waiting_claim('30 s');

@@ -125,6 +125,14 @@ export class Verbs {
 
   claim_waiting() { return this.#claim(this.random.between(1, 3), `${this.random.between(100, 2000)} ms`); }
 
+  async await_jobs() {
+    const { era } = this.ledger;
+    const [{ jobs }] = await this.session.query(
+      'call job_await(max_jobs => $1, worker => $2, lease => $3, wait => $4)',
+      [this.random.between(1, 3), this.name, `${this.random.between(2, 8)} s`, `${this.random.between(100, 4000)} ms`]);
+    return this.#claimed(jobs.map(({ id, attempt, lease_id }) => ({ id, attempt, lease_id })), era);
+  }
+
   // Calls the code with a lease of ours, if there is one. It is used up, or kept.
   async #withLease(code, { keep = false } = {}) {
     if (this.leases.length === 0) return this.claim_many();
@@ -337,8 +345,8 @@ export const VERBS_IN_TRANSACTIONS = [
 
 export const VERBS = [
   ...VERBS_IN_TRANSACTIONS,
-  [3, 'claim_waiting'], [2, 'heartbeat_many'], [0.2, 'release_worker'], [1, 'wait'], [0.5, 'maintain'],
-  [0.1, 'pause_type'],
+  [3, 'claim_waiting'], [3, 'await_jobs'], [2, 'heartbeat_many'], [0.2, 'release_worker'], [1, 'wait'],
+  [0.5, 'maintain'], [0.1, 'pause_type'],
 ];
 
 export const PLAIN_SQL = new Set(['insert', 'update_to_completed', 'view']);
