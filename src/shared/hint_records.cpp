@@ -30,7 +30,11 @@ static_assert(sizeof(Area) <= line);
 void initialise(void *memory);
 constinit Segment<Area> area({.name = "JobsHints", .locks = 1, .size = size_of_area, .initialise = initialise});
 
-char *heads_of(void *memory) { return reinterpret_cast<char *>(TYPEALIGN(line, static_cast<char *>(memory) + line)); }
+char *heads_of(void *memory)
+{
+    char *behind = static_cast<char *>(memory) + line;
+    return behind + (line - reinterpret_cast<std::uintptr_t>(behind) % line) % line;
+}
 char *records_of(void *memory) { return heads_of(memory) + size_of_heads(); }
 Number *buckets_of(void *memory) { return reinterpret_cast<Number *>(records_of(memory) + size_of_records()); }
 
