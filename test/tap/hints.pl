@@ -44,15 +44,17 @@ my $old = hold($node, 'postgres', 'set transaction isolation level repeatable re
 my $first = $reads->(300, 'commit');
 $reads->(1500, 'commit');
 my $last = $reads->(300, 'commit');
-cmp_ok($first, '<', 12, "a claim and a completion read a few index tuples ($first)");
-cmp_ok($last, '<', $first + 2, "and no more after 2000 others, though a snapshot is held ($last)");
+# Healing, and the fence of a scan, read some more now and then; who walks over the dead rows reads thousands.
+my $few = 40;
+cmp_ok($first, '<', $few, "a claim and a completion read a few index tuples ($first)");
+cmp_ok($last, '<', $few, "and no more after 2000 others, though a snapshot is held ($last)");
 my $one = $reads->(800, 'null');
-cmp_ok($one, '<', $first + 2, "nor in one transaction ($one)");
+cmp_ok($one, '<', $few, "nor in one transaction ($one)");
 # A prepared transaction that ends makes nobody begin anew, if none has written to our tables.
 $sql->("create table of_others (n int); begin; insert into of_others values (1); prepare transaction 'other'");
 $sql->("commit prepared 'other'");
 my $after = $reads->(10, 'commit');
-cmp_ok($after, '<', $first + 2, "nor after a prepared transaction of others ($after)");
+cmp_ok($after, '<', $few, "nor after a prepared transaction of others ($after)");
 let_go($old);
 
 # A job that is given back is found, though others have read past it.
@@ -124,9 +126,9 @@ is($sql->($claim), 'job 1', 'ROLLBACK PREPARED gives one back');
 
 # A delayed job is found when its time has come; a direct move is as good as a verb.
 order();
-$sql->("select job_enqueue('bench', job_id => 'soon', priority => 10, run_at => now() + interval '300 ms')");
+$sql->("select job_enqueue('bench', job_id => 'soon', priority => 10, run_at => now() + interval '2 s')");
 is($sql->($claim), 'job 1', 'a job that is not due yet is passed over');
-is($sql->("select job_id from job_claim(wait => '10 s') where (select pg_sleep(0.5)) is not null"), 'soon',
+is($sql->("select job_id from job_claim(wait => '10 s') where (select pg_sleep(2.1)) is not null"), 'soon',
 	'and claimed first when it is due');
 $sql->("update jobs set priority = 5 where job_id = 'job 4'");
 is($sql->($claim), 'job 4', 'an UPDATE of the priority moves a job to the front');

@@ -1,4 +1,0 @@
-select count(*) from job_enqueue_many((select jsonb_agg('{"job_type": "bench"}'::jsonb) from generate_series(1, 100)));
-select jsonb_agg(jsonb_build_object('id', id, 'lease_id', lease_id, 'complete', null)) as outcomes
-from job_claim('{bench}', 100, wait => '5s') \gset
-select count(*) from job_finish_many(:outcomes);

@@ -1,2 +1,0 @@
-\set key random(1, 9000000000000000000)
-insert into bench (key) values (:key);

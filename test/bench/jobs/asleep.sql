@@ -1,0 +1,1 @@
+select count(*) from job_claim('{idle}', wait => '1 min');

@@ -1,0 +1,6 @@
+select count(*) from job_enqueue_many((
+  select jsonb_agg(jsonb_build_object('job_type', 'bench', 'input_payload', :payload::jsonb))
+    from generate_series(1, 100)));
+select jsonb_agg(jsonb_build_object('id', id, 'lease_id', lease_id, 'complete', null)) as outcomes
+  from job_claim('{bench}', 100, wait => '5s') \gset
+select count(*) from job_finish_many(:outcomes);

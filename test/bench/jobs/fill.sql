@@ -1,0 +1,5 @@
+-- :jobs that are ready, in calls of 1000 at most.
+select sum(added) from generate_series(1, :jobs, 1000) first, lateral (
+  select count(*) as added from job_enqueue_many((
+    select jsonb_agg(jsonb_build_object('job_type', 'bench', 'input_payload', :'payload'::jsonb))
+      from generate_series(first, least(first + 999, :jobs)))) states) calls;

@@ -1,0 +1,2 @@
+-- :kinds types.
+select count(job_type_set('type_' || n)) from generate_series(1, :kinds) n;

@@ -1,0 +1,1 @@
+insert into plain (job_type, payload) values ('bench', :payload) returning id;

@@ -1,0 +1,9 @@
+-- A life whose claim is timed by the server.
+insert into plain (job_type, payload) values ('bench', :payload) returning id;
+update plain set status = 'running', attempt = attempt + 1, lease_expires_at = now() + interval '10 min'
+ where id = (select id from plain
+              where status = 'queued' and job_type = 'bench' and run_at <= now()
+              order by priority desc, run_at, id limit 1 for update skip locked)
+returning id, payload, clock_timestamp() - statement_timestamp() as took \gset
+update plain set status = 'completed', finished_at = now() where id = :id and status = 'running';
+insert into samples values (:took);
