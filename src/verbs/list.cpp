@@ -455,8 +455,9 @@ void list_ids(std::span<const pg_uuid_t> jobs, const Filter &filter, pg::RowSink
     select.execute(sink);
 }
 
-// A page of a status alone, of a caller who sees every job: by a look at all that have it, where these are few, else
-// among the newest of all, else by a look at each that may have it. False: many may, and few of the newest do.
+// A page of a status alone, of a caller who sees every job: by a look at all that may have it, where these are few,
+// else among the newest of all, else by a look at each that may have it. False: it is not known which may, or many may,
+// and few of the newest have it.
 bool list_of_status(const Filter &filter, pg::RowSink &sink)
 {
     if (!filter.status || walk_of(filter) || filter.job_type || filter.organisation_id || filter.restaurant_id)

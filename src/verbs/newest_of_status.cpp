@@ -12,36 +12,18 @@ namespace {
 using logic::Status;
 using store::PrivateTable;
 
-// Which lists name the jobs of a status: of these tables, all lanes from this one on, and this rank; nothing: any.
-struct Named {
-    PrivateTable table;
-    std::int16_t first_rank, last_rank;
-};
-std::optional<Named> lists_of(Status status)
-{
-    switch (status) {
-    case Status::pending:
-    case Status::queued:
-        return Named{PrivateTable::queue, logic::best_rank, logic::worst_rank};
-    case Status::completed:
-    case Status::cancelled: {
-        const auto rank = static_cast<std::int16_t>(status == Status::completed ? 0 : 1);
-        return Named{PrivateTable::ended, rank, rank};
-    }
-    default:
-        return std::nullopt;
-    }
-}
+// Whether the queue names the jobs of the status. No derived table names all of those that ended.
+bool is_in_queue(Status status) { return logic::waiting(status); }
 
-// Calls `each(job)` for the jobs that they name, as long as it returns true. False: it did not to the end.
+// Calls `each(job)` for the jobs that wait, as long as it returns true. False: it did not to the end.
 template <class Each>
-bool each_named(const Named &named, Each each)
+bool each_waiting(Each each)
 {
-    store::KeyTable table(named.table, AccessShareLock);
-    table.unlock_when_closed();
-    store::RunScan run(table, GetActiveSnapshot(), store::Hints{});
-    for (auto lane = store::next_lane(table, logic::running_lane); lane; lane = store::next_lane(table, *lane))
-        for (std::int16_t rank = named.first_rank; rank <= named.last_rank; ++rank) {
+    store::KeyTable queue(PrivateTable::queue, AccessShareLock);
+    queue.unlock_when_closed();
+    store::RunScan run(queue, GetActiveSnapshot(), store::Hints{});
+    for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
+        for (std::int16_t rank = logic::best_rank; rank <= logic::worst_rank; ++rank) {
             run.start(*lane, rank, logic::before_all, DT_NOEND);
             while (const store::Candidate *found = run.next())
                 if (!each(found->job))
@@ -104,14 +86,13 @@ private:
 std::optional<std::span<const pg_uuid_t>> newest_of_status(Status status, std::optional<TimestampTz> before,
                                                            std::int64_t count, std::int64_t most)
 {
-    const std::optional<Named> named = lists_of(status);
     std::int64_t all = 0;
-    if (!named || !each_named(*named, [&](const pg_uuid_t &) { return ++all <= most; }))
+    if (!is_in_queue(status) || !each_waiting([&](const pg_uuid_t &) { return ++all <= most; }))
         return std::nullopt;
     auto list = static_cast<Aged *>(pg::allocate(sizeof(Aged) * static_cast<std::size_t>(all)));
     Aged *end = list;
     Look look;
-    each_named(*named, [&](const pg_uuid_t &job) {
+    each_waiting([&](const pg_uuid_t &job) {
         if (const auto created_at = look.age_of(job, status); created_at && (!before || *created_at < *before))
             *end++ = {*created_at, job};
         return end < list + all; // under one snapshot they are as many as before
