@@ -64,9 +64,7 @@ create table jobs_ext.ended (
   vacuum_truncate = false
 );
 comment on table jobs_ext.ended is
-'One narrow row for each job that has ended and is not found by its age: its type keeps such jobs for a time of its '
-'own (keep_completed, keep_failed), or its id does not tell its age. In the order in which they leave public.jobs. '
-'Derived from public.jobs.';
+'One narrow row for each job that has ended, in the order in which they leave public.jobs. Derived from public.jobs.';
 comment on column jobs_ext.ended.lane is 'The lane of its type (jobs_ext.lanes)';
 comment on column jobs_ext.ended.rank is 'Completed: 0. Failed or cancelled: 1.';
 comment on column jobs_ext.ended.ended_at is 'finished_at';

@@ -88,9 +88,8 @@ void Comparison::look_at_job(TupleTableSlot *slot, FoundIt found, void *argument
     if (!row)
         return;
     const Keys keys = keys_to_compare(*row);
-    // What `ended` lists of old jobs depends on what their types were when they ended, and the rest is found by age.
     for (const DerivedTable table : derived_tables)
-        if (table != DerivedTable::ended && keys[table] && !open(table).contains(*keys[table]))
+        if (keys[table] && !open(table).contains(*keys[table]))
             found(argument, {Kind::missing, table, row->id(), *keys[table], {}});
 }
 
@@ -142,7 +141,7 @@ namespace {
 
 Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
 {
-    const std::optional<Key> right = keys_that_may_stand(row)[fault.table];
+    const std::optional<Key> right = keys_of(row)[fault.table];
     KeyTable &table = jobs.derived().open(fault.table);
     if (fault.kind == Kind::missing) {
         // The key that is right now may be another one than the one that was missing: the type had no lane, or the job

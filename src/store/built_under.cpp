@@ -59,14 +59,4 @@ bool is_of_trigger(TupleTableSlot *slot)
     return position_of_trigger(TextDatumGetCString(slot_getattr(slot, 1, &null))) >= 0;
 }
 
-bool is_of_build(TupleTableSlot *slot)
-{
-    bool null;
-    const std::string_view found = pg::text_view(slot_getattr(slot, 1, &null));
-    BuiltUnder marks = {};
-    bool is_one = false;
-    each_mark(marks, [&](const char *name, const Mark &) { is_one = is_one || found == name; });
-    return is_one && !is_of_trigger(slot);
-}
-
 } // namespace store

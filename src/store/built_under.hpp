@@ -58,7 +58,5 @@ Built compare_with_build(Relation jobs, const ColumnNumbers &numbers, Snapshot s
 // Whether this row of `state` is a trigger's mark, which each build writes, and nothing else: its age is that of the
 // last build (derived_were_built_since_snapshot()).
 bool is_of_trigger(TupleTableSlot *slot);
-// Whether it is another mark of a build.
-bool is_of_build(TupleTableSlot *slot);
 
 } // namespace store

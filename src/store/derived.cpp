@@ -1,11 +1,7 @@
 #include "store/derived.hpp"
 
-#include <algorithm>
-
-#include "logic/id_time.hpp"
 #include "store/built.hpp"
 #include "store/lanes.hpp"
-#include "store/types.hpp"
 
 namespace store {
 
@@ -45,16 +41,6 @@ std::optional<logic::QueueKey> queue_key(const Row &row) { return queue_key(row,
 
 std::optional<logic::QueueKey> ended_key(const Row &row) { return ended_key(row, lanes::of); }
 
-bool is_found_by_age(const Row &row)
-{
-    const std::optional<TimestampTz> finished_at = row.time(Column::finished_at);
-    logic::Id id;
-    std::copy_n(row.id()->data, UUID_LEN, id.begin());
-    const std::optional<logic::Instant> made = logic::time_of_id(id);
-    return logic::has_ended(row.status()) && finished_at && made && *made <= *finished_at &&
-           !types::keeps_own_time(row.text(Column::job_type), row.status() == Status::completed);
-}
-
 bool may_expire(const Row &row)
 {
     const Status status = row.status();
@@ -88,15 +74,7 @@ Keys keys_of(const Row &row, LaneOf lane_of)
 
 } // namespace
 
-Keys keys_of(const Row &row)
-{
-    Keys keys = keys_of(row, lanes::of);
-    if (keys[DerivedTable::ended] && is_found_by_age(row))
-        keys[DerivedTable::ended].reset();
-    return keys;
-}
-
-Keys keys_that_may_stand(const Row &row) { return keys_of(row, lanes::of); }
+Keys keys_of(const Row &row) { return keys_of(row, lanes::of); }
 
 Keys keys_to_compare(const Row &row) { return keys_of(row, lane_if_made); }
 

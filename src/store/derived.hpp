@@ -13,11 +13,6 @@ std::optional<logic::QueueKey> queue_key(const Row &row);
 // The key of the job in `ended`; nothing: it has not ended. Likewise.
 std::optional<logic::QueueKey> ended_key(const Row &row);
 
-// Whether `ended` leaves the job out, because upkeep finds it by its age (upkeep/by_age.hpp): it has ended, its id
-// begins with a time before that, and its type has no time of its own for such jobs. So most jobs never get a row
-// there.
-bool is_found_by_age(const Row &row);
-
 // One of derived_tables.
 using DerivedTable = PrivateTable;
 
@@ -32,8 +27,6 @@ private:
 };
 // Makes the lane of the job's type, as queue_key() does.
 Keys keys_of(const Row &row);
-// What they may say of it besides: the row of `ended` of a job that was not found by age when it ended.
-Keys keys_that_may_stand(const Row &row);
 // The same for a look that must write nothing, as the audit's in a read-only transaction: a type without a lane gets
 // lane -1, which is in no key, so that the job's keys count as missing.
 Keys keys_to_compare(const Row &row);

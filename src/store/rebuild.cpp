@@ -6,10 +6,8 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "store/built_under.hpp"
-#include "store/ended_listed.hpp"
 #include "store/lanes.hpp"
 #include "store/transition.hpp"
-#include "store/types.hpp"
 
 namespace store {
 
@@ -47,7 +45,7 @@ void write_built_under(const BuiltUnder &under, bool with_triggers)
     pg::TableWriter writer(table);
     pg::TableScan rows(table, GetActiveSnapshot());
     while (TupleTableSlot *row = rows.next())
-        if (is_of_build(row) || (with_triggers && is_of_trigger(row)))
+        if (with_triggers || !is_of_trigger(row))
             writer.remove(&row->tts_tid);
     CommandCounterIncrement();
     pg::Slot slot(table);
@@ -123,12 +121,10 @@ std::int64_t rebuild_derived()
         remove_all(derived);
     CommandCounterIncrement();
     lanes::make_lanes();
-    const std::uint64_t own_times = types::own_times();
     const std::int64_t queued = fill_derived(known, jobs);
     write_built_under(under, true);
     PopActiveSnapshot();
     CommandCounterIncrement();
-    note_ended_listed(own_times);
     forget_tables();
     return queued;
 }

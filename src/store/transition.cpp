@@ -4,10 +4,7 @@ namespace store {
 
 namespace {
 
-// A type may have had a time of its own, or have got one since the job ended.
-Keys keys_before(const Row *row) { return row == nullptr ? Keys{} : keys_that_may_stand(*row); }
-
-Keys keys_after(const Row *row) { return row == nullptr ? Keys{} : keys_of(*row); }
+Keys keys_of(const Row *row) { return row == nullptr ? Keys{} : keys_of(*row); }
 
 void tell_followers(const Transition &transition)
 {
@@ -20,7 +17,7 @@ void tell_followers(const Transition &transition)
 void follow(Derived &derived, const Row *before, const Row *after, const std::optional<EndedAttempt> &ended,
             ItemPointer queue_row)
 {
-    const Transition transition = {before, after, keys_before(before), keys_after(after), ended};
+    const Transition transition = {before, after, keys_of(before), keys_of(after), ended};
     derived.move(transition.was, transition.is, queue_row);
     tell_followers(transition);
 }

@@ -212,49 +212,12 @@ Type settings_of(std::string_view name)
     return type != nullptr ? *type : defaults();
 }
 
-namespace {
-
-// Null where the type is not registered, or the table cannot be read. That is tried once for each change of the table,
-// since what was read is known then.
-const Type *find_if_readable(std::string_view name)
-{
-    if (!known_types.valid && pg::in_subtransaction(load_types).error != nullptr)
-        return nullptr;
-    return find_type(name);
-}
-
-} // namespace
-
 bool keeps_all_attempts(std::string_view name)
 {
-    const Type *type = find_if_readable(name);
-    return type != nullptr && type->keeps_all_attempts;
-}
-
-bool keeps_own_time(std::string_view name, bool completed)
-{
-    const Type *type = find_if_readable(name);
-    return type != nullptr && (completed ? type->keep_completed : type->keep_failed).has_value();
-}
-
-std::uint64_t own_times()
-{
-    static std::uint64_t version = 0, mark = 0;
-    if (version == known_version())
-        return mark;
-    mark = 0;
-    for (int i = 0; i < known_types.count; ++i) {
-        const Type &type = known_types.list[i];
-        if (!type.keep_completed && !type.keep_failed)
-            continue;
-        const auto completed = static_cast<std::uint64_t>(type.keep_completed.value_or(-1)),
-                   failed = static_cast<std::uint64_t>(type.keep_failed.value_or(-1));
-        // Added up, because the order of the rows says nothing.
-        mark += 1 | hash_bytes_extended(reinterpret_cast<const unsigned char *>(type.name),
-                                        static_cast<int>(type.key().size()), hash_combine64(completed, failed));
-    }
-    version = known_types.changes;
-    return mark;
+    // Once for each change of the table, since what was read is known then.
+    if (!known_types.valid && pg::in_subtransaction(load_types).error != nullptr)
+        return false;
+    return settings_of(name).keeps_all_attempts;
 }
 
 Type require_registered(std::string_view name)

@@ -58,12 +58,6 @@ bool are_all_paused();
 // complete then too.
 bool keeps_all_attempts(std::string_view name);
 
-// Whether the type keeps jobs that completed, or the others that ended, for a time of its own. False where the table
-// cannot be read, likewise.
-bool keeps_own_time(std::string_view name, bool completed);
-// A mark of all such times: another one where one has changed, or a type that has any came or went; 0: no type has.
-std::uint64_t own_times();
-
 // The same as settings_of(), but raises 22023 with the nearest names where the type is not registered. Under
 // jobs_ext.auto_register_types registers it instead, as the caller.
 Type require_registered(std::string_view name);

@@ -25,7 +25,6 @@
 #include "store/lanes.hpp"
 #include "store/run_scan.hpp"
 #include "store/steps.hpp"
-#include "upkeep/by_age.hpp"
 #include "upkeep/ended_lanes.hpp"
 #include "upkeep/work.hpp"
 
@@ -65,13 +64,11 @@ void find_ended(Task task, const Search &search, Pace &pace, Candidates &found)
 void find_to_remove(const Search &search, Pace &pace, Candidates &found)
 {
     find_ended(Task::remove, search, pace, found);
-    by_age::find_unlisted(search, found);
 }
 
 void find_to_archive(const Search &search, Pace &pace, Candidates &found)
 {
     find_ended(Task::archive, search, pace, found);
-    by_age::find_old(search, found);
 }
 
 // Deletes one job, which it archives first if `keeps`. False: another session holds the job, or changed it after the
@@ -92,11 +89,6 @@ bool take_away(Batch &batch, const Candidate &candidate, bool keeps)
     if (store::ended_key(*job) != candidate.key) {
         // A session retried the job after the scan: by our lock this version is the newest, so the key is stale.
         jobs.derived().ended().remove(found);
-        return true;
-    }
-    if (by_age::is_unlisted(candidate) && !store::is_found_by_age(*job)) {
-        // Its type has got a time of its own, and says when and how it leaves.
-        jobs.derived().ended().ensure(found);
         return true;
     }
     if (keeps)

@@ -35,18 +35,6 @@ std::optional<store::Microseconds> next_contended()
     return next;
 }
 
-void each_rested(void (*each)(const pg_uuid_t *job, void *), void *argument)
-{
-    if (contended == nullptr)
-        return;
-    const pg::Moment now = pg::moment();
-    HASH_SEQ_STATUS status;
-    hash_seq_init(&status, contended);
-    while (auto entry = static_cast<const Contended *>(hash_seq_search(&status)))
-        if (entry->until <= now)
-            each(&entry->job, argument);
-}
-
 void note_contended(const pg_uuid_t *job)
 {
     if (contended == nullptr) {

@@ -18,14 +18,6 @@ void forget_contended();
 // For how many microseconds upkeep still leaves the job; 0: it may try it.
 store::Microseconds contended_for(const pg_uuid_t *job);
 
-// Calls `each(job)` for those whose rest is over; they are forgotten a second later.
-void each_rested(void (*each)(const pg_uuid_t *job, void *), void *argument);
-template <class Each>
-void each_rested(Each work)
-{
-    each_rested([](const pg_uuid_t *job, void *argument) { (*static_cast<Each *>(argument))(job); }, &work);
-}
-
 // In how many microseconds upkeep tries the next of them; nothing: no job rests. Removes entries that are more than a
 // second past their rest.
 std::optional<store::Microseconds> next_contended();

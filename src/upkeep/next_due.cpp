@@ -2,7 +2,6 @@
 
 #include "pg/time.hpp"
 #include "store/run_scan.hpp"
-#include "upkeep/by_age.hpp"
 #include "upkeep/ended_lanes.hpp"
 #include "upkeep/work.hpp"
 
@@ -68,8 +67,6 @@ Dues next_due(TimestampTz now)
         earliest.add(Task::reap, first_of(store::RunScan(queue, logic::running_lane, 0, DT_NOEND, hints), skip));
         earliest.add(Task::expire, first_of(store::RunScan(expiring, DT_NOEND, hints), skip));
         add_ended(skip, hints, earliest);
-        earliest.add(Task::remove, by_age::next_listing(now));
-        earliest.add(Task::archive, by_age::next_leaving(now));
         // Also those whose job is gone or needs nothing any more: review() removes their rows, once they are due.
         skip.set_aside.each([&](const SetAside::Entry &entry) {
             for (const Task task : all_tasks)

@@ -16,7 +16,6 @@
 #include "settings.hpp"
 #include "store/jobs.hpp"
 #include "store/owner.hpp"
-#include "upkeep/by_age.hpp"
 #include "upkeep/contended.hpp"
 #include "upkeep/piece.hpp"
 
@@ -108,9 +107,7 @@ JOBS_FUNCTION(job_maintain)
     // with its rights.
     pg::set_constraints_immediate();
     paces_of_session[static_cast<std::size_t>(Task::unblock)].parents.add_all();
-    // Each call tries all that is due: its caller may not come back in a moment.
-    forget_contended();
-    by_age::begin_anew();
+    forget_contended(); // each call tries all that is due: its caller may not come back in a moment
     // A month's lock on the archive lasts until the end of the transaction: in a block that may be for long.
     const Months months = IsTransactionBlock() ? Months::as_they_are : Months::may_change;
     Round round;

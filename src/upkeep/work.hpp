@@ -8,8 +8,6 @@
 //   3. `act` writes; what follows from the change is written too (store/transition.hpp).
 #pragma once
 
-#include <algorithm>
-
 #include "store/archive.hpp"
 #include "store/queue_scan.hpp"
 #include "store/types.hpp"
@@ -58,13 +56,6 @@ public:
     }
     bool full() const { return count_ - suspects_ == piece_size; }
     bool has_left_out() const { return has_left_out_; }
-    bool has(const pg_uuid_t *job) const
-    {
-        return std::any_of(list_, list_ + count_,
-                           [&](const store::Candidate &candidate) { return store::same_id(&candidate.job, job); });
-    }
-    // Whether there may be more, though they are not full.
-    void leave_more() { has_left_out_ = true; }
     std::span<store::Candidate> all() const { return {list_, static_cast<std::size_t>(count_)}; }
     void truncate(int count) { count_ = count; }
     // How many jobs were found to be due, those included that are left since another session held them a moment ago.
@@ -74,7 +65,7 @@ private:
     store::Candidate *list_ = static_cast<store::Candidate *>(palloc(sizeof(store::Candidate) * most));
     int count_ = 0;
     int suspects_ = 0;          // of count_
-    bool has_left_out_ = false; // whether there were more than these
+    bool has_left_out_ = false; // whether there were more suspects than places
     int contended_ = 0;         // found, but not in the list
 };
 

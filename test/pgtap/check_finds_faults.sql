@@ -8,8 +8,6 @@
 insert into jobs_ext.lanes
 values (nextval('jobs_ext.lane_numbers'), 'alpha'), (nextval('jobs_ext.lane_numbers'), 'beta');
 alter table jobs_ext.lanes set (fillfactor = 100);
--- Types with a time of their own, whose jobs `ended` lists.
-update job_types set keep_completed = '30 days', keep_failed = '30 days';
 set timezone = 'UTC';
 set jobs_ext.now = '2030-01-01 12:00:00+00';
 select no_plan();
@@ -57,7 +55,7 @@ begin
   return next tests.in_step('… as the rules say');
 end $$;
 
--- Missing. What `ended` lists depends on what a job's type was when it ended, so there nothing counts as missing.
+-- Missing.
 select tests.planted($$delete from jobs_ext.queue where job = tests.id('queue')$$,
                      'queue queue: missing (lane 1, rank -3, due_at 2030-01-02 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.queue where job = tests.id('queue (running)')$$,
@@ -66,6 +64,8 @@ select tests.planted($$delete from jobs_ext.failed$$,
                      'failed, ended failed: missing (created_at 2030-01-01 12:00:00+00)');
 select tests.planted($$delete from jobs_ext.expiring$$,
                      'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)');
+select tests.planted($$delete from jobs_ext.ended where rank = 0$$,
+                     'ended (completed) ended: missing (lane 1, rank 0, ended_at 2030-01-01 12:00:00+00)');
 select tests.planted($$delete from jobs_ext.blocked$$,
                      'blocked blocked: missing (created_at 2030-01-01 00:00:00+00)');
 select tests.planted($$delete from jobs_ext.paused$$,
@@ -101,7 +101,8 @@ select tests.planted($$update jobs_ext.expiring set expires_at = '2029-01-01+00'
                      E'queue, expiring expiring: missing (expires_at 2030-01-03 00:00:00+00)\n'
                       'queue, expiring expiring: wrong key (expires_at 2029-01-01 00:00:00+00)');
 select tests.planted($$update jobs_ext.ended set lane = 2 where rank = 1$$,
-                     'failed, ended ended: wrong key (lane 2, rank 1, ended_at 2030-01-01 12:00:00+00)');
+                     E'failed, ended ended: missing (lane 1, rank 1, ended_at 2030-01-01 12:00:00+00)\n'
+                      'failed, ended ended: wrong key (lane 2, rank 1, ended_at 2030-01-01 12:00:00+00)');
 select tests.planted($$update jobs_ext.children set parent = '00000000-0000-0000-0000-000000000001'$$,
                      format(E'queue, children children: missing (parent %s)\n'
                              'queue, children children: wrong key (parent 00000000-0000-0000-0000-000000000001)',
@@ -128,8 +129,7 @@ begin
   update pg_index set indisready = true, indisvalid = true where indrelid = what;
 end $$;
 select tests.planted(format($$select tests.unindexed('jobs_ext.%s', tests.id('%s'))$$, w.name, w.job),
-                     case when w.name <> 'ended' then format(E'%s %s: missing %s\n', w.job, w.name, w.key) else '' end
-                     || format('%s %s: not in its index %s', w.job, w.name, w.key))
+                     format(E'%1$s %2$s: missing %3$s\n%1$s %2$s: not in its index %3$s', w.job, w.name, w.key))
 from (values
   ('queue', 'queue', '(lane 1, rank -3, due_at 2030-01-02 00:00:00+00)'),
   ('failed', 'failed, ended', '(created_at 2030-01-01 12:00:00+00)'),

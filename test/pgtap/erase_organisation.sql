@@ -55,8 +55,6 @@ begin
         union all (select id from jobs_archive where organisation_id = tests.org(n) order by id limit 20)) t;
   return ids || tests.org(n);
 end $$;
--- So that `ended` lists them.
-update job_types set keep_completed = '30 days', keep_failed = '30 days';
 create temp table ids as select n, pg_temp.fill(n, 1500) as list from generate_series(1, 2) n;
 select tests.in_step();
 select is(regexp_replace(pg_temp.traces(list), '\d+', 'n', 'g'),

@@ -290,10 +290,6 @@ with wanted (sort, row) as (
   select 'ended', row(l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at::timestamptz, j.id)::text
   from public.jobs j join jobs_ext.lanes l on l.job_type = j.job_type
   where j.status in ('completed', 'failed', 'cancelled')
-    -- Found by its age, unless its id does not tell it; what its type says about that may have changed since.
-    and (exists (select from jobs_ext.ended e where e.job = j.id)
-         or substr(j.id::text, 15, 1) <> '7'
-         or to_timestamp(('x' || left(replace(j.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) > j.finished_at)
   union all
   select 'blocked', row(j.created_at, j.id)::text from public.jobs j where j.status = 'blocked'
   union all

@@ -22,10 +22,8 @@ sub after_a_round
 	return;
 }
 
-# Faults of every kind in every table, of none of which maintenance finds that it is due. Types with a time of their own
-# have their jobs in `ended`.
+# Faults of every kind in every table, of none of which maintenance finds that it is due.
 my $plant = <<'SQL';
-update job_types set keep_completed = '30 days', keep_failed = '30 days';
 select job_enqueue('import-csv', job_id => 'queue', run_at => now() + interval '1 day');
 select job_enqueue('import-csv', job_id => 'expiring', run_at => now() + interval '1 day',
                    expires_at => now() + interval '2 days');
@@ -36,6 +34,7 @@ select job_fail(id, lease_id, 'no', permanent => true) from job_claim('{merge-me
 begin;
 delete from jobs_ext.queue where job = (select id from jobs where job_id = 'queue');
 delete from jobs_ext.expiring;
+delete from jobs_ext.ended where job = (select id from jobs where job_id = 'ended');
 delete from jobs_ext.failed;
 insert into jobs_ext.queue values (1, 0, '2030-01-01', gen_random_uuid());
 insert into jobs_ext.expiring values ('2030-01-01', gen_random_uuid());
@@ -45,7 +44,7 @@ update jobs_ext.queue set rank = 7 where job = (select id from jobs where job_id
 update jobs_ext.ended set ended_at = '2030-01-01' where job = (select id from jobs where job_id = 'failed');
 commit;
 SQL
-my $planted = 3 + 4 + 2 + 1;
+my $planted = 4 + 4 + 2 * 2;
 $sql->($plant);
 is($sql->('select count(*) from jobs_ext.check()'), $planted, 'check() finds what was planted');
 
@@ -70,7 +69,7 @@ for my $line (log_lines($node, qr/WARNING/, $from))
 {
 	++$logged{$1} if $line =~ /job ([0-9a-f-]{36}): (?:queue|failed|expiring|ended): /;
 }
-is(join(' ', sort values %logged), join(' ', (1) x (3 + 4)), '… and logged, each job once');
+is(join(' ', sort values %logged), join(' ', (1) x (4 + 4)), '… and logged, each job once');
 my $last = $status->('last_audit_at');
 $sql->("delete from jobs_ext.failed");
 after_a_round();

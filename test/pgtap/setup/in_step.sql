@@ -24,10 +24,6 @@ begin atomic
                 l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at, j.id)
   from public.jobs j left join jobs_ext.lanes l on l.job_type = j.job_type
   where j.status in ('completed', 'failed', 'cancelled') and j.finished_at is not null
-    -- Found by its age, unless its id does not tell it; what its type says about that may have changed since.
-    and (exists (select from jobs_ext.ended e where e.job = j.id)
-         or substr(j.id::text, 15, 1) <> '7'
-         or to_timestamp(('x' || left(replace(j.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) > j.finished_at)
   union all
   select format('blocked: %s, job %s', j.created_at, j.id)
   from public.jobs j where j.status = 'blocked'
