@@ -51,10 +51,11 @@ bool Healing::heal(const List &list, const logic::Place &hint, logic::Place &pla
     const KeyTable *table = table_of(list.table);
     if (table == nullptr)
         return true;
-    const int columns = RunKeys::count_of(*table);
+    const int columns = RelationGetNumberOfAttributes(table->table());
     pg::Slot slot(table->table());
     RunKeys keys(*table, list.lane, list.rank, place, logic::last_place(hint.due_at));
-    IndexScanDesc scan = pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), columns);
+    IndexScanDesc scan =
+        pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), RunKeys::count_of(*table));
     scan->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     keys.begin(scan);
     bool done = true;
@@ -84,7 +85,7 @@ std::optional<std::int16_t> Healing::rank_from(const Raised &lane)
     const KeyTable *table = table_of(lane.table);
     if (table == nullptr)
         return std::nullopt;
-    if (RunKeys::count_of(*table) != lane_columns)
+    if (RelationGetNumberOfAttributes(table->table()) != lane_columns)
         return lane.rank <= 0 ? std::optional<std::int16_t>(0) : std::nullopt;
     ScanKeyData keys[2];
     ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane.lane));

@@ -47,31 +47,51 @@ int begin_keys(const KeyTable &table, std::int32_t lane, std::int16_t rank, std:
 
 } // namespace
 
-// As the planner makes it of a comparison of rows: (time, job) >= (…, …).
-void RunKeys::add_row_key(StrategyNumber strategy, const logic::Place &place, AttrNumber time, Columns &columns)
+void RunKeys::add_key(AttrNumber column, StrategyNumber strategy, RegProcedure compare, Datum value)
 {
-    ScanKeyEntryInitialize(&columns[0], SK_ROW_MEMBER, time, strategy, InvalidOid, InvalidOid, F_TIMESTAMPTZ_CMP,
-                           TimestampTzGetDatum(place.due_at));
-    ScanKeyEntryInitialize(&columns[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(time + 1), strategy,
-                           InvalidOid, InvalidOid, F_UUID_CMP, PointerGetDatum(place.id.data()));
+    ScanKeyInit(&keys_[static_cast<std::size_t>(count_++)], column, strategy, compare, value);
+}
+
+// Of one time. Each key ends the scan where it fails. A comparison of rows would do so by its first column alone (up to
+// 17, nbtree): where many jobs are due at once the scan would read all of them for the few before `upto`.
+void RunKeys::add_keys_within(AttrNumber time)
+{
+    const auto job = static_cast<AttrNumber>(time + 1);
+    add_key(time, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ, TimestampTzGetDatum(from_.due_at));
+    add_key(job, BTGreaterEqualStrategyNumber, F_UUID_GE, PointerGetDatum(from_.id.data()));
+    add_key(job, BTLessEqualStrategyNumber, F_UUID_LE, PointerGetDatum(upto_.id.data()));
+}
+
+// Of several: (time, job) >= (…, …), as the planner makes it of a comparison of rows, and time <= …. Twice, because a
+// scan has one number of keys; the b-tree keeps one of them.
+void RunKeys::add_keys_across(AttrNumber time)
+{
+    ScanKeyEntryInitialize(&from_columns_[0], SK_ROW_MEMBER, time, BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
+                           F_TIMESTAMPTZ_CMP, TimestampTzGetDatum(from_.due_at));
+    ScanKeyEntryInitialize(&from_columns_[1], SK_ROW_MEMBER | SK_ROW_END, static_cast<AttrNumber>(time + 1),
+                           BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid, F_UUID_CMP,
+                           PointerGetDatum(from_.id.data()));
     ScanKeyData &row = keys_[static_cast<std::size_t>(count_++)];
     row = {};
     row.sk_flags = SK_ROW_HEADER;
     row.sk_attno = time;
-    row.sk_strategy = strategy;
-    row.sk_argument = PointerGetDatum(columns.data());
+    row.sk_strategy = BTGreaterEqualStrategyNumber;
+    row.sk_argument = PointerGetDatum(from_columns_.data());
+    for (int i = 0; i < 2; ++i)
+        add_key(time, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(upto_.due_at));
 }
 
 RunKeys::RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
                  const logic::Place &upto)
     : from_(from), upto_(upto), count_(begin_keys(table, lane, rank, keys_))
 {
-    const AttrNumber time = time_column(table);
-    add_row_key(BTGreaterEqualStrategyNumber, from_, time, from_columns_);
-    add_row_key(BTLessEqualStrategyNumber, upto_, time, upto_columns_);
+    if (from.due_at == upto.due_at)
+        add_keys_within(time_column(table));
+    else
+        add_keys_across(time_column(table));
 }
 
-int RunKeys::count_of(const KeyTable &table) { return time_column(table) + 1; }
+int RunKeys::count_of(const KeyTable &table) { return time_column(table) + 2; }
 
 RunScan::RunScan(const KeyTable &table, Snapshot snapshot, Hints hints)
     : table_(table), snapshot_(snapshot), hints_(hints),
@@ -140,7 +160,7 @@ void RunScan::begin_stretch(const logic::Place &from)
     const Fence &fence = fence_of(list);
     const bool is_fenced = hints_ && fence.list == list && from <= fence.place && fence.place < upto_;
     if (is_fenced)
-        upto_ = fence.place;
+        upto_ = fence.place.due_at == from.due_at ? fence.place : logic::last_place(fence.place.due_at - 1);
     wants_fence_ = hints_ && !is_fenced;
     keys_.emplace(table_, lane_, rank_, from, upto_).begin(scan_);
 }

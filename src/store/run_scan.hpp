@@ -39,7 +39,7 @@ inline logic::Place &place_at(shared::hints::Places &places, std::int16_t rank)
 }
 
 // The scan keys of a run: of a lane and rank, or of a table without (0, 0), what stands from `from` on and not behind
-// `upto`; both count. Points into itself.
+// `upto`; both count. `upto` is of the same time, or the last place of a later one. Points into itself.
 class RunKeys {
 public:
     RunKeys(const KeyTable &table, std::int32_t lane, std::int16_t rank, const logic::Place &from,
@@ -52,12 +52,13 @@ public:
     static int count_of(const KeyTable &table);
 
 private:
-    using Columns = std::array<ScanKeyData, 2>; // (time, job)
-    void add_row_key(StrategyNumber strategy, const logic::Place &place, AttrNumber time, Columns &columns);
+    void add_key(AttrNumber column, StrategyNumber strategy, RegProcedure compare, Datum value);
+    void add_keys_within(AttrNumber time);
+    void add_keys_across(AttrNumber time);
 
     logic::Place from_, upto_;
-    Columns from_columns_, upto_columns_;
-    std::array<ScanKeyData, 4> keys_;
+    std::array<ScanKeyData, 2> from_columns_; // (time, job)
+    std::array<ScanKeyData, 5> keys_;
     int count_;
 };
 
