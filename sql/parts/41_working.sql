@@ -45,7 +45,8 @@ It commits before it sleeps, as COMMIT does, and claims in a new transaction: in
 'or DO block that is called so, outside of a block with EXCEPTION, and has written nothing so far. Cursors, locks and '
 'SET LOCAL of that procedure end with its transaction. statement_timeout bounds the whole call, which ends half a '
 'second before it, and jobs_ext.max_wait does not. Anywhere else it commits nothing, and waits as job_claim does. What '
-'ends a wait of job_claim ends this one.
+'ends a wait of job_claim ends this one. A session that has said LISTEN hears nothing meanwhile, and keeps the '
+'notifications of the whole server from being removed: let it wait for minutes.
 
 Returns in jobs an array of the jobs, each with the columns that job_claim returns; [] when nothing is due or came. '
 'Raises what job_claim raises; 42501 too when SET LOCAL ROLE ends with the transaction; 54000 when the jobs together '

@@ -34,14 +34,38 @@ void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made)
                     errdetail("%s", wrong), errhint("Undo what was done to its type, or to the function.")));
 }
 
+namespace {
+
+// What the row takes when all of it is fetched.
+std::size_t raw_size(TupleTableSlot *slot)
+{
+    slot_getallattrs(slot);
+    std::size_t size = 0;
+    for (int i = 0; i < slot->tts_tupleDescriptor->natts; ++i)
+        if (!slot->tts_isnull[i] && attribute(slot->tts_tupleDescriptor, i + 1)->attlen == -1)
+            size += toast_raw_datum_size(slot->tts_values[i]);
+    return size;
+}
+
+} // namespace
+
 Datum RowSink::as_array() const
 {
+    // jsonb takes no more, and found that out when all was in memory.
+    constexpr std::size_t most = 256 * 1024 * 1024;
+    std::size_t size = 0;
     const auto count = static_cast<int>(tuplestore_tuple_count(rows_));
     auto rows = static_cast<Datum *>(palloc(sizeof(Datum) * std::max(count, 1)));
     TupleTableSlot *slot = MakeSingleTupleTableSlot(descriptor_, &TTSOpsMinimalTuple);
     tuplestore_rescan(rows_);
-    for (int i = 0; i < count && tuplestore_gettupleslot(rows_, true, false, slot); ++i)
+    for (int i = 0; i < count && tuplestore_gettupleslot(rows_, true, false, slot); ++i) {
+        size += raw_size(slot);
+        if (size > most)
+            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                            errmsg("the answer would be larger than %zu MB", most / 1024 / 1024),
+                            errhint("Ask for fewer at once.")));
         rows[i] = ExecFetchSlotHeapTupleDatum(slot);
+    }
     ExecDropSingleTupleTableSlot(slot);
     return PointerGetDatum(construct_array(rows, count, RECORDOID, -1, false, TYPALIGN_DOUBLE));
 }

@@ -65,6 +65,9 @@ void tell_commit()
     bool any_given = false;
     pg_memory_barrier(); // the rows are visible before the look at the sleepers
     own_rows::tell_commit();
+    // At once: who counts the queue sees these rows already, and takes off what was told before. Then the doubt, so
+    // that the count that it leads to begins with these told.
+    own_counts::tell_commit();
     if (derived_anew) {
         hints::forget();
         statistics::doubt_depths();
@@ -96,7 +99,6 @@ void tell_commit()
         databases::extension_changed();
     if (new_databases)
         launcher::note_databases_changed();
-    own_counts::tell_commit(); // nobody waits for it
 }
 
 // Wakes sleepers for what was taken at this level or below, which others can claim again. To be called when the abort

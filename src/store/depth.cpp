@@ -14,12 +14,13 @@ using shared::statistics::Statistics;
 enum class Go { on, to_next_rank, no_further };
 
 // Calls `each(const Candidate &)` for the rows of a lane that are due from `from` to `until`, both included, rank by
-// rank. It begins where the hints say that the first one may stand, and raises none.
+// rank. With hints it begins where these say that the first one may stand, and raises none: it leaves out what others
+// are just taking.
 template <class Each>
-void each_row(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz until, Each each)
+void each_row(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz until, Hints hints, Each each)
 {
     shared::hints::Places places;
-    if (!read_places(queue, lane, note_hints(), places)) {
+    if (!read_places(queue, lane, hints, places)) {
         LaneScan rows(queue, GetActiveSnapshot(), lane, until, from);
         while (const Candidate *row = rows.head()) {
             const Go go = each(*row);
@@ -43,10 +44,12 @@ void each_row(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz 
 }
 
 // How many rows there are, counted up to `most`.
-std::int64_t count_rows(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz until, std::int64_t most)
+std::int64_t count_rows(KeyTable &queue, std::int32_t lane, TimestampTz from, TimestampTz until, Hints hints,
+                        std::int64_t most)
 {
     std::int64_t count = 0;
-    each_row(queue, lane, from, until, [&](const Candidate &) { return ++count < most ? Go::on : Go::no_further; });
+    each_row(queue, lane, from, until, hints,
+             [&](const Candidate &) { return ++count < most ? Go::on : Go::no_further; });
     return count;
 }
 
@@ -55,10 +58,10 @@ std::int64_t count_due(KeyTable &queue, std::int32_t lane, TimestampTz now, std:
 {
     const std::int64_t last = least * 100;
     for (std::int64_t most = least;; most *= 10) {
-        const std::int64_t due = count_rows(queue, lane, DT_NOBEGIN, now, most);
+        const std::int64_t due = count_rows(queue, lane, DT_NOBEGIN, now, note_hints(), most);
         if (due < most)
             return due;
-        const std::int64_t later = count_rows(queue, lane, now + 1, DT_NOEND, most);
+        const std::int64_t later = count_rows(queue, lane, now + 1, DT_NOEND, note_hints(), most);
         if (later < most)
             return std::max(waiting - later, due);
         if (most >= last)
@@ -69,7 +72,7 @@ std::int64_t count_due(KeyTable &queue, std::int32_t lane, TimestampTz now, std:
 TimestampTz first_due_time(KeyTable &queue, std::int32_t lane, TimestampTz now)
 {
     TimestampTz first = DT_NOEND;
-    each_row(queue, lane, DT_NOBEGIN, now, [&](const Candidate &row) {
+    each_row(queue, lane, DT_NOBEGIN, now, note_hints(), [&](const Candidate &row) {
         first = std::min(first, row.key.due_at);
         return Go::to_next_rank;
     });
@@ -99,7 +102,7 @@ Waiting of_lane(KeyTable &queue, std::int32_t lane, TimestampTz now, std::option
     Waiting found;
     TimestampTz oldest = DT_NOEND;
     bool all = true;
-    each_row(queue, lane, DT_NOBEGIN, DT_NOEND, [&](const Candidate &row) {
+    each_row(queue, lane, DT_NOBEGIN, DT_NOEND, note_hints(), [&](const Candidate &row) {
         all = !told || found.waiting < most;
         if (!all)
             return Go::no_further;
@@ -127,7 +130,7 @@ Running::Running(KeyTable &queue, std::int64_t most) : counts_(new_counts())
     pg::IndexLookup lookup(jobs, by_id);
     pg::Slot slot(jobs);
     std::int64_t count = 0;
-    each_row(queue, logic::running_lane, DT_NOBEGIN, DT_NOEND, [&](const Candidate &row) {
+    each_row(queue, logic::running_lane, DT_NOBEGIN, DT_NOEND, Hints{}, [&](const Candidate &row) {
         if (count++ == most) {
             all_ = false;
             return Go::no_further;
@@ -202,7 +205,9 @@ bool count_unknown(int milliseconds)
         for (; done < unknown.size() && (done == 0 || pg::moment() < end); ++done) {
             const Unknown &one = unknown[done];
             const std::optional<std::string_view> type = lanes::type_of(one.lane);
-            const logic::Depth found = {count_rows(queue, one.lane, DT_NOBEGIN, DT_NOEND, all_there_are),
+            // Without hints, which are newer than the snapshot, and pass what transactions in progress are taking:
+            // these tell it when they commit, and nothing where they are rolled back.
+            const logic::Depth found = {count_rows(queue, one.lane, DT_NOBEGIN, DT_NOEND, Hints{}, all_there_are),
                                         type ? running.of_type(*type) : 0};
             shared::statistics::with_lane(
                 lanes, one.lane, [&](Statistics &statistics) { statistics.numbers.end_count(one.begun, found); });

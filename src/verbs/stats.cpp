@@ -139,7 +139,7 @@ public:
                 queue_, *type.lane, now_, told ? std::optional(told->waiting) : std::nullopt, most_);
         found.running = running(told).of_type(type.name);
         if (!running_->are_all() && told)
-            found.running = told->running;
+            found.running = std::max<std::int64_t>(told->running, 0);
         return found;
     }
 

@@ -42,7 +42,10 @@ void Statistics::do_piece(Agenda &agenda)
     bool more = false;
     if (shared::statistics::are_kept()) {
         loaded_ = loaded_ || chore_.run([] { store::saved_statistics::load(); });
-        if (loaded_ && count_depths(more) && pg::is_over(saved_at_, 1000L * settings::statistics_interval))
+        // What was counted is written down also while the queue cannot be counted.
+        if (loaded_)
+            (void)count_depths(more);
+        if (loaded_ && pg::is_over(saved_at_, 1000L * settings::statistics_interval))
             save();
     }
     if (!chore_.turn().is_resting(pg::moment().microseconds)) // as after an error

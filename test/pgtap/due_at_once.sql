@@ -5,7 +5,8 @@
 select plan(3);
 
 select count(*) from job_enqueue_many((
-  select jsonb_agg('{"job_type": "import-csv", "run_at": "2026-01-01"}'::jsonb) from generate_series(1, 30000))) \g /dev/null
+  select jsonb_agg('{"job_type": "import-csv", "run_at": "2026-01-01"}'::jsonb)
+  from generate_series(1, 30000))) \g /dev/null
 
 create function tests.blocks() returns bigint language sql as $$
   select pg_stat_get_xact_blocks_fetched('jobs_ext.queue_pkey'::regclass)
