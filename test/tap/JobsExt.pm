@@ -293,6 +293,8 @@ with wanted (sort, row) as (
   union all
   select 'blocked', row(j.created_at, j.id)::text from public.jobs j where j.status = 'blocked'
   union all
+  select 'paused', row(j.created_at, j.id)::text from public.jobs j where j.status = 'paused'
+  union all
   select 'children', row(j.parent_job_id, j.id)::text
   from public.jobs j
   where j.parent_job_id is not null and j.status in ('pending', 'queued', 'in_progress', 'paused', 'blocked')
