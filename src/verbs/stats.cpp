@@ -223,7 +223,8 @@ constexpr call::Field<Asked> stats_fields[] = {{"job_type", TEXTOID, &Asked::job
 
 void put_own(pg::RowSink &sink, const Asked &asked)
 {
-    for (const OwnJobs::OfType &of : OwnJobs().all())
+    const OwnJobs own;
+    for (const OwnJobs::OfType &of : own.all())
         if (asked.matches(of.name))
             put_type(sink, of.name, of.depth, nullptr);
 }
