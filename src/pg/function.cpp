@@ -52,7 +52,7 @@ std::size_t raw_size(TupleTableSlot *slot)
 Datum RowSink::as_array() const
 {
     // jsonb takes no more, and found that out when all was in memory.
-    constexpr std::size_t most = 256 * 1024 * 1024;
+    constexpr std::size_t most = std::size_t{256} * 1024 * 1024;
     std::size_t size = 0;
     const auto count = static_cast<int>(tuplestore_tuple_count(rows_));
     auto rows = static_cast<Datum *>(palloc(sizeof(Datum) * std::max(count, 1)));
