@@ -24,7 +24,7 @@ const ALTERATIONS = [
   ['alter table jobs alter retries drop not null', 'alter table jobs alter retries set not null'],
   ['alter table jobs add soak integer default 7', 'alter table jobs drop soak'],
   ['alter table jobs add soak integer generated always as (priority + 1) stored', 'alter table jobs drop soak'],
-  ['alter table jobs set (fillfactor = 90)', 'alter table jobs set (fillfactor = 50)'],
+  ['alter table jobs set (fillfactor = 90)', 'alter table jobs set (fillfactor = 30)'],
   ['alter table jobs rename to jobs_away', 'alter table jobs_away rename to jobs'],
   ['create index concurrently soak on jobs (status)', 'drop index concurrently soak'],
   ['create index soak on jobs_ext.queue (job)', 'drop index jobs_ext.soak'],
