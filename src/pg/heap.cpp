@@ -12,6 +12,21 @@ void start_row(TupleTableSlot *slot)
     std::memset(slot->tts_isnull, true, sizeof(bool) * columns);
 }
 
+std::span<TupleTableSlot *const> Slots::first(std::size_t count)
+{
+    Assert(count <= most);
+    InMemory long_lived(memory_);
+    for (; made_ < count; ++made_)
+        slots_[made_] = table_slot_create(table_, nullptr);
+    return std::span(slots_).first(count);
+}
+
+void Slots::clear()
+{
+    for (std::size_t i = 0; i < made_; ++i)
+        ExecClearTuple(slots_[i]);
+}
+
 namespace {
 
 // A deferrable index (not indimmediate) lets duplicates in until the transaction ends.
@@ -141,6 +156,13 @@ void TableWriter::insert(TupleTableSlot *slot)
     open_indexes(false);
     table_tuple_insert(table_, slot, GetCurrentCommandId(true), 0, nullptr);
     insert_into_indexes(slot, false, false);
+}
+
+void TableWriter::write_rows(std::span<TupleTableSlot *const> rows)
+{
+    open_indexes(false);
+    table_multi_insert(table_, const_cast<TupleTableSlot **>(rows.data()), static_cast<int>(rows.size()),
+                       GetCurrentCommandId(true), 0, nullptr);
 }
 
 void TableWriter::insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only)

@@ -37,6 +37,32 @@ private:
     TupleTableSlot *slot_;
 };
 
+// Slots for rows that are written together; each is made when it is first asked for.
+class Slots {
+public:
+    static constexpr std::size_t most = 64; // a page of `jobs` has fewer rows, one of the queue about twice as many
+
+    explicit Slots(Relation table) : table_(table) {}
+    ~Slots()
+    {
+        for (std::size_t i = 0; i < made_; ++i)
+            ExecDropSingleTupleTableSlot(slots_[i]);
+    }
+    Slots(const Slots &) = delete;
+    Slots &operator=(const Slots &) = delete;
+
+    // The first `count` of them.
+    std::span<TupleTableSlot *const> first(std::size_t count);
+    // Lets the rows go that are in them.
+    void clear();
+
+private:
+    Relation table_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    std::size_t made_ = 0;
+    std::array<TupleTableSlot *, most> slots_;
+};
+
 // Prepares a slot for a new row: the caller fills tts_values and tts_isnull, in which all columns are null, and calls
 // ExecStoreVirtualTuple().
 void start_row(TupleTableSlot *slot);
@@ -85,6 +111,18 @@ public:
     // Raises 23505 if a unique index has the key. Sets the tid in `slot`.
     void insert(TupleTableSlot *slot);
 
+    // The same for several rows, of which each page is locked once and logged in one record. The index entries come
+    // after all rows; `before(i)` is called before those of the i-th, whose key may be taken.
+    template <class Before>
+    void insert(std::span<TupleTableSlot *const> rows, Before before)
+    {
+        write_rows(rows);
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            before(i);
+            insert_into_indexes(rows[i], false, false);
+        }
+    }
+
     // Inserts unless a row with one of the keys is there, like INSERT … ON CONFLICT (key) DO NOTHING. Waits for a
     // transaction that is inserting or deleting a key, and inserts if that leaves it free. False: a row is there, which
     // a snapshot that is older need not show. Raises 42804 if no index keeps one of the keys unique, 23505 for any
@@ -106,6 +144,7 @@ public:
 
 private:
     void open_indexes(bool speculative);
+    void write_rows(std::span<TupleTableSlot *const> rows);
     void insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only);
     List *add_indexes_on(const UniqueKey &key, List *found) const;
 

@@ -149,6 +149,8 @@ public:
     RowMemory(const RowMemory &) = delete;
     RowMemory &operator=(const RowMemory &) = delete;
 
+    operator MemoryContext() const { return context_; }
+
     class Use {
     public:
         explicit Use(RowMemory &memory) : memory_(memory), before_(MemoryContextSwitchTo(memory.context_)) {}

@@ -104,6 +104,19 @@ void Derived::insert(const Keys &keys)
             open(table).insert(*keys[table]);
 }
 
+void Derived::insert(std::span<const Keys> keys)
+{
+    std::array<Key, pg::Slots::most> in_table;
+    for (const DerivedTable table : derived_tables) {
+        std::size_t count = 0;
+        for (const Keys &of_job : keys)
+            if (of_job[table])
+                in_table[count++] = *of_job[table];
+        if (count > 0)
+            open(table).insert(std::span(in_table).first(count));
+    }
+}
+
 void Derived::unlock_when_closed()
 {
     for (std::optional<KeyTable> &table : open_)

@@ -46,6 +46,8 @@ public:
     void move(const Keys &was, const Keys &is, ItemPointer queue_row = nullptr);
     // Writes the keys of a job that was just inserted, without a look whether they are there: its id is new.
     void insert(const Keys &keys);
+    // The same for several, pg::Slots::most at most.
+    void insert(std::span<const Keys> keys);
 
     // Removes a key whose job the active snapshot does not show. A key and its job are written in one transaction, so a
     // snapshot that shows the key shows the job too, or the job is gone for good. Two sessions that meet the same

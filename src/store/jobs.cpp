@@ -3,7 +3,6 @@
 #include "settings.hpp"
 #include "store/rebuild.hpp"
 #include "store/statement.hpp"
-#include "store/transition.hpp"
 #include "store/unique_keys.hpp"
 
 namespace store {
@@ -73,7 +72,7 @@ Jobs Jobs::open()
 Jobs::Jobs(const Tables &known, pg::OpenRelation table)
     : tables_(known), described_at_(changes()), table_(std::move(table)),
       by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
-      found_(table_), out_(table_), writer_(table_), foreign_keys_(table_)
+      found_(table_), out_(table_), new_rows_(table_), writer_(table_), foreign_keys_(table_)
 {
 }
 
@@ -239,9 +238,20 @@ bool Jobs::insert_unless_taken(ColumnSet keys)
     return writer_.insert_unless_taken(out_, both);
 }
 
+std::span<TupleTableSlot *const> Jobs::fill_new_rows(std::span<const Row> rows)
+{
+    const std::span<TupleTableSlot *const> slots = new_rows_.first(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        pg::start_row(slots[i]);
+        fill_slot(tables_, slots[i], rows[i], all_columns);
+        ExecStoreVirtualTuple(slots[i]);
+    }
+    return slots;
+}
+
 bool Jobs::insert(Row &row, ColumnSet keys)
 {
-    if (!direct(current(), Operation::insert, all_columns)) {
+    if (!direct_insert()) {
         go_by_statement();
         if (statement::insert_by_statement(tables_, row, keys) != statement::Inserted::yes)
             return false;

@@ -17,7 +17,7 @@
 
 #include "pg/foreign_keys.hpp"
 #include "pg/heap.hpp"
-#include "store/derived.hpp"
+#include "store/transition.hpp"
 
 namespace store {
 
@@ -63,6 +63,22 @@ public:
     // them apart (insert_or_find() in verbs/enqueue.cpp).
     bool insert(Row &row, ColumnSet keys);
 
+    // Writes new jobs, none of which has a key that another may have, all at once; only where direct_insert() and
+    // pg::Slots::most at most. `at(i)` is called before what concerns the i-th alone and may fail. Raises as insert().
+    template <class At>
+    void insert(std::span<const Row> rows, At at)
+    {
+        const std::span<TupleTableSlot *const> slots = fill_new_rows(rows);
+        writer_.insert(slots, at);
+        follow_new(derived_, rows, at);
+        if (tables_.theirs.has_foreign_key)
+            for (std::size_t i = 0; i < rows.size(); ++i) {
+                at(i);
+                foreign_keys_.check(slots[i]);
+            }
+        new_rows_.clear();
+    }
+
     // Replaces the version that was just found, and lets follow what follows (transition.hpp). Waits for a transaction
     // that is changing the job, unless it is locked. `after` becomes what was really written. `queue_row`: the place of
     // the job's row in the queue, if a scan under the active snapshot found it. Raises 40001 where another transaction
@@ -84,6 +100,9 @@ public:
     // Whether an update of these columns goes the direct path.
     bool direct_update(ColumnSet written) { return direct(current(), Operation::update, written); }
 
+    // Whether inserts do.
+    bool direct_insert() { return direct(current(), Operation::insert, all_columns); }
+
     // Whether every write so far went the direct path, which runs no trigger of the user's.
     bool only_direct() const { return only_direct_; }
 
@@ -100,6 +119,7 @@ private:
     std::optional<Row> find_by(pg::OpenRelation &index, Column last, std::span<const Datum> values,
                                std::span<const RegProcedure> equal);
     bool insert_unless_taken(ColumnSet keys);
+    std::span<TupleTableSlot *const> fill_new_rows(std::span<const Row> rows);
     void go_by_statement();
     void read_again(Row &row);
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
@@ -110,6 +130,7 @@ private:
     pg::OpenRelation by_id_index_, by_job_id_index_, by_job_key_index_;
     pg::IndexLookup by_id_;
     pg::Slot found_, out_;
+    pg::Slots new_rows_;
     pg::TableWriter writer_;
     pg::ForeignKeys foreign_keys_;
     Derived derived_;

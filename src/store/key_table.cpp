@@ -135,21 +135,31 @@ bool KeyTable::find(const Key &key)
     return contains(key);
 }
 
-void KeyTable::fill(const Key &key)
+void KeyTable::fill(TupleTableSlot *slot, const Key &key)
 {
-    pg::start_row(slot_);
+    pg::start_row(slot);
     for (int i = 0; i < key.columns; ++i) {
-        slot_->tts_values[i] = key.value[i];
-        slot_->tts_isnull[i] = false;
+        slot->tts_values[i] = key.value[i];
+        slot->tts_isnull[i] = false;
     }
-    ExecStoreVirtualTuple(slot_);
+    ExecStoreVirtualTuple(slot);
 }
 
 void KeyTable::insert(const Key &key)
 {
     note_brought(key);
-    fill(key);
+    fill(slot_, key);
     writer_.insert(slot_);
+}
+
+void KeyTable::insert(std::span<const Key> keys)
+{
+    const std::span<TupleTableSlot *const> rows = new_rows_.first(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        note_brought(keys[i]);
+        fill(rows[i], keys[i]);
+    }
+    writer_.insert(rows, [](std::size_t) {});
 }
 
 void KeyTable::ensure(const Key &key)
@@ -186,7 +196,7 @@ void KeyTable::move_at(ItemPointer tid, const Key &from, const Key &to)
 {
     note_removed(from);
     note_brought(to);
-    fill(to);
+    fill(slot_, to);
     const TM_Result result = writer_.update(tid, slot_);
     require_current(result);
     if (result != TM_Ok)

@@ -58,13 +58,15 @@ class KeyTable {
 public:
     explicit KeyTable(PrivateTable table, LOCKMODE lock = RowExclusiveLock)
         : lock_(lock), table_(open_private(table, lock)), index_(open_key(table_, shape_of(table).key_columns, lock)),
-          equal_(equal_for(table)), lookup_(table_, index_), slot_(table_),
+          equal_(equal_for(table)), lookup_(table_, index_), slot_(table_), new_rows_(table_),
           writer_(table_, pg::TableWriter::Keys::change)
     {
     }
 
     // Writes a key that cannot be there, of a job that was just inserted. If it is there, 23505.
     void insert(const Key &key);
+    // The same for several, pg::Slots::most at most.
+    void insert(std::span<const Key> keys);
     // Writes the key unless it is there.
     void ensure(const Key &key);
     // Removes the key, if it is there.
@@ -99,7 +101,7 @@ private:
     static Equal equal_for(PrivateTable table);
     static void require_current(TM_Result result);
     bool find(const Key &key);
-    void fill(const Key &key);
+    static void fill(TupleTableSlot *slot, const Key &key);
     void note_brought(const Key &key);
     void note_removed(const Key &key);
 
@@ -109,6 +111,7 @@ private:
     Equal equal_; // of each column of the key, as a scan key takes it
     pg::IndexLookup lookup_;
     pg::Slot slot_;
+    pg::Slots new_rows_;
     pg::TableWriter writer_;
 };
 

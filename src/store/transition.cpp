@@ -6,13 +6,13 @@ namespace {
 
 Keys keys_of(const Row *row) { return row == nullptr ? Keys{} : keys_of(*row); }
 
+} // namespace
+
 void tell_followers(const Transition &transition)
 {
     for (Follower *follower : followers)
         follower(transition);
 }
-
-} // namespace
 
 void follow(Derived &derived, const Row *before, const Row *after, const std::optional<EndedAttempt> &ended,
             ItemPointer queue_row)

@@ -41,6 +41,7 @@ Follower keep_steps;   // steps.cpp: with a job that is deleted, or goes over to
 // very job: that verb has to find the derived tables in step.
 Follower keep_attempts;
 inline constexpr Follower *followers[] = {announce, count_events, hold_parent, keep_steps, keep_attempts};
+void tell_followers(const Transition &transition);
 
 // Says that the job was `before` and is `after`, and that the change ended the attempt `ended`, if any. `queue_row`:
 // where the job's row of the queue is, if the caller knows that from a scan under the active snapshot; it spares a
@@ -51,6 +52,19 @@ void follow(Derived &derived, const Row *before, const Row *after, const std::op
 
 // The same for a job whose id was not in the table before: its keys are inserted without a search.
 void follow_new(Derived &derived, const Row &row);
+// The same for several, pg::Slots::most at most. `at(i)` is called before the followers of the i-th, which may fail.
+template <class At>
+void follow_new(Derived &derived, std::span<const Row> rows, At at)
+{
+    std::array<Keys, pg::Slots::most> keys;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        keys[i] = keys_of(rows[i]);
+    derived.insert(std::span(keys).first(rows.size()));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        at(i);
+        tell_followers({nullptr, &rows[i], {}, keys[i]});
+    }
+}
 
 // The job did not change, but keys of it were missing. restore_key(), for the audit, puts one back; add_keys(), for a
 // build, inserts all. Sleepers and the worker hear of it at commit, because they could not find the job before.

@@ -341,6 +341,32 @@ KeyedElements read_keys(JsonbContainer *list)
     return keys;
 }
 
+// Jobs without a key that are going to be inserted together. What they are made of is in a memory that they share.
+class Sheaf {
+public:
+    bool is_empty() const { return count_ == 0; }
+    bool is_full() const { return count_ == most || bytes_ >= enough; }
+    std::span<Row> rows() { return std::span(rows_).first(count_); }
+    int position(std::size_t i) const { return positions_[i]; }
+
+    void add(const Row &row, int position)
+    {
+        rows_[count_] = row;
+        positions_[count_++] = position;
+        for (const Column large : {Column::input_payload, Column::metadata})
+            bytes_ += row.has(large) ? toast_raw_datum_size(row[large]) : 0;
+    }
+    void clear() { count_ = bytes_ = 0; }
+
+private:
+    static constexpr std::size_t most = pg::Slots::most;
+    static constexpr std::size_t enough = 65'536; // as COPY
+
+    std::size_t count_ = 0, bytes_ = 0;
+    std::array<Row, most> rows_;
+    std::array<int, most> positions_;
+};
+
 // Inserts the jobs of an array and puts their states into `sink`, in the order of the array. An error in one of them
 // raises, with the element's position, and undoes the call: unlike a worker's outcomes (job/lease_list.hpp) a
 // producer's jobs belong together.
@@ -356,12 +382,16 @@ public:
         insert_keyed();
         std::size_t next = 0;
         pg::each_element(list_, [&](const JsonbValue &element, int position) {
-            if (next < keys_.list.size() && keys_.list[next].position == position)
+            if (next < keys_.list.size() && keys_.list[next].position == position) {
+                insert_sheaf();
                 sink_.put(keys_.list[next++].answer);
-            else
-                insert_jobs(object_of(element, position), position,
-                            [&](const pg::RowBuilder &state) { sink_.put(state); });
+            } else {
+                context_.position = position;
+                pg::require_object(element, "a job");
+                add_unkeyed(element.val.binary.data, position);
+            }
         });
+        insert_sheaf();
     }
 
 private:
@@ -377,36 +407,61 @@ private:
             const int order = a.key.compare(b.key);
             return order != 0 ? order < 0 : a.position < b.position;
         });
-        for (Keyed &keyed : keys_.list)
-            insert_jobs(keyed.object, keyed.position, [&](const pg::RowBuilder &state) {
-                pg::InMemory lasting(answers_);
-                keyed.answer = sink_.form_row(state);
-            });
+        for (Keyed &keyed : keys_.list) {
+            pg::RowMemory::Use use(memory_);
+            Row row;
+            const bool created = enqueue(jobs_, read(keyed.object, keyed.position), birth_of(keyed.position).at,
+                                         &birth_of(keyed.position).id, row);
+            const pg::RowBuilder state = call::state_of(row, BoolGetDatum(created));
+            pg::InMemory lasting(answers_);
+            keyed.answer = sink_.form_row(state);
+        }
         // Back into the order of the array.
         std::sort(keys_.list.begin(), keys_.list.end(),
                   [](const Keyed &a, const Keyed &b) { return a.position < b.position; });
     }
 
-    JsonbContainer *object_of(const JsonbValue &element, int position)
+    void add_unkeyed(JsonbContainer *object, int position)
     {
-        context_.position = position;
-        pg::require_object(element, "a job");
-        return element.val.binary.data;
+        {
+            pg::InMemory shared(memory_);
+            const job::NewJob wanted = read(object, position);
+            sheaf_.add(job::make_row(jobs_, wanted, birth_of(position).at, &birth_of(position).id), position);
+        }
+        if (sheaf_.is_full())
+            insert_sheaf();
     }
 
-    template <class Answer>
-    void insert_jobs(JsonbContainer *object, int position, Answer answer)
+    // By statement one by one: what a trigger of the user's makes of a job, the next one has to find there.
+    void insert_sheaf()
+    {
+        if (sheaf_.is_empty())
+            return;
+        pg::RowMemory::Use use(memory_);
+        const auto at = [&](std::size_t i) { context_.position = sheaf_.position(i); };
+        const std::span<Row> rows = sheaf_.rows();
+        const bool together = jobs_.direct_insert();
+        if (together)
+            jobs_.insert(rows, at);
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            at(i);
+            if (!together)
+                insert_or_find(jobs_, rows[i], 0);
+            sink_.put(call::state_of(rows[i], BoolGetDatum(true)));
+        }
+        sheaf_.clear();
+    }
+
+    job::NewJob read(JsonbContainer *object, int position)
     {
         CHECK_FOR_INTERRUPTS();
         context_.position = position;
-        pg::RowMemory::Use use(memory_);
         job::NewJob wanted;
         call::read_members<job::new_job_fields>(object, nullptr, wanted);
-        const Birth &birth = keys_.births[position - 1];
-        Row row;
-        const bool created = enqueue(jobs_, wanted, birth.at, &birth.id, row);
-        answer(call::state_of(row, BoolGetDatum(created)));
+        return wanted;
     }
+
+    const Birth &birth_of(int position) const { return keys_.births[position - 1]; }
 
     Jobs &jobs_;
     JsonbContainer *list_;
@@ -414,6 +469,7 @@ private:
     const KeyedElements keys_;
     pg::DenseMemory answers_;
     pg::RowMemory memory_;
+    Sheaf sheaf_;
     pg::ElementContext context_{"jobs"};
 };
 
