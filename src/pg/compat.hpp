@@ -28,6 +28,14 @@ inline List *insert_index_tuples(ResultRelInfo *relation, TupleTableSlot *slot, 
 #endif
 }
 
+// 17: an index may keep something between insertions, which ends here (commit c1ec02be1d).
+inline void end_index_inserts([[maybe_unused]] Relation index, [[maybe_unused]] IndexInfo *info)
+{
+#if PG_VERSION_NUM >= 170000
+    index_insert_cleanup(index, info);
+#endif
+}
+
 // 18: the check for conflicts takes the tuple that does not count (commit 6dbb490261).
 inline bool no_conflict(ResultRelInfo *relation, TupleTableSlot *slot, EState *estate, ItemPointer conflict,
                         List *arbiters)

@@ -36,21 +36,12 @@ bool has_key(Form_pg_index index, UniqueKey::Columns key)
            std::equal(key.begin(), key.end(), index->indkey.values, index->indkey.values + index->indnkeyatts);
 }
 
-// Whether no row that has the key is left out of the index. By the catalog, because RelationGetIndexPredicate()
-// evaluates what is constant in a predicate: user functions, as the role that looks. Here it is only read.
+// Whether no row that has the key is left out of the index.
 bool is_complete(Relation index, const UniqueKey &key)
 {
     if (heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
         return true;
-    if (!key.where_set)
-        return false;
-    bool null;
-    const Datum printed = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, Anum_pg_index_indpred, &null);
-    auto predicate = static_cast<Node *>(stringToNode(TextDatumGetCString(printed)));
-    if (!IsA(predicate, NullTest) || castNode(NullTest, predicate)->nulltesttype != IS_NOT_NULL)
-        return false;
-    Node *tested = reinterpret_cast<Node *>(castNode(NullTest, predicate)->arg);
-    return IsA(tested, Var) && castNode(Var, tested)->varattno == key.columns.back();
+    return key.where_set && column_that_is_set(index->rd_indextuple) == key.columns.back();
 }
 
 // By its row in pg_index, because to open an index is to lock it, and a REINDEX of one that is not for us may have it.
@@ -120,67 +111,34 @@ bool has_unique_index(Relation table, const UniqueKey &key)
     return bool(index);
 }
 
-TableWriter::~TableWriter()
-{
-    if (info_ != nullptr)
-        ExecCloseIndices(info_);
-    if (estate_ != nullptr)
-        FreeExecutorState(estate_);
-}
-
-// Opens all indexes at the first write, and again if a speculative insertion is the first after plain writes: only
-// ExecOpenIndices(…, true) prepares unique indexes for the check of conflicts. Indexes opened so serve plain writes
-// too.
-void TableWriter::open_indexes(bool speculative)
-{
-    if (info_ != nullptr && (speculative_ || !speculative)) {
-        // Expressions and predicates of indexes were evaluated there for the row before.
-        ResetPerTupleExprContext(estate_);
-        return;
-    }
-    InMemory long_lived(memory_);
-    if (info_ != nullptr)
-        ExecCloseIndices(info_);
-    if (estate_ == nullptr)
-        estate_ = CreateExecutorState();
-    info_ = makeNode(ResultRelInfo);
-    // Range table index 0: there is no query. Postgres then takes no column for updated, so the hint of Keys is ours
-    // alone.
-    InitResultRelInfo(info_, table_, 0, nullptr, 0);
-    ExecOpenIndices(info_, speculative);
-    speculative_ = speculative;
-}
-
 void TableWriter::insert(TupleTableSlot *slot)
 {
-    open_indexes(false);
+    indexes_.open_for(slot);
     table_tuple_insert(table_, slot, GetCurrentCommandId(true), 0, nullptr);
     insert_into_indexes(slot, false, false);
 }
 
 void TableWriter::write_rows(std::span<TupleTableSlot *const> rows)
 {
-    open_indexes(false);
     table_multi_insert(table_, const_cast<TupleTableSlot **>(rows.data()), static_cast<int>(rows.size()),
                        GetCurrentCommandId(true), 0, nullptr);
 }
 
 void TableWriter::insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only)
 {
-    const bool keys_stay = update && keys_ == Keys::stay;
-    require_checked(insert_index_tuples(info_, slot, estate_, keys_stay, false, nullptr, NIL, summarizing_only));
+    require_checked(indexes_.insert(slot, update && keys_ == Keys::stay, summarizing_only));
 }
 
 // The arbiters of insert_unless_taken(): all indexes that keep the key unique for writers, not only the valid ones:
 // indisready is enough, because every transaction inserts into it. While REINDEX CONCURRENTLY builds a second one, a
 // transaction that inserts the same key may be met in either, and in one that is no arbiter this would be 23505. One
 // must be valid, because an index that is being built does not have all rows yet.
-List *TableWriter::add_indexes_on(const UniqueKey &key, List *found) const
+List *TableWriter::add_indexes_on(const UniqueKey &key, const ResultRelInfo *info, List *found) const
 {
     bool valid = false;
-    for (int i = 0; i < info_->ri_NumIndices; ++i) {
-        Relation index = info_->ri_IndexRelationDescs[i];
-        if (!index->rd_index->indisready || !keeps_unique(index, key))
+    for (int i = 0; i < info->ri_NumIndices; ++i) {
+        Relation index = info->ri_IndexRelationDescs[i];
+        if (index == nullptr || !index->rd_index->indisready || !keeps_unique(index, key))
             continue;
         found = lappend_oid(found, RelationGetRelid(index));
         valid = valid || index->rd_index->indisvalid;
@@ -195,15 +153,17 @@ List *TableWriter::add_indexes_on(const UniqueKey &key, List *found) const
 
 bool TableWriter::insert_unless_taken(TupleTableSlot *slot, std::span<const UniqueKey> keys)
 {
-    open_indexes(true);
+    indexes_.open_for(slot);
+    ResultRelInfo *info = indexes_.for_speculation();
+    EState *estate = indexes_.estate();
     List *arbiters = NIL;
     for (const UniqueKey &key : keys)
-        arbiters = add_indexes_on(key, arbiters);
+        arbiters = add_indexes_on(key, info, arbiters);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         // Waits for a transaction that has inserted the key and has not ended; then looks again.
         ItemPointerData existing;
-        if (!no_conflict(info_, slot, estate_, &existing, arbiters))
+        if (!no_conflict(info, slot, estate, &existing, arbiters))
             return false;
 
         // Another transaction may insert the same key between the check and our index entry. So the tuple is tentative
@@ -213,7 +173,7 @@ bool TableWriter::insert_unless_taken(TupleTableSlot *slot, std::span<const Uniq
         const uint32 token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
         table_tuple_insert_speculative(table_, slot, GetCurrentCommandId(true), 0, nullptr, token);
         bool conflict = false;
-        List *unchecked = insert_index_tuples(info_, slot, estate_, false, true, &conflict, arbiters, false);
+        List *unchecked = insert_index_tuples(info, slot, estate, false, true, &conflict, arbiters, false);
         table_tuple_complete_speculative(table_, slot, token, !conflict);
         SpeculativeInsertionLockRelease(GetCurrentTransactionId());
         if (conflict)
@@ -227,13 +187,13 @@ TM_Result TableWriter::update(ItemPointer tid, TupleTableSlot *slot)
 {
     TM_FailureData failure;
     LockTupleMode mode;
-    IndexesToUpdate indexes;
+    IndexesToUpdate to_update;
     const TM_Result result = table_tuple_update(table_, tid, slot, GetCurrentCommandId(true), GetActiveSnapshot(),
-                                                InvalidSnapshot, true, &failure, &mode, &indexes);
+                                                InvalidSnapshot, true, &failure, &mode, &to_update);
     // Nothing to do after a heap-only update: the index entries of the old version lead to the new one.
-    if (result == TM_Ok && any_index_to_update(indexes)) {
-        open_indexes(false);
-        insert_into_indexes(slot, true, only_summarizing(indexes));
+    if (result == TM_Ok && any_index_to_update(to_update)) {
+        indexes_.open_for(slot);
+        insert_into_indexes(slot, true, only_summarizing(to_update));
     }
     return result;
 }

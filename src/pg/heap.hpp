@@ -7,8 +7,8 @@
 // that hold a lock on the table. So Postgres asks two things of code that goes past its executor, and each is kept in
 // one place, through which all of ours goes:
 //  - Every index that is ready is written, also one that nobody may read yet, or any more. TableWriter writes all of
-//    ExecOpenIndices(), which reads the list at the first write, hence under the table's lock. Nothing else here
-//    inserts into an index. A missed entry would be a row that is never found by the new index.
+//    the table's list, which it reads at the first write, hence under the table's lock (written_indexes.hpp). Nothing
+//    else here inserts into an index. A missed entry would be a row that is never found by the new index.
 //  - An index is looked up when its table is locked, and forgotten before that lock is let go. open_unique_index()
 //    wants the open table, and is the only way to an index of a table of ours: the oid of one is kept nowhere. So none
 //    can be gone when it is opened, though the call waited for a row or for another table before.
@@ -19,6 +19,7 @@
 #pragma once
 
 #include "pg/scope.hpp"
+#include "pg/written_indexes.hpp"
 #include "prelude.hpp"
 
 namespace pg {
@@ -103,10 +104,11 @@ public:
     // nbtree/README). For a table whose key is what changes, the hint would cost those scans and find nothing.
     enum class Keys { stay, change };
 
-    explicit TableWriter(Relation table, Keys keys = Keys::stay) : table_(table), keys_(keys) {}
-    ~TableWriter();
-    TableWriter(const TableWriter &) = delete;
-    TableWriter &operator=(const TableWriter &) = delete;
+    // `left_out`, where the caller remembers it, has to be of this table and to outlive the writer.
+    explicit TableWriter(Relation table, Keys keys = Keys::stay, const NullsLeftOut *left_out = nullptr)
+        : table_(table), keys_(keys), indexes_(table, left_out)
+    {
+    }
 
     // Raises 23505 if a unique index has the key. Sets the tid in `slot`.
     void insert(TupleTableSlot *slot);
@@ -119,14 +121,15 @@ public:
         write_rows(rows);
         for (std::size_t i = 0; i < rows.size(); ++i) {
             before(i);
+            indexes_.open_for(rows[i]);
             insert_into_indexes(rows[i], false, false);
         }
     }
 
-    // Inserts unless a row with one of the keys is there, like INSERT … ON CONFLICT (key) DO NOTHING. Waits for a
-    // transaction that is inserting or deleting a key, and inserts if that leaves it free. False: a row is there, which
-    // a snapshot that is older need not show. Raises 42804 if no index keeps one of the keys unique, 23505 for any
-    // other unique index.
+    // Inserts unless a row with one of the keys, none of whose columns is null in it, is there, like INSERT … ON
+    // CONFLICT (key) DO NOTHING. Waits for a transaction that is inserting or deleting a key, and inserts if that
+    // leaves it free. False: a row is there, which a snapshot that is older need not show. Raises 42804 if no index
+    // keeps one of the keys unique, 23505 for any other unique index.
     bool insert_unless_taken(TupleTableSlot *slot, std::span<const UniqueKey> keys);
     bool insert_unless_taken(TupleTableSlot *slot, const UniqueKey &key)
     {
@@ -143,17 +146,13 @@ public:
     TM_Result remove(ItemPointer tid);
 
 private:
-    void open_indexes(bool speculative);
     void write_rows(std::span<TupleTableSlot *const> rows);
     void insert_into_indexes(TupleTableSlot *slot, bool update, bool summarizing_only);
-    List *add_indexes_on(const UniqueKey &key, List *found) const;
+    List *add_indexes_on(const UniqueKey &key, const ResultRelInfo *info, List *found) const;
 
     Relation table_;
     Keys keys_;
-    MemoryContext memory_ = CurrentMemoryContext;
-    EState *estate_ = nullptr;
-    ResultRelInfo *info_ = nullptr;
-    bool speculative_ = false;
+    WrittenIndexes indexes_;
 };
 
 // A column of the index tuple at which the scan stands; needs xs_want_itup.

@@ -70,9 +70,8 @@ Jobs Jobs::open()
 }
 
 Jobs::Jobs(const Tables &known, pg::OpenRelation table)
-    : tables_(known), described_at_(changes()), table_(std::move(table)),
-      by_id_index_(open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock)), by_id_(table_, by_id_index_),
-      found_(table_), out_(table_), new_rows_(table_), writer_(table_), foreign_keys_(table_)
+    : tables_(known), described_at_(changes()), table_(std::move(table)), found_(table_), out_(table_),
+      new_rows_(table_), writer_(table_, pg::TableWriter::Keys::stay, &tables_.left_out), foreign_keys_(table_)
 {
 }
 
@@ -94,7 +93,12 @@ std::optional<Row> Jobs::find(const pg_uuid_t *id)
 {
     static constexpr RegProcedure equal[] = {F_UUID_EQ};
     const Datum keys[] = {UUIDPGetDatum(id)};
-    if (!by_id_.find(keys, equal, found_))
+    if (!by_id_) {
+        pg::InMemory long_lived(memory_);
+        by_id_index_ = open_index_of_jobs(table_, tables_, Column::id, RowExclusiveLock);
+        by_id_.emplace(table_, by_id_index_);
+    }
+    if (!by_id_->find(keys, equal, found_))
         return std::nullopt;
     return read_row(tables_.number, found_);
 }
@@ -124,9 +128,16 @@ std::optional<Row> Jobs::find_by_job_key(const pg_uuid_t *organisation, const te
     return find_by(by_job_key_index_, Column::job_key, values, equal);
 }
 
+// A scan reads by the snapshot under which it began, which is going to be popped.
+void Jobs::end_lookups()
+{
+    if (by_id_)
+        by_id_->end();
+}
+
 void Jobs::renew_snapshot()
 {
-    by_id_.end(); // its scan reads by the snapshot that is popped
+    end_lookups();
     pg::renew_active_snapshot();
 }
 
@@ -204,12 +215,12 @@ Written Jobs::update(const Row &before, Row &after, ItemPointer queue_row)
 // Under a snapshot of its own, because scans of the verb's still read by the active one.
 void Jobs::read_again(Row &row)
 {
-    by_id_.end();
+    end_lookups();
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
     if (const std::optional<Row> now = find(row.id()))
         row = copy(*now);
-    by_id_.end();
+    end_lookups();
     PopActiveSnapshot();
 }
 

@@ -122,13 +122,15 @@ private:
     std::span<TupleTableSlot *const> fill_new_rows(std::span<const Row> rows);
     void go_by_statement();
     void read_again(Row &row);
+    void end_lookups();
     Written update_directly(const Row &before, const Row &after, ItemPointer queue_row);
 
     Tables tables_;
     std::uint64_t described_at_; // changes() at that time
     pg::OpenRelation table_;
-    pg::OpenRelation by_id_index_, by_job_id_index_, by_job_key_index_;
-    pg::IndexLookup by_id_;
+    MemoryContext memory_ = CurrentMemoryContext;
+    pg::OpenRelation by_id_index_, by_job_id_index_, by_job_key_index_; // each is opened when it is first needed
+    std::optional<pg::IndexLookup> by_id_;
     pg::Slot found_, out_;
     pg::Slots new_rows_;
     pg::TableWriter writer_;

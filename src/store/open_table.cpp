@@ -259,7 +259,10 @@ TableId lock_api_table(ApiTable which, LOCKMODE lock)
 
 std::optional<TableId> find_table(ApiTable which)
 {
-    const Oid oid = find_by_name(number_in_all(which));
+    // Whatever changes what the name means invalidates the table that has it, or its schema; the catalog's cache would
+    // hear of it no sooner.
+    const Known &table = tables_known[number_in_all(which)];
+    const Oid oid = is_current(table) ? table.oid : find_by_name(number_in_all(which));
     return OidIsValid(oid) ? std::optional(TableId(oid)) : std::nullopt;
 }
 

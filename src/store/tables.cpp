@@ -52,6 +52,7 @@ void describe_jobs(Tables &result)
     for (const Column column : last_columns_of_keys)
         if (!pg::has_unique_index(jobs, KeyOfJobs(column, result.number).key()))
             key_missing(column);
+    result.left_out = pg::NullsLeftOut(jobs);
     result.theirs = find_user_objects(jobs, result.number);
     // The question is whether the derived tables are built now. Whether the transaction's snapshot, at REPEATABLE READ
     // an old one, shows them so is for built.hpp to say.

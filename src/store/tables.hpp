@@ -22,7 +22,8 @@ namespace store {
 
 struct Tables {
     TableId jobs;
-    ColumnNumbers number; // of each column of ours
+    ColumnNumbers number;      // of each column of ours
+    pg::NullsLeftOut left_out; // of which rows of `jobs` an index has no entry
 
     UserObjects theirs;
 

@@ -42,7 +42,7 @@ SQL
 # What is done at a stop: a line for each statement, with how many jobs it concerned. Where a job is to expire at once
 # the clock stands: a process that loses its processor for a millisecond would ask for a time that is past (22023).
 my $work = <<'SQL';
-select 'enqueued', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
+select 'enqueued', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued', restaurant_id => gen_random_uuid());
 select 'keyed', count(*) from job_enqueue('stays', job_id => 'LABEL enqueued');
 select 'many', count(*)
 from job_enqueue_many((select jsonb_agg(jsonb_build_object('job_type', 'quick')) from generate_series(1, 2)));
