@@ -50,10 +50,10 @@ void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made);
 class RowSink {
 public:
     // `made`: the types of the rows that are going to be put. Raises 42804 where the result is declared otherwise. Once
-    // is enough: the executor has the descriptor by now, and a later ALTER TYPE does not change it.
+    // is enough: it is the descriptor that the executor has by now, and a later ALTER TYPE does not change that.
     RowSink(FunctionCallInfo fcinfo, RowType made)
     {
-        InitMaterializedSRF(fcinfo, 0);
+        InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
         auto info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
         rows_ = info->setResult;
         descriptor_ = info->setDesc;

@@ -183,6 +183,22 @@ bool TableWriter::insert_unless_taken(TupleTableSlot *slot, std::span<const Uniq
     }
 }
 
+bool TableWriter::try_insert(TupleTableSlot *slot)
+{
+    indexes_.open_for(slot);
+    if (!indexes_.is_one_plain())
+        return false;
+    table_tuple_insert(table_, slot, GetCurrentCommandId(true), 0, nullptr);
+    if (indexes_.insert_into_one(slot))
+        return true;
+    // A command may not delete what it inserted itself. Nobody else can have seen the row, and the active snapshot is
+    // older than it.
+    CommandCounterIncrement();
+    if (remove(&slot->tts_tid) != TM_Ok)
+        elog(ERROR, "row of \"%s\" was changed while it was inserted", RelationGetRelationName(table_));
+    return false;
+}
+
 TM_Result TableWriter::update(ItemPointer tid, TupleTableSlot *slot)
 {
     TM_FailureData failure;

@@ -104,9 +104,11 @@ public:
     // nbtree/README). For a table whose key is what changes, the hint would cost those scans and find nothing.
     enum class Keys { stay, change };
 
-    // `left_out`, where the caller remembers it, has to be of this table and to outlive the writer.
-    explicit TableWriter(Relation table, Keys keys = Keys::stay, const NullsLeftOut *left_out = nullptr)
-        : table_(table), keys_(keys), indexes_(table, left_out)
+    // `left_out`, where the caller remembers it, and `open_index`, where he has one of the table's open already, have to
+    // outlive the writer.
+    explicit TableWriter(Relation table, Keys keys = Keys::stay, const NullsLeftOut *left_out = nullptr,
+                         Relation open_index = nullptr)
+        : table_(table), keys_(keys), indexes_(table, left_out, open_index)
     {
     }
 
@@ -125,6 +127,12 @@ public:
             insert_into_indexes(rows[i], false, false);
         }
     }
+
+    // Inserts the row, and takes it back if another row may have its key: one that is there, or that another
+    // transaction has written or removed and may yet commit. False: nothing was inserted, and the caller has to look.
+    // For a key that is hardly ever there: this costs no search, which a look before would. False also, and always,
+    // where the table has several indexes.
+    bool try_insert(TupleTableSlot *slot);
 
     // Inserts unless a row with one of the keys, none of whose columns is null in it, is there, like INSERT … ON
     // CONFLICT (key) DO NOTHING. Waits for a transaction that is inserting or deleting a key, and inserts if that

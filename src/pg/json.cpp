@@ -1,5 +1,7 @@
 #include "pg/json.hpp"
 
+#include <algorithm>
+
 #include "pg/sqlstate.hpp"
 
 namespace pg {
@@ -44,19 +46,24 @@ std::size_t width_of(std::string_view text, const Widths &widths)
     return size;
 }
 
+constexpr std::size_t quotes = 4; // \" and \"
+
+std::size_t width_of_number(Numeric number)
+{
+    char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+    const std::size_t size = std::strlen(digits);
+    pfree(digits);
+    return size;
+}
+
 std::size_t width_of_scalar(const JsonbValue &value)
 {
-    constexpr std::size_t quotes = 4; // \" and \"
     switch (value.type) {
     case jbvString:
         return quotes +
                width_of({value.val.string.val, static_cast<std::size_t>(value.val.string.len)}, in_string_in_string);
-    case jbvNumeric: {
-        char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-        const std::size_t size = std::strlen(digits);
-        pfree(digits);
-        return size;
-    }
+    case jbvNumeric:
+        return width_of_number(value.val.numeric);
     case jbvBool:
         return value.val.boolean ? 4 : 5;
     default:
@@ -105,6 +112,47 @@ std::size_t size_of_json_in_json(Datum json, std::size_t enough)
     if (reinterpret_cast<char *>(whole) != DatumGetPointer(json))
         pfree(whole);
     return size;
+}
+
+namespace {
+
+// By the entries alone, which stand at the head of a container: of an object first those of all keys. Numbers have to
+// be written out here too.
+std::size_t bound_of(JsonbContainer *container, int levels, std::size_t enough)
+{
+    if (levels == 0)
+        return enough + 1;
+    const std::uint32_t entries = JsonContainerSize(container) * (JsonContainerIsObject(container) ? 2 : 1);
+    auto values = reinterpret_cast<char *>(&container->children[entries]);
+    constexpr std::size_t widest = *std::max_element(in_string_in_string.begin(), in_string_in_string.end());
+    std::size_t bound = 2; // brackets
+    std::uint32_t end = 0;
+    for (std::uint32_t i = 0; i < entries && bound <= enough; ++i) {
+        const JEntry entry = container->children[i];
+        const std::uint32_t begin = end;
+        JBE_ADVANCE_OFFSET(end, entry);
+        bound += 2; // ", " or ": "
+        if (JBE_ISNUMERIC(entry))
+            bound += width_of_number(reinterpret_cast<Numeric>(values + INTALIGN(begin)));
+        else if (JBE_ISCONTAINER(entry))
+            bound += bound_of(reinterpret_cast<JsonbContainer *>(values + INTALIGN(begin)), levels - 1,
+                              enough - std::min(bound, enough));
+        else
+            bound += std::max<std::size_t>(quotes + widest * (end - begin), 5); // or true, false, null
+    }
+    return bound;
+}
+
+} // namespace
+
+std::size_t bound_of_json_in_json(Datum json, std::size_t enough)
+{
+    constexpr int most_levels = 50; // so that it needs no look at the stack
+    Jsonb *whole = DatumGetJsonbP(json);
+    const std::size_t bound = 2 + bound_of(&whole->root, most_levels, enough); // the quotes around it
+    if (reinterpret_cast<char *>(whole) != DatumGetPointer(json))
+        pfree(whole);
+    return bound;
 }
 
 std::size_t size_of_text_in_json(Datum text) { return 2 + width_of(text_view(text), in_string); }

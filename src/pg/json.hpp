@@ -79,6 +79,9 @@ JsonbValue json_value_of(Datum json);
 // count is over `enough`. Detoasts the value.
 std::size_t size_of_json_in_json(Datum json, std::size_t enough);
 std::size_t size_of_text_in_json(Datum text);
+// No less than that, for a third of the work, by the length of each string; more than `enough` where that is reached
+// or the value is nested deeply. Detoasts the value.
+std::size_t bound_of_json_in_json(Datum json, std::size_t enough);
 
 // Raises 22023, or the SQLSTATE given: "`name` must be `wanted`: `shown`", where `shown` is an excerpt already. So
 // every value that is not of its type has one message.

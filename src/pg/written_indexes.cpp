@@ -21,7 +21,8 @@ WrittenIndexes::~WrittenIndexes()
     for (int i = 0; i < count_; ++i)
         if (open_[i] != nullptr) {
             end_index_inserts(open_[i], infos_[i]);
-            index_close(open_[i], NoLock);
+            if (open_[i] != open_index_)
+                index_close(open_[i], NoLock);
         }
     if (estate_ != nullptr)
         FreeExecutorState(estate_);
@@ -43,7 +44,9 @@ void WrittenIndexes::read_list()
 
 void WrittenIndexes::open(int number)
 {
-    open_[number] = index_open(listed_[number].oid, RowExclusiveLock);
+    const Oid oid = listed_[number].oid;
+    const bool is_open = open_index_ != nullptr && RelationGetRelid(open_index_) == oid;
+    open_[number] = is_open ? open_index_ : index_open(oid, RowExclusiveLock);
     infos_[number] = BuildIndexInfo(open_[number]);
     all_plain_ = all_plain_ && is_plain(open_[number], infos_[number]);
     ++open_count_;
@@ -100,13 +103,24 @@ List *WrittenIndexes::insert(TupleTableSlot *row, bool keys_stay, bool summarizi
     for (int i = 0; i < count_; ++i) {
         if (open_[i] == nullptr || !infos_[i]->ii_ReadyForInserts)
             continue;
-        Datum values[INDEX_MAX_KEYS];
-        bool nulls[INDEX_MAX_KEYS];
-        FormIndexDatum(infos_[i], row, nullptr, values, nulls);
-        index_insert(open_[i], values, nulls, &row->tts_tid, table_,
-                     infos_[i]->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, keys_stay, infos_[i]);
+        add_entry(i, row, infos_[i]->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, keys_stay);
     }
     return NIL;
+}
+
+bool WrittenIndexes::add_entry(int number, TupleTableSlot *row, IndexUniqueCheck check, bool keys_stay)
+{
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    FormIndexDatum(infos_[number], row, nullptr, values, nulls);
+    return index_insert(open_[number], values, nulls, &row->tts_tid, table_, check, keys_stay, infos_[number]);
+}
+
+bool WrittenIndexes::insert_into_one(TupleTableSlot *row)
+{
+    const bool is_unique = infos_[0]->ii_Unique;
+    const bool is_new = add_entry(0, row, is_unique ? UNIQUE_CHECK_PARTIAL : UNIQUE_CHECK_NO, false);
+    return is_new || !is_unique;
 }
 
 } // namespace pg

@@ -18,8 +18,12 @@ namespace pg {
 
 class WrittenIndexes {
 public:
-    // `left_out` is read at the first row.
-    WrittenIndexes(Relation table, const NullsLeftOut *left_out) : table_(table), left_out_(left_out) {}
+    // `left_out` is read at the first row. `open_index`: one that the caller has open, which costs nothing here then; null:
+    // none.
+    WrittenIndexes(Relation table, const NullsLeftOut *left_out, Relation open_index)
+        : table_(table), left_out_(left_out), open_index_(open_index)
+    {
+    }
     ~WrittenIndexes();
     WrittenIndexes(const WrittenIndexes &) = delete;
     WrittenIndexes &operator=(const WrittenIndexes &) = delete;
@@ -31,6 +35,12 @@ public:
     // Makes the row's entries, at the tid in its slot. `keys_stay`: the row is a further version whose keys are the old
     // ones. Raises 23505. Returns the deferrable indexes whose check is left to the end of the transaction.
     List *insert(TupleTableSlot *row, bool keys_stay, bool summarizing_only);
+
+    // Whether the table has one index alone, and that is a plain one. To be called after open_for().
+    bool is_one_plain() const { return count_ == 1 && open_count_ == 1 && all_plain_; }
+    // Makes the entry in that one. False: another entry has the key, if the index is unique; this one is made all the
+    // same.
+    bool insert_into_one(TupleTableSlot *row);
 
     // For insert_unless_taken(): the open ones as the executor takes them, those that are unique prepared for the check
     // of conflicts. To be called after open_for().
@@ -45,10 +55,12 @@ private:
 
     void read_list();
     void open(int number);
+    bool add_entry(int number, TupleTableSlot *row, IndexUniqueCheck check, bool keys_stay);
     ResultRelInfo *for_executor();
 
     Relation table_;
     const NullsLeftOut *left_out_;
+    Relation open_index_;
     MemoryContext memory_ = CurrentMemoryContext;
     Listed *listed_ = nullptr;
     Relation *open_ = nullptr; // by the place in the list; null: not open. The executor passes over these

@@ -149,6 +149,9 @@ Jobs::Lock Jobs::try_lock(LockTupleMode mode)
     // LockWaitSkip, because a claim passes over a job that another session has. Without
     // TUPLE_LOCK_FLAG_FIND_LAST_VERSION, because a newer version would not be the one that the snapshot shows, and the
     // job's keys under that snapshot would not be the newest (key_table.hpp).
+    //
+    // An update that is told not to wait would spare the lock. But heap_update() asserts that nobody tells it so ("no
+    // wait" there), and says TM_BeingModified also of a row whose locker, as a child's FOR KEY SHARE, lets it pass.
     const TM_Result result = table_tuple_lock(table_, &tid, GetActiveSnapshot(), out_, GetCurrentCommandId(true), mode,
                                               LockWaitSkip, 0, &failure);
     switch (result) {

@@ -164,7 +164,9 @@ void KeyTable::insert(std::span<const Key> keys)
 
 void KeyTable::ensure(const Key &key)
 {
-    if (!find(key))
+    note_brought(key);
+    fill(slot_, key);
+    if (!writer_.try_insert(slot_) && !find(key))
         insert(key);
 }
 

@@ -20,7 +20,6 @@
 #pragma once
 
 #include "logic/queue_key.hpp"
-#include "pg/heap.hpp"
 #include "shared/hints.hpp"
 #include "store/tables.hpp"
 
@@ -59,7 +58,7 @@ public:
     explicit KeyTable(PrivateTable table, LOCKMODE lock = RowExclusiveLock)
         : lock_(lock), table_(open_private(table, lock)), index_(open_key(table_, shape_of(table).key_columns, lock)),
           equal_(equal_for(table)), lookup_(table_, index_), slot_(table_), new_rows_(table_),
-          writer_(table_, pg::TableWriter::Keys::change)
+          writer_(table_, pg::TableWriter::Keys::change, nullptr, index_)
     {
     }
 
@@ -67,7 +66,7 @@ public:
     void insert(const Key &key);
     // The same for several, pg::Slots::most at most.
     void insert(std::span<const Key> keys);
-    // Writes the key unless it is there.
+    // Writes the key unless it is there, which it hardly ever is: written first, looked for where the index has it.
     void ensure(const Key &key);
     // Removes the key, if it is there.
     void remove(const Key &key);
