@@ -243,9 +243,9 @@ create type public.job_type_stats as (
 );
 comment on type public.job_type_stats is 'The statistics of a job type, from job_stats().';
 comment on column public.job_type_stats.waiting is
-'Jobs that wait in the queue, due or not; of more than a thousand an estimate: counted when the server starts and '
-'after TRUNCATE, a rebuild or COMMIT PREPARED, and kept since; a change of job_type by the owner makes it wrong until '
-'then';
+'Jobs that wait in the queue, due or not; of more than a thousand an estimate: the worker counts them when the server '
+'starts and after TRUNCATE, a rebuild or COMMIT PREPARED, and it is kept since. Until a count is done that follows a '
+'COMMIT PREPARED, the figure is without what was prepared';
 comment on column public.job_type_stats.due is
 'Of those, how many are due, also of a type that is paused; of more than a thousand an estimate as well, and where '
 'there are more than 100000 due ones and as many later ones, 100000';

@@ -96,9 +96,10 @@ enum class ChoreKind : std::uint8_t {
     ahead,      // looks when tasks are due next
     audit,      // looks at a slice of all tables
     heal,       // looks for rows before the hints of where to read
-    statistics, // loads them, counts what nobody has told, writes them down
+    statistics, // loads them, and writes them down
+    depths,     // counts the queue for types of which nobody has told how many jobs wait
 };
-constexpr std::size_t chore_count = static_cast<std::size_t>(ChoreKind::statistics) + 1;
+constexpr std::size_t chore_count = static_cast<std::size_t>(ChoreKind::depths) + 1;
 constexpr std::size_t task_count =
     static_cast<std::size_t>(ChoreKind::ahead) - static_cast<std::size_t>(ChoreKind::reap);
 using Dues = std::array<Instant, task_count>;
@@ -188,7 +189,8 @@ public:
         if (!whole_)
             return;
         whole_at_ = now.moment + interval_;
-        turn(ChoreKind::waking).due = turn(ChoreKind::heal).due = turn(ChoreKind::statistics).due = at_once;
+        for (const ChoreKind kind : {ChoreKind::waking, ChoreKind::heal, ChoreKind::statistics, ChoreKind::depths})
+            turn(kind).due = at_once;
         for (Turn &task : tasks())
             task.due = at_once;
         if (news.asked)
@@ -252,7 +254,7 @@ public:
         turn(task).rest(rest, now);
     }
 
-    // A slice of healing, or of the work for statistics, was done.
+    // A slice of healing, of the work for statistics, or of counting the queue, was done.
     constexpr void slice_done(ChoreKind kind, bool more, Span rest, Moment now)
     {
         turn(kind).due = more ? at_once : never;
@@ -314,9 +316,10 @@ public:
             return 0;
         if (!present_)
             return std::min(until_whole, presence_interval);
-        Span wait =
-            std::min({until_whole, until_log, turn(ChoreKind::waking).until(now), turn(ChoreKind::audit).until(now),
-                      turn(ChoreKind::heal).until(now), turn(ChoreKind::statistics).until(now)});
+        Span wait = std::min(until_whole, until_log);
+        for (const ChoreKind kind :
+             {ChoreKind::waking, ChoreKind::audit, ChoreKind::heal, ChoreKind::statistics, ChoreKind::depths})
+            wait = std::min(wait, turn(kind).until(now));
         for (const Turn &task : tasks())
             wait = std::min(wait, task.until(now));
         if (news.children)
@@ -329,7 +332,7 @@ public:
     {
         using enum ChoreKind;
         for (const ChoreKind kind : {presence, waking, notifying, ahead, reap, expire, unblock, remove, archive, months,
-                                     erase, audit, heal, statistics})
+                                     erase, audit, heal, statistics, depths})
             if (turn(kind).is_resting(now) && turn(kind).last != Outcome::done)
                 return turn(kind).last;
         return Outcome::done;

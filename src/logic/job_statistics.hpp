@@ -2,6 +2,7 @@
 // memory, store/count_events.cpp says which change of a job is which event.
 #pragma once
 
+#include "logic/counted_depth.hpp"
 #include "logic/histogram.hpp"
 #include "logic/sliding_count.hpp"
 
@@ -36,6 +37,8 @@ public:
     static constexpr Item run(Histogram::Span span) { return Item(first_run + Histogram::bucket_of(span)); }
 
     constexpr std::uint32_t number() const { return number_; }
+    // Whether it is written down for the next start of the server. The depth is not.
+    constexpr bool is_kept() const { return number_ < first_depth || number_ >= first_wait; }
     friend constexpr bool operator==(Item, Item) = default;
 
 private:
@@ -47,25 +50,20 @@ private:
     std::uint16_t number_;
 };
 
-// How many jobs of the type are in the queue. Added up from what transactions told, which says nothing before somebody
-// has counted what was there at the beginning (JobStatistics::counted()).
-struct Depth {
-    std::int64_t waiting, running;
-};
-
 class JobStatistics {
 public:
     using Moment = std::int64_t; // microseconds, by a clock that nobody sets
     using Minute = SlidingCount<std::int64_t{5} * 1'000'000, 12>;
     using Hour = SlidingCount<std::int64_t{60} * 1'000'000, 60>;
 
-    constexpr void add(Item item, int number, Moment now)
+    // `at`: of an item of the depth the row's place in its part of the queue, where that is known.
+    constexpr void add(Item item, int number, Moment now, const std::optional<QueuePlace> &at = std::nullopt)
     {
         const int i = item.number_;
         if (i < event_count)
             add_events(static_cast<std::size_t>(i), number, now);
         else if (i < Item::first_wait)
-            (item == Item::waiting() ? depth_.waiting : depth_.running) += number;
+            depth_.add(item == Item::waiting() ? QueuePart::waiting : QueuePart::running, number, at);
         else if (i < Item::first_run)
             waits_.add(i - Item::first_wait, static_cast<std::uint32_t>(number), now);
         else
@@ -94,29 +92,8 @@ public:
         runs_.add(runs, now);
     }
 
-    // The depth; nothing: it is not known what there was at the beginning, or something changed that nobody counted.
-    constexpr std::optional<Depth> depth() const { return is_depth_known_ ? std::optional(depth_) : std::nullopt; }
-
-    // A count of the queue begins, under a snapshot that was just taken: what has been told by now, and how often it
-    // was doubted. What is told from here on comes on top of what the count finds.
-    struct DepthCount {
-        Depth told;
-        std::uint32_t doubts;
-    };
-    constexpr DepthCount begin_count() const { return {depth_, doubts_}; }
-    // It has found so many. A session that committed before the snapshot and had not told yet when begin_count() came,
-    // which is a matter of microseconds, counts twice until the next count.
-    constexpr void end_count(const DepthCount &begun, const Depth &found)
-    {
-        depth_.waiting += found.waiting - begun.told.waiting;
-        depth_.running += found.running - begun.told.running;
-        is_depth_known_ = begun.doubts == doubts_;
-    }
-    constexpr void doubt_depth()
-    {
-        is_depth_known_ = false;
-        ++doubts_;
-    }
+    constexpr CountedDepth &depth() { return depth_; }
+    constexpr const CountedDepth &depth() const { return depth_; }
 
 private:
     constexpr void add_events(std::size_t event, int number, Moment now)
@@ -129,9 +106,7 @@ private:
     }
 
     std::array<std::int64_t, event_count> counts_ = {};
-    Depth depth_ = {};
-    bool is_depth_known_ = false;
-    std::uint32_t doubts_ = 0;
+    CountedDepth depth_;
     std::array<Minute, recent_event_count> minutes_;
     std::array<Hour, recent_event_count> hours_;
     RecentHistogram waits_, runs_;

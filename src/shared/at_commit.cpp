@@ -65,12 +65,12 @@ void tell_commit()
     bool any_given = false;
     pg_memory_barrier(); // the rows are visible before the look at the sleepers
     own_rows::tell_commit();
-    // At once: who counts the queue sees these rows already, and takes off what was told before. Then the doubt, so
-    // that the count that it leads to begins with these told.
+    // At once: who counts the queue sees these rows already. Before the count that the doubt leads to, which would find
+    // its place doubtful by what is told of them without one.
     own_counts::tell_commit();
     if (derived_anew) {
         hints::forget();
-        statistics::doubt_depths();
+        statistics::forget_depths();
     }
     pg_memory_barrier(); // so are the hints, which sleepers read without a lock
     for (int i = 0; i < lanes.count(); ++i) {

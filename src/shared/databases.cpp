@@ -30,6 +30,7 @@ void initialise(Database &database)
     // Unequal: until a worker has looked, jobs may wait.
     pg_atomic_init_u64(&database.blocked, 1);
     pg_atomic_init_u64(&database.none_blocked, 0);
+    pg_atomic_init_u32(&database.counting, 0);
     pg_atomic_init_u32(&database.serving, 0);
     pg_atomic_init_u64(&database.overstays_at, 0);
     pg_atomic_init_u64(&database.waits_refused, 0);
@@ -292,6 +293,7 @@ void forget_database(Database &database)
     pg_atomic_write_u64(&database.waits_refused, 0);
     pg_atomic_write_u64(&database.waits_polled, 0);
     pg_atomic_fetch_add_u64(&database.blocked, 1); // the next database's jobs may wait
+    pg_atomic_write_u32(&database.counting, 0);
     database.audited_at = 0;
     database.audit = {};
     database.to_leave = false;
@@ -400,6 +402,18 @@ void some_are_blocked()
 {
     if (attached != nullptr && pg_atomic_read_u64(&attached->blocked) == pg_atomic_read_u64(&attached->none_blocked))
         pg_atomic_fetch_add_u64(&attached->blocked, 1);
+}
+
+bool is_queue_counted()
+{
+    Database *database = mine();
+    return database != nullptr && pg_atomic_read_u32(&database->counting) != 0;
+}
+
+void say_counting(bool counting)
+{
+    if (attached != nullptr)
+        pg_atomic_write_u32(&attached->counting, counting ? 1 : 0);
 }
 
 void notify()

@@ -112,6 +112,9 @@ struct Database {
     // How often a job began to wait for its children, and how often at the last look that found none waiting. While the
     // two are equal nobody waits, and a child that ends tells nobody. See tell_parents().
     pg_atomic_uint64 blocked, none_blocked;
+    // The worker is counting the queue, so sessions note places (shared/own_counts.hpp). A hint: one that has not seen
+    // it makes the count doubtful.
+    pg_atomic_uint32 counting;
     // Jobs came or became due: the worker is to send NOTIFY jobs. Set while jobs_ext.notify is on.
     pg_atomic_uint32 to_notify;
     // The worker has found the extension and wakes sleepers. Else sleepers look by themselves, once a second.
@@ -221,6 +224,10 @@ bool are_parents_told();
 std::uint64_t blocked_so_far();
 void none_is_blocked(std::uint64_t so_far);
 void some_are_blocked();
+
+// Whether the worker of this database counts the queue; for the worker, that it does, or has done so.
+bool is_queue_counted();
+void say_counting(bool counting);
 
 // Has the worker send NOTIFY jobs; wakes it unless an earlier call has and it has not been sent yet.
 void notify();

@@ -36,7 +36,7 @@ public:
     };
     struct Area {
         pg_atomic_uint64 changes; // see changes()
-        TimestampTz begun;        // when shared memory was made
+        pg_atomic_uint64 begun;   // see begun(); 0: not yet
         RecordNumber free;
         Record records[FLEXIBLE_ARRAY_MEMBER];
     };
@@ -55,7 +55,7 @@ public:
     {
         auto area = static_cast<Area *>(memory);
         pg_atomic_init_u64(&area->changes, 1);
-        area->begun = GetCurrentTimestamp();
+        pg_atomic_init_u64(&area->begun, 0);
         area->free = count > 0 ? 0 : no_record;
         for (RecordNumber i = 0; i < count; ++i) {
             SpinLockInit(&area->records[i].mutex);
@@ -95,8 +95,16 @@ public:
         }
     }
 
-    // Since when there have been records.
-    TimestampTz begun() { return segment_->begun; }
+    // The time of the first call of this: shared memory is made while the server recovers, or long before a standby is
+    // promoted.
+    TimestampTz begun()
+    {
+        std::uint64_t begun = pg_atomic_read_u64(&segment_->begun);
+        if (const auto now = begun == 0 ? static_cast<std::uint64_t>(GetCurrentTimestamp()) : 0;
+            begun == 0 && pg_atomic_compare_exchange_u64(&segment_->begun, &begun, now))
+            begun = now;
+        return static_cast<TimestampTz>(begun);
+    }
 
     // Whether no record is free. Without a lock: a hint.
     bool is_full() { return segment_->free == no_record; }

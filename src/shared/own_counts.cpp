@@ -1,7 +1,9 @@
 #include "shared/own_counts.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "shared/databases.hpp"
 #include "shared/notes.hpp"
 #include "shared/statistics.hpp"
 
@@ -11,28 +13,61 @@ namespace {
 
 struct Note : Linked {
     Oid table;
-    std::int32_t lane;
+    std::int32_t lane; // no_lane: the table goes
     logic::Item item;
     int number;
+    std::optional<logic::QueuePlace> at;
 
     bool is_about_same(const Note &other) const
     {
-        return lane == other.lane && item == other.item && table == other.table;
+        return lane == other.lane && item == other.item && table == other.table && at == other.at;
     }
-    std::uint32_t hash() const { return hash_combine(static_cast<std::uint32_t>(lane), item.number()); }
+    std::uint32_t hash() const
+    {
+        const std::uint32_t hash = hash_combine(static_cast<std::uint32_t>(lane), item.number());
+        return at ? hash_combine(hash, hash_bytes(at->place.id.data(), static_cast<int>(at->place.id.size()))) : hash;
+    }
     bool is_of_type(const Note &other) const { return lane == other.lane && table == other.table; }
 };
+
+constexpr std::int32_t no_lane = 0; // of no type
+constexpr int most_places = 1'000'000;
 
 KeyedNotes<Note> notes;
 
 } // namespace
 
-void count(Oid table, std::int32_t lane, logic::Item item, int number)
+void count(Oid table, std::int32_t lane, logic::Item item, int number, const std::optional<logic::QueuePlace> &at)
 {
-    notes.of_level({{GetCurrentTransactionNestLevel(), -1}, table, lane, item, 0}).number += number;
+    notes.of_level({{GetCurrentTransactionNestLevel(), -1}, table, lane, item, 0, at}).number += number;
 }
 
-// One lock for each type: so the notes of a type are brought together first. Their order means nothing any more.
+bool wants_places() { return notes.count() < most_places && databases::is_queue_counted(); }
+
+void drop_table(Oid table) { count(table, no_lane, logic::Item::waiting(), 1); }
+
+namespace {
+
+// Of one type. Many are told in several turns, because others spin while the lock is held.
+void tell(const Note *begin, const Note *end)
+{
+    constexpr std::ptrdiff_t notes_in_turn = 128;
+    const std::int64_t now = pg::moment().microseconds;
+    for (const Note *turn_end; begin < end; begin = turn_end) {
+        turn_end = begin + std::min(end - begin, notes_in_turn);
+        statistics::with_lane(begin->table, begin->lane, [&](statistics::Statistics &all) {
+            for (const Note *note = begin; note < turn_end; ++note) {
+                all.changes += note->item.is_kept() ? 1 : 0;
+                all.numbers.add(note->item, note->number, now, note->at);
+            }
+        });
+    }
+}
+
+} // namespace
+
+// One lock for each type, as a rule: so the notes of a type are brought together first. Their order means nothing any
+// more.
 void tell_commit()
 {
     const int count = notes.count();
@@ -41,17 +76,15 @@ void tell_commit()
     Note *list = &notes[0];
     if (!std::all_of(list, list + count, [&](const Note &note) { return note.is_of_type(list[0]); }))
         std::sort(list, list + count, [](const Note &a, const Note &b) {
-            return a.table != b.table ? a.table < b.table : a.lane < b.lane;
+            return a.table != b.table ? a.table < b.table : a.lane > b.lane; // a table that goes comes last
         });
-    const std::int64_t now = pg::moment().microseconds;
-    for (int i = 0, end; i < count; i = end) {
-        for (end = i + 1; end < count && list[end].is_of_type(list[i]);)
-            ++end;
-        statistics::with_lane(list[i].table, list[i].lane, [&](statistics::Statistics &all) {
-            ++all.changes;
-            for (int n = i; n < end; ++n)
-                all.numbers.add(list[n].item, list[n].number, now);
-        });
+    const Note *const all_end = list + count;
+    for (const Note *begin = list, *end; begin < all_end; begin = end) {
+        end = std::find_if_not(begin, all_end, [&](const Note &note) { return note.is_of_type(*begin); });
+        if (begin->lane == no_lane)
+            statistics::forget_table(begin->table);
+        else
+            tell(begin, end);
     }
 }
 

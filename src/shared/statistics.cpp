@@ -19,7 +19,7 @@ constinit Records records({.name = "JobsStatistics", .locks = 1, .size = size_of
                           settings::max_counted_types);
 
 // It was counted from the beginning on: where it was not, since no record was free, job_stats() has said so.
-void begin(Statistics &statistics)
+void make(Statistics &statistics)
 {
     statistics = {};
     statistics.since = records.begun();
@@ -32,6 +32,8 @@ void request_statistics() { records.request(); }
 bool are_kept() { return static_cast<bool>(records); }
 
 bool are_full() { return !records || records.is_full(); }
+
+void begin() { (void)begun(); }
 
 TimestampTz begun() { return records ? records.begun() : DT_NOEND; }
 
@@ -51,7 +53,7 @@ void each_of_table(Oid table, Use *use, void *argument)
 
 bool with_lane(Oid table, std::int32_t lane, Use *use, void *argument)
 {
-    return records && records.with_new({MyDatabaseId, table, lane}, begin,
+    return records && records.with_new({MyDatabaseId, table, lane}, make,
                                        [&](Statistics &statistics) { use(lane, statistics, argument); });
 }
 
@@ -59,7 +61,15 @@ void doubt_depths()
 {
     if (!records)
         return;
-    records.each_of(MyDatabaseId, [](const Lane &, Statistics &statistics) { statistics.numbers.doubt_depth(); });
+    records.each_of(MyDatabaseId, [](const Lane &, Statistics &statistics) { statistics.numbers.depth().doubt(); });
+    records.note_change();
+}
+
+void forget_depths()
+{
+    if (!records)
+        return;
+    records.each_of(MyDatabaseId, [](const Lane &, Statistics &statistics) { statistics.numbers.depth().forget(); });
     records.note_change();
 }
 
@@ -75,6 +85,12 @@ void forget_other_tables(Oid table)
 {
     if (records)
         records.free_of(MyDatabaseId, [&](const Lane &lane) { return lane.table == table; });
+}
+
+void forget_table(Oid table)
+{
+    if (records)
+        records.free_of(MyDatabaseId, [&](const Lane &lane) { return lane.table != table; });
 }
 
 List *list_databases()

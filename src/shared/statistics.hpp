@@ -30,14 +30,17 @@ struct Statistics {
     logic::JobStatistics numbers;
     TimestampTz since;     // that is counted
     bool has_earlier;      // what was written down of the type is in it
-    std::uint32_t changes; // so many transactions have added to it,
-    std::uint32_t saved;   // and so many when it was last written down
+    std::uint32_t changes; // so often something was added that is written down,
+    std::uint32_t saved;   // and so often when it was written last
 };
 
 // Whether a type that has no record yet could not get one.
 bool are_full();
 
-// Since when the statistics of this server are counted, but for what was written down before.
+// Since when the statistics of this server are counted, but for what was written down before: since begin(), which the
+// launcher calls when it starts (on a standby at its promotion), or since the first look or job that came before. Not
+// to be called on a standby.
+void begin();
 TimestampTz begun();
 
 // A copy of a lane's statistics. False: it has none.
@@ -67,14 +70,17 @@ bool with_lane(Oid table, std::int32_t lane, Work work)
         &work);
 }
 
-// The queue of this database changed past what is counted: its depths are to be counted anew. Raises nothing.
+// The queue of this database changed by something that is not counted, or was emptied or written anew: its depths are
+// to be counted once more, and until then are what they were, or not known (logic::CountedDepth). Raise nothing.
 void doubt_depths();
+void forget_depths();
 // A number that differs after each doubt, and after a type was counted for the first time.
 std::uint64_t count_doubts();
 
-// Frees the records of a database that is gone; of this one, but for those of that table (InvalidOid: all).
+// Frees the records of a database that is gone; of this one, but for those of that table; those of that table.
 void forget_database(Oid database);
 void forget_other_tables(Oid table);
+void forget_table(Oid table);
 // The databases that have records, each once; palloc'd.
 List *list_databases();
 

@@ -25,6 +25,11 @@ std::optional<std::int32_t> lane_in_keys(const Keys &keys)
 
 Phase phase_of(const Row &row) { return logic::state_of_status(row.status()).phase; }
 
+logic::QueuePlace place_in_queue(const Key &row)
+{
+    return {DatumGetInt16(row.value[1]), place_of(time_in(row), DatumGetUUIDP(row.value[3]))};
+}
+
 // Counts under one lane: that of the job after the change, or of one that is gone.
 class Counter {
 public:
@@ -32,11 +37,14 @@ public:
 
     void operator()(Item item, int number = 1) const { shared::own_counts::count(table_, lane_, item, number); }
     void operator()(Event event) const { (*this)(Item::of(event)); }
-    // `by`: one job more in the queue, or one less.
-    void depth(Phase phase, int by) const
+    // `by`: one row of the queue more, or one less.
+    void depth(const Key &row, int by) const
     {
-        if (phase == Phase::waiting || phase == Phase::running)
-            (*this)(phase == Phase::waiting ? Item::waiting() : Item::running(), by);
+        const Item item = lane_in(row) == logic::running_lane ? Item::running() : Item::waiting();
+        std::optional<logic::QueuePlace> at;
+        if (shared::own_counts::wants_places())
+            at = place_in_queue(row);
+        shared::own_counts::count(table_, lane_, item, by, at);
     }
 
 private:
@@ -103,16 +111,56 @@ void count_move(const Counter &count, const Transition &change)
 
 } // namespace
 
+namespace {
+
+// Whether a job has gone over to another type, as its owner may say by an UPDATE.
+bool changes_type(const Transition &change)
+{
+    return change.before != nullptr && change.after != nullptr &&
+           change.before->text(Column::job_type) != change.after->text(Column::job_type);
+}
+
+// One side of a change: the row of the queue before it, or after it.
+void count_row(const std::optional<Key> &row, const Row *job, std::optional<std::int32_t> lane, int by)
+{
+    if (!row)
+        return;
+    if (lane_in(*row) != logic::running_lane)
+        lane = lane_in(*row);
+    else if (!lane)
+        lane = lanes::find_lane_of(job->text(Column::job_type));
+    if (lane)
+        Counter(*lane).depth(*row, by);
+}
+
+// How many rows of the queue each type has. A row that only moves within its part (a heartbeat, another run_at) counts
+// while the queue is being counted, because it may move past the place that the count has come to.
+void count_depth(const Transition &change, std::optional<std::int32_t> lane, bool other_type)
+{
+    const std::optional<Key> &was = change.was[DerivedTable::queue], &is = change.is[DerivedTable::queue];
+    if (was && is && lane_in(*was) == lane_in(*is) && !other_type &&
+        (!shared::own_counts::wants_places() || same_key(*was, *is)))
+        return;
+    if (other_type)
+        lane.reset();
+    count_row(was, change.before, lane, -1);
+    count_row(is, change.after, lane, 1);
+}
+
+} // namespace
+
 void count_events(const Transition &change)
 {
     if (!shared::statistics::are_kept())
         return;
     const bool is_new = change.before == nullptr, is_gone = change.after == nullptr;
-    if (!is_new && !is_gone && change.before->status() == change.after->status() && !change.ended)
-        return; // a heartbeat; an owner's change of the type is left to the next count of the queue
     std::optional<std::int32_t> lane = lane_in_keys(change.is);
     if (!lane)
         lane = lane_in_keys(change.was);
+    const bool same_status = !is_new && !is_gone && change.before->status() == change.after->status();
+    count_depth(change, lane, changes_type(change));
+    if (same_status && !change.ended)
+        return; // a heartbeat, for example
     if (!lane)
         lane = lanes::find_lane_of((is_gone ? change.before : change.after)->text(Column::job_type));
     if (!lane)
@@ -122,10 +170,6 @@ void count_events(const Transition &change)
         count(Event::enqueued);
     if (!is_new && !is_gone)
         count_move(count, change);
-    if (!is_new)
-        count.depth(phase_of(*change.before), -1);
-    if (!is_gone)
-        count.depth(phase_of(*change.after), 1);
 }
 
 } // namespace store

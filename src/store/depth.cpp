@@ -1,15 +1,10 @@
 #include "store/depth.hpp"
 
-#include "pg/time.hpp"
-#include "settings.hpp"
-#include "shared/statistics.hpp"
-#include "store/lanes.hpp"
+#include "store/types.hpp"
 
 namespace store::depth {
 
 namespace {
-
-using shared::statistics::Statistics;
 
 enum class Go { on, to_next_rank, no_further };
 
@@ -121,36 +116,30 @@ Waiting of_lane(KeyTable &queue, std::int32_t lane, TimestampTz now, std::option
     return found;
 }
 
-Running::Running(KeyTable &queue, std::int64_t most) : counts_(new_counts())
+JobsByType::JobsByType()
+    : jobs_(open_table(ApiTable::jobs, AccessShareLock)),
+      by_id_(open_index_of_jobs(jobs_, tables(), Column::id, AccessShareLock)),
+      type_column_(tables().number[index_of(Column::job_type)]), lookup_(jobs_, by_id_), slot_(jobs_),
+      counts_(new_counts())
 {
-    const pg::OpenRelation jobs = open_table(ApiTable::jobs, AccessShareLock);
-    const Tables &known = tables();
-    const pg::OpenRelation by_id = open_index_of_jobs(jobs, known, Column::id, AccessShareLock);
-    const AttrNumber type_column = known.number[index_of(Column::job_type)];
-    pg::IndexLookup lookup(jobs, by_id);
-    pg::Slot slot(jobs);
-    std::int64_t count = 0;
-    each_row(queue, logic::running_lane, DT_NOBEGIN, DT_NOEND, Hints{}, [&](const Candidate &row) {
-        if (count++ == most) {
-            all_ = false;
-            return Go::no_further;
-        }
-        static constexpr RegProcedure equal[] = {F_UUID_EQ};
-        const Datum keys[] = {UUIDPGetDatum(&row.job)};
-        bool null = true;
-        const Datum type = lookup.find(keys, equal, slot) ? slot_getattr(slot, type_column, &null) : Datum{0};
-        if (null)
-            return Go::on; // an orphan
-        TypeName name;
-        copy_name(name, type);
-        bool is_there;
-        std::int64_t &of_type = count_in(hash_search(counts_, name, HASH_ENTER, &is_there));
-        of_type = is_there ? of_type + 1 : 1;
-        return Go::on;
-    });
 }
 
-std::int64_t Running::of_type(std::string_view type) const
+void JobsByType::add(const pg_uuid_t &job)
+{
+    static constexpr RegProcedure equal[] = {F_UUID_EQ};
+    const Datum keys[] = {UUIDPGetDatum(&job)};
+    bool null = true;
+    const Datum type = lookup_.find(keys, equal, slot_) ? slot_getattr(slot_, type_column_, &null) : Datum{0};
+    if (null)
+        return; // an orphan
+    TypeName name;
+    copy_name(name, type);
+    bool is_there;
+    std::int64_t &of_type = count_in(hash_search(counts_, name, HASH_ENTER, &is_there));
+    of_type = is_there ? of_type + 1 : 1;
+}
+
+std::int64_t JobsByType::of_type(std::string_view type) const
 {
     TypeName name = {};
     type.copy(name, sizeof(name) - 1);
@@ -158,63 +147,16 @@ std::int64_t Running::of_type(std::string_view type) const
     return entry != nullptr ? count_in(entry) : 0;
 }
 
-namespace {
-
-struct Unknown {
-    std::int32_t lane;
-    logic::JobStatistics::DepthCount begun;
-};
-
-// Has each type counted of which there is a job in the queue, as far as there is room: also one whose jobs were all
-// there when the server started.
-void make_records(KeyTable &queue, Oid table)
+Running::Running(KeyTable &queue, std::int64_t most)
 {
-    for (auto lane = next_lane(queue, logic::running_lane); lane; lane = next_lane(queue, *lane))
-        shared::statistics::with_lane(table, *lane, [](Statistics &) {});
-}
-
-// The types whose depth is not known. To be called as soon as the snapshot is taken.
-std::span<Unknown> find_unknown(Oid table)
-{
-    // No memory can be had under the locks.
-    const auto most = static_cast<std::size_t>(settings::max_counted_types);
-    auto list = static_cast<Unknown *>(pg::allocate(sizeof(Unknown) * most));
-    std::size_t count = 0;
-    shared::statistics::each_of_table(table, [&](std::int32_t lane, const Statistics &statistics) {
-        if (!statistics.numbers.depth() && count < most)
-            list[count++] = {lane, statistics.numbers.begin_count()};
+    std::int64_t count = 0;
+    each_row(queue, logic::running_lane, DT_NOBEGIN, DT_NOEND, Hints{}, [&](const Candidate &row) {
+        all_ = count++ < most;
+        if (!all_)
+            return Go::no_further;
+        jobs_.add(row.job);
+        return Go::on;
     });
-    return {list, count};
-}
-
-} // namespace
-
-bool count_unknown(int milliseconds)
-{
-    const pg::Moment end = pg::in_milliseconds(milliseconds);
-    const Oid lanes = lanes::table();
-    KeyTable queue(PrivateTable::queue, AccessShareLock);
-    PushActiveSnapshot(GetTransactionSnapshot());
-    make_records(queue, lanes);
-    PopActiveSnapshot();
-    PushActiveSnapshot(GetLatestSnapshot());
-    const std::span<Unknown> unknown = find_unknown(lanes);
-    std::size_t done = 0;
-    if (!unknown.empty()) {
-        const Running running(queue, all_there_are);
-        for (; done < unknown.size() && (done == 0 || pg::moment() < end); ++done) {
-            const Unknown &one = unknown[done];
-            const std::optional<std::string_view> type = lanes::type_of(one.lane);
-            // Without hints, which are newer than the snapshot, and pass what transactions in progress are taking:
-            // these tell it when they commit, and nothing where they are rolled back.
-            const logic::Depth found = {count_rows(queue, one.lane, DT_NOBEGIN, DT_NOEND, Hints{}, all_there_are),
-                                        type ? running.of_type(*type) : 0};
-            shared::statistics::with_lane(
-                lanes, one.lane, [&](Statistics &statistics) { statistics.numbers.end_count(one.begun, found); });
-        }
-    }
-    PopActiveSnapshot();
-    return done < unknown.size();
 }
 
 } // namespace store::depth

@@ -22,6 +22,24 @@ struct Waiting {
 Waiting of_lane(KeyTable &queue, std::int32_t lane, TimestampTz now, std::optional<std::int64_t> told,
                 std::int64_t most);
 
+// Jobs of any types, counted by type.
+class JobsByType {
+public:
+    // Opens `jobs`, to look under the active snapshot for the types.
+    JobsByType();
+
+    // One that is gone is not counted.
+    void add(const pg_uuid_t &job);
+    std::int64_t of_type(std::string_view type) const;
+
+private:
+    pg::OpenRelation jobs_, by_id_;
+    AttrNumber type_column_;
+    pg::IndexLookup lookup_;
+    pg::Slot slot_;
+    HTAB *counts_;
+};
+
 // The running jobs by type.
 class Running {
 public:
@@ -29,18 +47,13 @@ public:
     Running(KeyTable &queue, std::int64_t most);
 
     bool are_all() const { return all_; }
-    std::int64_t of_type(std::string_view type) const;
+    std::int64_t of_type(std::string_view type) const { return jobs_.of_type(type); }
 
 private:
-    HTAB *counts_;
+    JobsByType jobs_;
     bool all_ = true;
 };
 
 constexpr std::int64_t all_there_are = PG_INT64_MAX;
-
-// Counts the queue for the types whose depth is not known, so that their statistics know it from now on; of so many
-// types as it comes to in so many milliseconds, one at least. In a transaction that has no snapshot yet. False: there
-// is none left.
-bool count_unknown(int milliseconds);
 
 } // namespace store::depth

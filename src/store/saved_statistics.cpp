@@ -98,6 +98,13 @@ void fill_row(TupleTableSlot *slot, std::int32_t lane, const Statistics &statist
     ExecStoreVirtualTuple(slot);
 }
 
+// Nothing is written of the type, so nothing is to be added to it: said before the row is written, because this process
+// may be ended between its commit and note_saved(), and the next one would add to the statistics what they have.
+void note_nothing_earlier(const Saved &type)
+{
+    shared::statistics::with_lane(type.table, type.lane, [](Statistics &statistics) { statistics.has_earlier = true; });
+}
+
 // The types of which something came since they were written.
 std::span<Saved> find_changed(Oid lanes)
 {
@@ -126,9 +133,10 @@ public:
         static constexpr RegProcedure equal[] = {F_INT4EQ};
         const Datum keys[] = {Int32GetDatum(saved.lane)};
         const bool known = lookup_.find(keys, equal, old_);
-        // There was no room for it when they were loaded.
         if (known)
-            add_row(saved.table, old_);
+            add_row(saved.table, old_); // there was no room for it when they were loaded
+        else
+            note_nothing_earlier(saved);
         Statistics now;
         if (!shared::statistics::read(saved.table, saved.lane, now))
             return; // freed meanwhile
@@ -150,10 +158,19 @@ private:
 
 } // namespace
 
-void load()
+namespace {
+
+// The table of lanes; InvalidOid: somebody has dropped it since the worker has looked.
+Oid table_of_lanes() { return OidIsValid(get_extension_oid("jobs_ext", true)) ? lanes::table() : InvalidOid; }
+
+} // namespace
+
+Oid load(Oid loaded_for)
 {
+    const Oid lanes = table_of_lanes();
+    if (!OidIsValid(lanes) || lanes == loaded_for)
+        return lanes;
     const pg::OpenRelation table = open_private(PrivateTable::statistics, AccessShareLock);
-    const Oid lanes = lanes::table();
     shared::statistics::forget_other_tables(lanes);
     PushActiveSnapshot(GetTransactionSnapshot());
     {
@@ -162,11 +179,15 @@ void load()
             add_row(lanes, row);
     }
     PopActiveSnapshot();
+    return lanes;
 }
 
-std::span<const Saved> save()
+std::span<const Saved> save(Oid loaded_for)
 {
-    const std::span<Saved> changed = find_changed(lanes::table());
+    const Oid lanes = table_of_lanes();
+    if (lanes != loaded_for)
+        return {};
+    const std::span<Saved> changed = find_changed(lanes);
     if (changed.empty())
         return {};
     PushActiveSnapshot(GetTransactionSnapshot());
@@ -185,10 +206,8 @@ std::span<const Saved> save()
 void note_saved(std::span<const Saved> all)
 {
     for (const Saved &saved : all)
-        shared::statistics::with_lane(saved.table, saved.lane, [&](Statistics &statistics) {
-            statistics.saved = saved.changes;
-            statistics.has_earlier = true;
-        });
+        shared::statistics::with_lane(saved.table, saved.lane,
+                                      [&](Statistics &statistics) { statistics.saved = saved.changes; });
 }
 
 } // namespace store::saved_statistics

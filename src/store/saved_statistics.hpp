@@ -9,8 +9,10 @@
 namespace store::saved_statistics {
 
 // Adds what is written down to the statistics in shared memory, of each type once after a start of the server. A type
-// for which there is no room keeps what is written.
-void load();
+// for which there is no room keeps what is written. Frees what is left there of another extension. Nothing of all that
+// for that table of lanes, for which it was done. Returns the table for which it has done it; InvalidOid: somebody has
+// just dropped the extension.
+Oid load(Oid loaded_for);
 
 // A type that was written, and how many changes of it were.
 struct Saved {
@@ -18,9 +20,10 @@ struct Saved {
     std::int32_t lane;
     std::uint32_t changes;
 };
-// Writes down what has changed since it was written last. In the transaction of the caller, who says note_saved() when
-// that has committed.
-std::span<const Saved> save();
+// Writes down what has changed since it was written last; nothing, unless that is still the table of lanes. In the
+// transaction of the caller, who says note_saved() when that has committed. If it commits and that is not said, the
+// rows are written once more, and nothing counts twice.
+std::span<const Saved> save(Oid loaded_for);
 // Raises nothing.
 void note_saved(std::span<const Saved> saved);
 

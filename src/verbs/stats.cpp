@@ -132,7 +132,8 @@ public:
 
     Depth of_type(const Shown &type, const Statistics *statistics)
     {
-        const std::optional<logic::Depth> told = statistics != nullptr ? statistics->numbers.depth() : std::nullopt;
+        const std::optional<logic::Depth> told =
+            statistics != nullptr ? statistics->numbers.depth().shown() : std::nullopt;
         Depth found;
         if (type.lane)
             static_cast<store::depth::Waiting &>(found) = store::depth::of_lane(

@@ -23,6 +23,7 @@ constexpr const char *texts[] = {
     "auditing",
     "looking for jobs before the hints",
     "keeping statistics",
+    "counting the queue",
 };
 static_assert(std::size(texts) == logic::agenda::chore_count);
 

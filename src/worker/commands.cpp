@@ -7,6 +7,7 @@
 #include "shared/at_commit.hpp"
 #include "shared/databases.hpp"
 #include "shared/hints.hpp"
+#include "shared/own_counts.hpp"
 #include "shared/statistics.hpp"
 #include "store/rebuild.hpp"
 #include "store/tables.hpp"
@@ -180,6 +181,14 @@ void utility(PlannedStmt *statement, const char *query, bool read_only_tree, Pro
         build_after_alter();
 }
 
+// Whether it is the table in which lanes have their numbers.
+bool is_table_of_lanes(Oid relation)
+{
+    const Oid schema = get_namespace_oid("jobs_ext", true);
+    return OidIsValid(schema) && get_rel_namespace(relation) == schema &&
+           relation == get_relname_relid(store::shape_of(store::PrivateTable::lanes).name, schema);
+}
+
 // object_access_hook. Sees extensions of any name, and CASCADE: it only notes that something changed, and the worker or
 // the launcher looks what. Nothing is done at once, because the transaction may still be rolled back.
 void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_object, void *argument)
@@ -188,6 +197,11 @@ void object_access(ObjectAccessType access, Oid catalog, Oid object, int sub_obj
         next_object_access(access, catalog, object, sub_object, argument);
     if (catalog == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER || access == OAT_DROP))
         shared::notes::note_extension_changed();
+    // With the extension. Another one may be made before the transaction ends, and nobody would find that this one
+    // went.
+    if (catalog == RelationRelationId && access == OAT_DROP && sub_object == 0 && shared::statistics::are_kept() &&
+        is_table_of_lanes(object))
+        shared::own_counts::drop_table(object);
 }
 
 } // namespace

@@ -412,6 +412,7 @@ void jobs_ext_launcher_main(Datum)
     BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
     SetConfigOption("application_name", "jobs_ext launcher", PGC_USERSET, PGC_S_OVERRIDE);
     shared::launcher::begin();
+    shared::statistics::begin(); // on a standby from its promotion on
     take_over();
     run_launcher();
 }

@@ -26,7 +26,7 @@ bool sleep_on_latch(long milliseconds, const char *wait_event, void (*before_end
     ResetLatch(MyLatch);
     // CHECK_FOR_INTERRUPTS() would end the process by FATAL, with a line in the log for each DROP DATABASE.
     if (ProcDiePending) {
-        // Else it would end at the first CHECK_FOR_INTERRUPTS() of this; a second SIGTERM ends it there.
+        // Else it would end at the first CHECK_FOR_INTERRUPTS() of what follows.
         ProcDiePending = false;
         if (before_end != nullptr)
             before_end();

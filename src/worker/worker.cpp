@@ -117,6 +117,7 @@ private:
     // After the agenda and the report, to which its chore refers.
     Auditing audit_{database_, chore(ChoreKind::audit)};
     Statistics statistics_{chore(ChoreKind::statistics)};
+    Depths depths_{chore(ChoreKind::depths)};
     // The jobs of which children have left, and that are to be looked at; when it was all of them, last.
     logic::Parents parents_;
     pg::Moment all_parents_at_ = pg::long_ago;
@@ -346,6 +347,8 @@ void Worker::do_chore(const Action &action)
         return heal();
     case ChoreKind::statistics:
         return statistics_.do_piece(agenda_);
+    case ChoreKind::depths:
+        return depths_.do_piece(agenda_);
     default:
         return do_task(action.kind, action.now);
     }
@@ -378,7 +381,7 @@ long Worker::until_next()
 void Worker::leave_process(Leaving why)
 {
     if (why == Leaving::in_turn) // without the extension there is nowhere to
-        save_statistics();
+        save_at_end();
     report_.log();
     shared::databases::will_leave(why);
     proc_exit(0);
@@ -430,7 +433,7 @@ void Worker::run()
             say_what_for();
         if (wait > keeps_statistics_ms)
             pgstat_report_stat(true);
-        if (sleep_on_latch(wait, "JobsWorker", save_statistics))
+        if (sleep_on_latch(wait, "JobsWorker", save_at_end))
             agenda_.settings_changed(); // a whole round: archive_after and its like decide what is due
     }
 }

@@ -85,14 +85,43 @@ rounds_pass() for 1 .. 3;    # more than a second
 is($sql->($rows), $before, 'and no row of it where nothing came');
 set_config($node, 'jobs_ext.statistics_interval' => "'1h'");
 
+# Also while the queue cannot be counted: somebody has locked it, and then it becomes doubtful.
+my $written = q{select counts[2] from jobs_ext.statistics join jobs_ext.lanes using (lane) where job_type = 'a'};
+enqueue('postgres', 'a', 6, 0);
+complete('a', 1);
+is($sql->($written), 6, 'what came is not written down yet');
+$sql->(q{begin; lock table jobs_ext.failed in row exclusive mode; prepare transaction 'p'});
+my $locked = hold($node, 'postgres', 'lock table jobs_ext.queue in access exclusive mode');
+$sql->(q{commit prepared 'p'});
+set_config($node, 'jobs_ext.statistics_interval' => "'1s'");
+eventually($node, 'postgres', $written, 7, 'statistics are written down while the queue is locked');
+is(status_of($node, 'postgres', 'state'), 'waiting for a lock on the tables', 'which the worker has met');
+let_go($locked);
+set_config($node, 'jobs_ext.statistics_interval' => "'1h'");
+
+# A worker that is told to end, again and again until it is gone, writes down all the same. It is told in its sleep.
+set_config($node, 'jobs_ext.maintenance_interval' => "'1h'");
+for my $count (8 .. 10)
+{
+	complete('a', 1);
+	my $worker = worker_serves($node, 'postgres', 'there is a worker');
+	$node->poll_query_until('postgres', <<"SQL") or die 'it does not sleep';
+select wait_event_type = 'Extension' and state is distinct from 'active' from pg_stat_activity where pid = $worker
+SQL
+	sleep 0.5;    # it hears of the commit, and sleeps on
+	1 while kill 'TERM', $worker;
+	is($sql->($written), $count, 'a worker that is told to end once and again writes down what came');
+}
+set_config($node, 'jobs_ext.maintenance_interval' => "'200ms'");
+
 # Crash of a backend: all processes and shared memory begin anew.
 log_is_clean($node, 'no crash before that on purpose, no internal error, no deadlock');
 complete('a', 1);
 my $victim = start_session($node, 'postgres', 'select pg_sleep(100)');
 kill 'KILL', $victim->{pid};
 ok(server_is_back($node), 'the server comes back after a crash');
-eventually($node, 'postgres', q{select completed from job_stats('a')}, 4, 'with what was written down');
-is(stats('postgres', 'a'), '7 2 2 15 6 4', 'of what waits and runs nothing is lost');
+eventually($node, 'postgres', q{select completed from job_stats('a')}, 8, 'with what was written down');
+is(stats('postgres', 'a'), '9 4 2 21 10 8', 'of what waits and runs nothing is lost');
 $node->rotate_logfile;
 $node->restart;
 
@@ -144,7 +173,7 @@ worker_serves($node, 'other', 'there is a worker in another database');
 enqueue('other', 'a', 3, 0);
 enqueue('other', 'z', 1, 0);
 is(stats('other', 'a', 'waiting, enqueued'), '3 3', 'another database has its own');
-is(stats('postgres', 'a', 'waiting, enqueued'), '0 15', 'and this one keeps its own');
+is(stats('postgres', 'a', 'waiting, enqueued'), '0 21', 'and this one keeps its own');
 
 # Four are counted: a, b, and the two of the other database. A fifth is not, and job_stats says so.
 enqueue('postgres', 'c', 2, 0);
@@ -153,18 +182,30 @@ my ($code, $out, $notice) =
 is($out, '2|2||', 'beyond the room nothing is counted but what waits');
 like($notice, qr/statistics of some job types are not counted.*Raise jobs_ext\.max_counted_types/s, 'and it is said');
 ($code, $out, $notice) = $node->psql('postgres', q{select enqueued from job_stats('a')});
-is("$out$notice", '15', 'of a type that is counted it is not');
+is("$out$notice", '21', 'of a type that is counted it is not');
 $sql->('drop database other');
 eventually($node, 'postgres', q{set client_min_messages = warning; select enqueued from job_stats('d')}, 0,
 	'a database that is dropped makes room');
 enqueue('postgres', 'd', 4, 0);
 is(stats('postgres', 'd', 'waiting, enqueued'), '4 4', 'for another type');
-is(stats('postgres', 'a', 'waiting, enqueued'), '0 15', 'and not that of others');
+is(stats('postgres', 'a', 'waiting, enqueued'), '0 21', 'and not that of others');
 
 # The extension goes and comes: the numbers of the lanes begin anew, the counts as well.
 $sql->('drop extension jobs_ext cascade; create extension jobs_ext');
 worker_serves($node, 'postgres', 'the extension is served again');
 is($sql->('select sum(enqueued) from job_stats()'), 0, 'a new extension has counted nothing');
+
+# The same in one transaction, by which no look finds it gone: what it counted makes room too.
+enqueue('postgres', $_, 1, 0) for qw(a b c d);
+$worker = worker_serves($node, 'postgres', 'there is a worker');
+$sql->('begin; drop extension jobs_ext cascade; savepoint s; create extension jobs_ext; rollback to s;
+  create extension jobs_ext; commit');
+enqueue('postgres', $_, 1, 0) for qw(a b c d);
+($code, $out, $notice) = $node->psql('postgres',
+	q{select sum(enqueued), count(enqueued) filter (where waiting > 0) from job_stats() where waiting > 0});
+is($out, '4|4', 'four types are counted after an extension that was made in the transaction that dropped one');
+$sql->('begin; savepoint s; drop extension jobs_ext cascade; rollback to s; commit');
+is(stats('postgres', 'a', 'enqueued'), 1, 'and stay where that was rolled back');
 
 # Without the library in shared memory.
 $node->stop;
@@ -174,7 +215,7 @@ $sql->("select job_type_set('a')");
 enqueue('postgres', 'a', 2000, 3);
 ($code, $out, $notice) =
   $node->psql('postgres', q{select waiting, due, running, enqueued, counted_since, wait_p50 from job_stats('a')});
-is($out, '2003|2000|0|||', 'without the library preloaded what waits is counted when it is asked for');
+is($out, '2005|2002|0|||', 'without the library preloaded what waits is counted when it is asked for');
 like($notice, qr/the statistics of job types are not counted.*shared_preload_libraries/s, 'and why the rest is not');
 
 log_is_clean($node, 'no crash, no internal error, no deadlock');

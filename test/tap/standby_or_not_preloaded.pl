@@ -91,7 +91,10 @@ is(join("\n", @errors), '', 'nothing else in the log of the standby');
 
 # Promoted, it goes on where the primary was.
 $primary->stop('immediate');
+my $before = $standby->safe_psql('postgres', 'select clock_timestamp()');
 $standby->promote;
+is($standby->safe_psql('postgres', "select bool_and(counted_since > '$before') from job_stats()"),
+	't', 'promoted: counts from then on');
 is($standby->safe_psql('postgres', "select count(*) from (select * from job_claim(max_jobs => 10)) c"),
 	'3', 'promoted: claims');
 is($standby->safe_psql('postgres', "select status from job_complete('$id', '$lease')"),

@@ -122,26 +122,21 @@ TEST(JobStatistics, AddsWhatWasWrittenDown)
     EXPECT_EQ(statistics.runs()[9], 1U);
 }
 
-TEST(JobStatistics, KnowsTheDepthAfterACount)
+TEST(JobStatistics, AddsTheRowsOfTheQueueToItsDepth)
 {
     JobStatistics statistics;
+    statistics.depth().begin();
+    for (const QueuePart part : {QueuePart::running, QueuePart::waiting}) {
+        statistics.depth().begin_step(part, queue_end);
+        statistics.depth().end_step(part, 10);
+    }
     statistics.add(Item::waiting(), 3, second);
-    EXPECT_FALSE(statistics.depth());
-    const JobStatistics::DepthCount begun = statistics.begin_count();
-    statistics.add(Item::waiting(), -1, second); // meanwhile a job is claimed
-    statistics.add(Item::running(), 1, second);
-    statistics.end_count(begun, {1003, 5});
-    ASSERT_TRUE(statistics.depth());
-    EXPECT_EQ(statistics.depth()->waiting, 1002);
-    EXPECT_EQ(statistics.depth()->running, 6);
-
-    const JobStatistics::DepthCount again = statistics.begin_count();
-    statistics.doubt_depth(); // TRUNCATE, while it is counted
-    statistics.end_count(again, {1002, 6});
-    EXPECT_FALSE(statistics.depth());
-    statistics.end_count(statistics.begin_count(), {0, 0});
-    ASSERT_TRUE(statistics.depth());
-    EXPECT_EQ(statistics.depth()->waiting, 0);
+    statistics.add(Item::running(), -1, second);
+    EXPECT_EQ(statistics.depth().shown()->waiting, 13);
+    EXPECT_EQ(statistics.depth().shown()->running, 9);
+    EXPECT_FALSE(Item::waiting().is_kept());
+    EXPECT_TRUE(Item::of(Event::expired).is_kept());
+    EXPECT_TRUE(Item::wait(0).is_kept());
 }
 
 } // namespace
