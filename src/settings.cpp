@@ -124,7 +124,8 @@ constexpr Number numbers[] = {
     {"jobs_ext.max_batch", "The most elements that one call takes in an array.",
      "A call's memory and its transaction grow with them.", &max_batch, 1, INT_MAX, PGC_SUSET, 0},
     {"jobs_ext.max_wait", "The longest that job_claim and job_wait wait, whatever they ask for.",
-     "They keep a snapshot meanwhile, which holds back vacuum. job_await, which keeps none, is not bound by it.",
+     "They keep a snapshot meanwhile, which holds back vacuum. job_await, which keeps none, is not bound by it, but "
+     "where its session listens.",
      &max_wait, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
     {"jobs_ext.max_wait_authenticated",
      "The longest that job_wait waits for a role under row security, such as authenticated.",

@@ -77,7 +77,8 @@ comment on column jobs_ext.maintenance.audit_faults is
 comment on column jobs_ext.maintenance.woken is 'Sleeping claims that it woke for jobs that became due';
 comment on column jobs_ext.maintenance.notified is 'How often it sent NOTIFY jobs';
 comment on column jobs_ext.maintenance.waits_refused is
-'Calls with wait that answered at once, since waiting would have been wrong: each session was told once why';
+'Calls with wait that answered at once, since waiting would have been wrong, or of job_await earlier than asked, since '
+'its session listens: each session was told once why';
 comment on column jobs_ext.maintenance.waits_polled is
 'Calls with wait that looked ten times a second, since jobs_ext.max_waiters slept already';
 comment on column jobs_ext.maintenance.paused_since is

@@ -5,6 +5,7 @@
 
 #include "pg/client.hpp"
 #include "pg/procedure.hpp"
+#include "pg/session.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
@@ -72,6 +73,7 @@ long longest_nap()
 // What each Reason is to the user; by Reason.
 struct Notice {
     const char *detail, *hint;
+    const char *message = "the call does not wait";
 };
 
 constexpr Notice notices[] = {
@@ -86,6 +88,10 @@ constexpr Notice notices[] = {
      "Call without wait and with a pause between two calls, or raise jobs_ext.max_wait_authenticated."},
     {"The look for it has written: it cancelled a job that has expired, or a policy or trigger wrote.",
      "Call again; where each call has written, find the policy or trigger that does."},
+    {"The session listens (LISTEN): it hears nothing while a call sleeps, and until it does the server keeps all "
+     "notifications, of whichever session.",
+     "Call again, as after any empty answer; UNLISTEN *, or wait in a session that does not listen, to wait longer.",
+     "the call waits no longer than jobs_ext.max_wait"},
 };
 
 // Counts each refusal, for the view jobs_ext.maintenance, but tells each reason once in a session.
@@ -95,8 +101,8 @@ void say_once(Reason reason)
     const auto number = static_cast<std::size_t>(reason);
     shared::databases::count_refused_wait();
     if (!std::exchange(said[number], true))
-        ereport(NOTICE, (errmsg("the call does not wait"), errdetail_internal("%s", notices[number].detail),
-                         errhint("%s", notices[number].hint)));
+        ereport(NOTICE, (errmsg_internal("%s", notices[number].message),
+                         errdetail_internal("%s", notices[number].detail), errhint("%s", notices[number].hint)));
 }
 
 // Why this transaction must not sleep at all, whatever the timeouts; null: it may. Asked before the first look, since a
@@ -133,7 +139,7 @@ Waiting::Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool
                  pg::Nullable worker, bool commits)
     : purpose_(purpose), worker_(hash_of(worker)), commits_(commits),
       // Counted before the place is taken: a dismissal from now on is either seen by its number or wakes the place.
-      dismissals_(shared::dismissals::count_dismissals()), until_(pg::moment())
+      dismissals_(shared::dismissals::count_dismissals()), began_(pg::moment()), until_(began_)
 {
     const std::int64_t asked = wait.value_or(0) / 1000; // milliseconds, of microseconds
     if (asked == 0)
@@ -175,13 +181,27 @@ bool Waiting::look_was_too_old()
     return true;
 }
 
+// Asked before each sleep, since the LISTEN of a procedure around the call holds from the first commit on: it is met
+// before the second sleep. The bound counts from the beginning of the call, as jobs_ext.max_wait does elsewhere.
+void Waiting::bound_listener()
+{
+    const pg::Moment bound = began_ + std::int64_t{settings::max_wait} * 1000;
+    if (!commits_ || until_ <= bound || !pg::listens())
+        return;
+    until_ = bound;
+    is_bounded_ = true;
+}
+
 bool Waiting::sleep()
 {
     if (refused_) {
         say_once(*refused_);
         return false;
     }
+    bound_listener();
     long remaining = pg::milliseconds_until(until_);
+    if (remaining <= 0 && is_bounded_)
+        say_once(Reason::listens);
     if (remaining <= 0 || is_dismissed())
         return false;
     if (commits_) {

@@ -26,8 +26,11 @@
 //
 // A call that may commit (job_await) ends the transaction before each sleep, sleeps in one that is new, has no snapshot
 // and holds no lock but the one on its own number, and looks in a third one. So it may sleep for as long as it likes,
-// at any isolation level, and after a look that wrote. No wake is lost at the commits: the place outlives them, armed.
-// Nothing is looked up between commit and sleep, since a look at a catalog takes a snapshot, which holds back vacuum.
+// at any isolation level, and after a look that wrote. But a session that has said LISTEN reads what it is told between
+// two commands alone, and the server keeps its notifications until all have read them: it sleeps no longer than
+// jobs_ext.max_wait, and then the end of the call lets it read. No wake is lost at the commits: the place outlives
+// them, armed. Nothing is looked up between commit and sleep, since a look at a catalog takes a snapshot, which holds
+// back vacuum.
 #pragma once
 
 #include "pg/function.hpp"
@@ -41,7 +44,15 @@ class Waiting {
 public:
     // Why a call that was asked to wait does not. Its client probably calls in a loop, which would then spin, so a
     // NOTICE says why: once in a session for each reason, since it would fill the log otherwise.
-    enum class Reason : std::uint8_t { wrote, isolation, timeout, max_wait, max_wait_authenticated, look_wrote };
+    enum class Reason : std::uint8_t {
+        wrote,
+        isolation,
+        timeout,
+        max_wait,
+        max_wait_authenticated,
+        look_wrote,
+        listens
+    };
 
     // `wait`: microseconds that the caller asks for; null, or less than a millisecond: the call does not wait. At most
     // jobs_ext.max_wait, for callers under row security jobs_ext.max_wait_authenticated, and half a second less than
@@ -50,7 +61,7 @@ public:
     // would be wrong it raises nothing: the verb looks once, and sleep() says why it does not.
     //
     // `commits`: the call may commit (pg::may_commit()), and does so before each sleep. Then statement_timeout alone
-    // bounds the wait, less that half a second.
+    // bounds the wait, less that half a second; and jobs_ext.max_wait in a session that listens.
     Waiting(std::optional<std::int64_t> wait, shared::Purpose purpose, bool under_row_security,
             pg::Nullable worker = {}, bool commits = false);
 
@@ -74,12 +85,14 @@ private:
     bool is_dismissed() const { return shared::dismissals::was_dismissed_since(worker_, dismissals_); }
     void poll(long milliseconds, std::uint32_t wait_event);
     void take_place();
+    void bound_listener();
 
     shared::Purpose purpose_;
     std::uint64_t worker_; // shared::dismissals::hash_of_worker(), or 0
     bool commits_;
     std::uint32_t dismissals_; // shared::dismissals::count_dismissals() before the call
-    pg::Moment until_;
+    pg::Moment began_, until_;
+    bool is_bounded_ = false; // `until_` was brought forward, since the session listens
     std::optional<Reason> refused_;
     std::optional<shared::Place> place_;
 };

@@ -33,8 +33,10 @@ Oid extension_function(const Signature &signature)
 
 void require_execute(Oid function)
 {
-    if (!may_execute(function, GetUserId()))
-        aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+    if (may_execute(function, GetUserId()))
+        return;
+    const bool is_procedure = get_func_prokind(function) == PROKIND_PROCEDURE;
+    aclcheck_error(ACLCHECK_NO_PRIV, is_procedure ? OBJECT_PROCEDURE : OBJECT_FUNCTION, get_func_name(function));
 }
 
 } // namespace pg

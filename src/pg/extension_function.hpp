@@ -25,7 +25,8 @@ Oid find_extension_function(const Signature &signature);
 // The same. Raises 42883 if there is none.
 Oid extension_function(const Signature &signature);
 
-// Raises 42501 unless the current role may execute it. OidFunctionCallN() does not check; the executor does so for SQL.
+// Raises 42501 unless the current role may execute it, function or procedure. OidFunctionCallN() does not check; the
+// executor does so for SQL.
 void require_execute(Oid function);
 
 } // namespace pg

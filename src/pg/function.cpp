@@ -36,6 +36,9 @@ void require_result(FunctionCallInfo fcinfo, TupleDesc declared, RowType made)
 
 namespace {
 
+// What jsonb takes at most; it finds that out when all is in memory.
+constexpr std::size_t largest_answer = std::size_t{256} * 1024 * 1024;
+
 // What the row takes when all of it is fetched.
 std::size_t raw_size(TupleTableSlot *slot)
 {
@@ -49,23 +52,24 @@ std::size_t raw_size(TupleTableSlot *slot)
 
 } // namespace
 
+// All are measured before the first one is fetched: what is refused costs neither memory nor a look at what is stored
+// out of line.
 Datum RowSink::as_array() const
 {
-    // jsonb takes no more, and found that out when all was in memory.
-    constexpr std::size_t most = std::size_t{256} * 1024 * 1024;
     std::size_t size = 0;
     const auto count = static_cast<int>(tuplestore_tuple_count(rows_));
     auto rows = static_cast<Datum *>(palloc(sizeof(Datum) * std::max(count, 1)));
     TupleTableSlot *slot = MakeSingleTupleTableSlot(descriptor_, &TTSOpsMinimalTuple);
     tuplestore_rescan(rows_);
-    for (int i = 0; i < count && tuplestore_gettupleslot(rows_, true, false, slot); ++i) {
+    while (tuplestore_gettupleslot(rows_, true, false, slot))
         size += raw_size(slot);
-        if (size > most)
-            ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                            errmsg("the answer would be larger than %zu MB", most / 1024 / 1024),
-                            errhint("Ask for fewer at once.")));
+    if (size > largest_answer)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("the answer would be larger than %zu MB", largest_answer / 1024 / 1024),
+                        errhint("Ask for fewer at once.")));
+    tuplestore_rescan(rows_);
+    for (int i = 0; i < count && tuplestore_gettupleslot(rows_, true, false, slot); ++i)
         rows[i] = ExecFetchSlotHeapTupleDatum(slot);
-    }
     ExecDropSingleTupleTableSlot(slot);
     return PointerGetDatum(construct_array(rows, count, RECORDOID, -1, false, TYPALIGN_DOUBLE));
 }

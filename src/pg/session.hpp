@@ -1,4 +1,4 @@
-// What user code that ran in a transaction may leave in the process afterwards.
+// What a session holds beyond its transactions: what user code may leave in a process of ours, and LISTEN.
 #pragma once
 
 #include "prelude.hpp"
@@ -23,5 +23,8 @@ namespace pg {
 // A C library or a procedural language may keep things for itself (dblink its connections, PL/Perl %_SHARED): only the
 // end of the process undoes these.
 void forget_session();
+
+// Whether this session listens (LISTEN). Runs a statement.
+bool listens();
 
 } // namespace pg

@@ -6,12 +6,18 @@
 //
 //   The extension, its tables or its types are   the next look finds them as they are then: 55000, 42P01, 42804; a
 //   altered or dropped                           type that is gone has no lane
-//   The caller's role loses a privilege          42501 at the next look
+//   The caller's role loses a privilege, or      42501 at the next look
+//   EXECUTE on this procedure
+//   A notification comes to a session that       the client has it when the call is over, after jobs_ext.max_wait at
+//   has said LISTEN                              the latest
 //   A row that holds an argument is deleted      nothing: the arguments were copied before
 //
 // The jobs are taken in the last transaction, which is the caller's from then on: the end of the CALL commits it where
 // no procedure is around it. Called otherwise, in a transaction block or by a procedure that has written, it commits
-// nothing, and waits as job_claim does.
+// nothing, and waits as job_claim does. Likewise in a loop over rows that no commit keeps.
+//
+// Of a procedure that runs Postgres does not ask for EXECUTE again. We do, because a call may sleep for a day, and who
+// takes the privilege from a role wants it to get no more jobs.
 #include "call/wait_loop.hpp"
 #include "pg/procedure.hpp"
 #include "verbs/claim.hpp"
@@ -25,6 +31,10 @@ struct Given {
     pg::Nullable jobs;
 };
 constexpr call::Field<Given> given_fields[] = {{"jobs", JSONBOID, &Given::jobs}};
+
+constexpr Oid argument_types[] = {JSONBOID,    TEXTARRAYOID, INT4OID, TEXTOID,
+                                  INTERVALOID, INTERVALOID,  TEXTOID, JSONBOID};
+constexpr pg::Signature signature = {"jobs_ext", "public", "job_await", argument_types};
 
 // A row of `job`, with the names that become keys.
 TupleDesc describe_job()
@@ -78,6 +88,8 @@ JOBS_FUNCTION(job_await)
             arm = Arm::anew;
         else
             break;
+        if (commits)
+            pg::require_execute_still(fcinfo, signature);
     }
     return pg::procedure_result("jobs", JSONBOID, answer);
 }

@@ -2,9 +2,9 @@
 //
 //   [name, 'system/script', what the report calls it, { … }]
 //
-// The system is one of `systems` below, the script a file in its folder, whose effect `effects` tells. A filter on the
-// command line is a part of "group/name". What else a cell may have; a text that stands for a number names one of
-// `sizes`:
+// The system is one of `systems` below, the script a file in its folder or a line of `sequences`; its effect `effects`
+// tells. A filter on the command line is a part of "group/name". What else a cell may have; a text that stands for a
+// number names one of `sizes`:
 //
 //   clients   how many, where not as many as --clients says (8)
 //   jobs      how many are ready before it begins (100); `second`: that many for each second
@@ -14,7 +14,7 @@
 //             on with it and its jobs; with `fresh` they are deleted before each measurement as elsewhere
 //   beside    what else goes on meanwhile: entries of engine/beside.mjs
 //   times     so many times as long as others; `once`: in the first round alone
-//   set       a setting of the clients' sessions
+//   set       a setting of the clients' sessions; of the one that enqueues, where others sleep
 //   how       what to do with the script, where not pgbench: an entry of engine/kinds.mjs
 //   adds, ends    the jobs that a script run otherwise adds and ends
 //   wal       its bytes of WAL are measured as well: a single client, no full-page images, two levels
@@ -121,6 +121,8 @@ export const groups = {
   wake: [
     ['wake', 'jobs/wake', 'from COMMIT to the answer of a sleeping claim',
       { how: 'wake', jobs: 0, clients: 'sleepers' }],
+    ['wake.async', 'jobs/wake', 'the same without the flush: the enqueuer has synchronous_commit off',
+      { how: 'wake', jobs: 0, clients: 'sleepers', set: async }],
   ],
   idle: [
     ['idle', 'jobs/old', 'the worker, 5 000 types and 1 000 000 ended jobs, 1 of 20 just archived', idle],
@@ -149,6 +151,12 @@ export const effects = {
 
 // PgQ's consumer takes away what has been in a batch by rotating tables: what it adds is counted, and nothing ends.
 effects['pgq/batch'] = { adds: 100 };
+
+// Scripts that are others of the same folder, one after the other.
+export const sequences = {
+  'jobs/life': ['enqueue', 'claim'],
+  'plain/life': ['enqueue', 'claim'],
+};
 
 export const systems = {
   bare: { title: 'bare statements', tables: ['narrow'] },

@@ -101,5 +101,24 @@ select results_eq($$ select job_id::text, status::text from jobs order by priori
                             ('job-3', 'queued') $$, 'two jobs, the best first, are claimed for good');
 select is((select string_agg(r.job_id, ' ') from jsonb_populate_recordset(null::job, :'jobs') r), 'stays job-1',
           'jsonb_populate_recordset() makes rows of the answer');
+
+-- Larger than a jsonb may be, though it takes little room where it is stored: 54000, before any of it is read there.
+set jobs_ext.max_payload = '900 kB';
+insert into jobs (job_type, input_payload)
+select 'import-csv', jsonb_build_object('a', repeat('x', 900 * 1024 - 100)) from generate_series(1, 292);
+create function pg_temp.blocks_out_of_line() returns bigint language sql as $$
+  select pg_stat_get_xact_blocks_fetched(reltoastrelid) from pg_class where oid = 'jobs'::regclass $$;
+begin;
+select pg_temp.blocks_out_of_line() as blocks_before \gset
+select throws_like($$ call job_await(job_types => '{import-csv}', max_jobs => 300) $$,
+                   'the answer would be larger than 256 MB', 'an answer larger than a jsonb is refused');
+select throws_ok($$ call job_await(job_types => '{import-csv}', max_jobs => 300) $$, '54000', null, '… as 54000');
+select is(pg_temp.blocks_out_of_line() - :blocks_before, 0::bigint, '… before a payload is read');
+call job_await(job_types => '{import-csv}') \gset
+select is(length(:'jobs'::jsonb->0->'input_payload'->>'a'), 921500, 'one of them is given');
+select cmp_ok(pg_temp.blocks_out_of_line() - :blocks_before, '>', 0::bigint, '… whose payload was read');
+rollback;
+select is((select count(*) from jobs where job_type = 'import-csv' and status <> 'in_progress' and attempt = 0),
+          292::bigint, 'and nothing was claimed');
 select tests.in_step('after all this the queue is right');
 select * from finish();

@@ -161,6 +161,40 @@ subtest 'timeouts' => sub {
 	}
 };
 
+# The server keeps what was notified until this session, too, has read it, which it does between two commands.
+subtest 'in a session that listens' => sub {
+	my $long = "call job_await(job_types => '{a}', wait => '40 s')";
+	my @listens = ("set jobs_ext.max_wait = '700 ms'", 'listen news');
+	my $refused = "select waits_refused from jobs_ext.maintenance where database = 'postgres'";
+	my $before = $sql->($refused);
+	my $sleeper = $asleep->(@listens, $long);
+	$sql->("notify news, 'read all about it'");
+	my $out = end_session($sleeper);
+	cmp_ok($sleeper->{ended} - $sleeper->{began}, '<', 10, 'it sleeps no longer than jobs_ext.max_wait');
+	like($out, qr/\Q$none\E\n.*read all about it/, '… and hears after the answer what was said meanwhile');
+	like($sleeper->{err}, qr/NOTICE:  the call waits no longer than jobs_ext.max_wait\nDETAIL:  The session listens/,
+		'… which it says');
+	is($sql->($refused) - $before, 1, '… and the view counts');
+	$sleeper = start_session($node, 'postgres', @listens, $long, $long);
+	end_session($sleeper);
+	is(() = $sleeper->{err} =~ /NOTICE/g, 1, '… once in a session');
+	cmp_ok($sleeper->{ended} - $sleeper->{began}, '>=', 1.3, 'and it does sleep for so long');
+	$sleeper = $asleep->($listens[1], $call =~ s/NAP/interval '15 s'/r);
+	$enqueue->('a', 'for a listener');
+	gets($sleeper, the('for a listener'), 'it is woken as any');
+	unlike($sleeper->{err}, qr/NOTICE/, '… and nothing is said where the wait is within the bound');
+	($out, my $seconds, my $err) = $takes->($node, @listens, 'unlisten *',
+		"call job_await(job_types => '{a}', wait => '1500 ms')");
+	cmp_ok($seconds, '>=', 1.3, 'after UNLISTEN it sleeps as long as it likes');
+	is($err, '', '… without a word');
+	(undef, $seconds, $err) = $takes->($node, 'set jobs_ext.max_wait = 0', $listens[1], $long);
+	cmp_ok($seconds, '<', 10, 'jobs_ext.max_wait = 0: it does not sleep');
+	like($err, qr/NOTICE:  the call waits no longer/, '… which it says');
+	my $block = $asleep->(@listens, 'begin', $call);
+	end_session($block);
+	unlike($block->{err}, qr/NOTICE/, 'in a block jobs_ext.max_wait bounds it anyway');
+};
+
 subtest 'what wakes it' => sub {
 	my $sleeper = $asleep->($call);
 	sleeps_on([$sleeper], sub { $enqueue->('b', 'of-b') }, 'a job of another type does not');
@@ -315,6 +349,26 @@ SQL
 	$there->("revoke update on jobs from worker; select job_enqueue('bulk-update', job_id => 'not for it')");
 	cut_off($sleeper, qr/permission denied for table jobs/, 'a privilege that is taken is missed');
 	is($there->("select status from jobs where job_id = 'not for it'"), 'queued', '… and nothing is claimed');
+	$there->('delete from jobs; grant update on jobs to worker');
+	$sleeper = $sleeps->('set role worker');
+	my $revoke = 'revoke execute on procedure job_await from worker;';
+	$there->("$revoke select job_enqueue('bulk-update', job_id => 'nor this')");
+	my $denied = qr/permission denied for procedure job_await/;
+	cut_off($sleeper, $denied, 'EXECUTE is missed likewise');
+	is($there->("select status from jobs where job_id = 'nor this'"), 'queued', '… and nothing is claimed');
+	$there->("delete from jobs; select jobs_ext.grant_role('worker', 'worker')");
+
+	# Of an extension that is made anew the new procedure counts.
+	my $anew = sub {
+		my ($then) = @_;
+		my $sleeper = $sleeps->('set role worker');
+		$there->("begin; drop extension jobs_ext cascade; create extension jobs_ext;
+			select jobs_ext.grant_role('worker', 'worker'); $then commit;
+			select job_enqueue('bulk-update', job_id => 'anew')");
+		return $sleeper;
+	};
+	gets($anew->(''), the('anew'), 'made anew, the extension lets it go on');
+	cut_off($anew->($revoke), $denied, '… unless the new procedure is not for it');
 	$there->("delete from jobs; drop owned by worker; drop role worker");
 
 	$sleeper = $sleeps->();
@@ -358,13 +412,20 @@ SQL
 		[ 'SECURITY DEFINER', 'call secured(null)' ],
 		[ 'a procedure with SET', 'call with_setting(null)' ],
 		[ 'a function', 'select in_function()' ],
+		[ 'a loop over SHOW', $block->('for r in show all loop', 'exit; end loop;') ],
+		[ 'a loop over EXPLAIN', $block->('for r in explain select 1 loop', 'exit; end loop;') ],
+		[ 'a loop over a statement that might have written',
+			$block->('for r in with w as (delete from other where false returning 1) select 1 loop',
+				'exit; end loop;') ],
+		[ 'an outer loop over SHOW',
+			$block->('for r in show all loop for x in select 1 loop', 'exit; end loop; exit; end loop;') ],
 		[ 'a block with EXCEPTION', $block->('begin', 'exception when division_by_zero then null; end;') ]);
 	for my $way (@ways)
 	{
 		my ($name, @statements) = @$way;
 		my $sleeper = $asleep->(@statements);
 		my $kept = "select backend_xmin is not null from pg_stat_activity where pid = $sleeper->{pid}";
-		is($sql->($kept), 't', "$name: keeps its snapshot") unless $name =~ /EXCEPTION/;
+		is($sql->($kept), 't', "$name: keeps its snapshot") unless $name =~ /EXCEPTION|loop/;
 		$enqueue->('a', $name);
 		end_session($sleeper);
 		like($sleeper->{out} . $sleeper->{err}, the($name), "$name: … and has the job");

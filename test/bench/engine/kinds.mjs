@@ -1,4 +1,5 @@
 // The ways in which a cell is measured. Each returns figures: what the record of a measurement has beside its name.
+import { rmSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { systems } from '../cells.mjs';
 import { beside } from './beside.mjs';
@@ -76,7 +77,12 @@ async function sql({ server, options, cell, place }) {
   const file = `/tmp/jobs_ext_bench.${process.pid}.copy`;
   const jobs = number(options, Object.values(cell.args)[0]);
   const before = await look(server, place.database, systems[cell.system].tables);
-  const answer = await run(server, place.database, scriptOf(cell), { ...valuesOf(options, cell), file });
+  let answer;
+  try {
+    answer = await run(server, place.database, scriptOf(cell), { ...valuesOf(options, cell), file });
+  } finally {
+    rmSync(file, { force: true }); // what copy.sql has the server write
+  }
   const figures = Object.fromEntries(answer.split('\n').map((line) => line.split('|'))
     .filter(([name]) => /^[a-z_]+$/.test(name))
     .map(([name, value]) => [name, name === 'void' ? value : Number(value)]));

@@ -1,8 +1,9 @@
 // Other queues, driven by the SQL that their own clients send: the client library is run once, what it sends is
 // written down, and pgbench repeats it. Nothing of theirs is kept here.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { PAYLOAD, systems } from '../cells.mjs';
+import { tmpdir } from 'node:os';
+import { PAYLOAD, sequences, systems } from '../cells.mjs';
 import { Failed, run } from './sql.mjs';
 import { record as boss } from '../peers/boss.mjs';
 import { record as graphile } from '../peers/graphile.mjs';
@@ -14,8 +15,23 @@ const recorders = { boss, graphile };
 // Variables of a system's scripts.
 export const variables = { boss: {}, graphile: {} };
 
+// Folder of the scripts that are made of others; it goes with this process.
+let combined;
+
+function combine(system, scripts) {
+  if (!combined) {
+    combined = mkdtempSync(`${tmpdir()}/jobs_ext_bench.`);
+    process.on('exit', () => rmSync(combined, { recursive: true }));
+  }
+  const file = `${combined}/${system}.${scripts.join('.')}.sql`;
+  writeFileSync(file, scripts.map((script) => readFileSync(scriptFile(system, script), 'utf8')).join(''));
+  return file;
+}
+
 // Ours, or else one that was written down.
 export function scriptFile(system, script) {
+  const sequence = sequences[`${system}/${script}`];
+  if (sequence) return combine(system, sequence);
   const file = `${HERE}${system}/${script}.sql`;
   return existsSync(file) ? file : `${INSTALLED}sql/${system}/${script}.sql`;
 }

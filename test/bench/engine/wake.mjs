@@ -1,5 +1,6 @@
-// Claims that sleep in sessions of their own, each job enqueued by one more: how long after its COMMIT was sent the
-// answer is at a sleeping client.
+// Claims that sleep in sessions of their own, each job enqueued by one more: how long after its COMMIT the answer is at
+// a sleeping client. From the arrival of COMMIT's own answer, which is how late the sleeper is: negative where it heard
+// before the enqueuer did, since the server wakes it first. And from the sending of COMMIT, with the disk's flush.
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PAYLOAD } from '../cells.mjs';
@@ -16,8 +17,9 @@ function library() {
   }
 }
 
-async function connect(pg, server, database) {
-  const client = new pg.Client({ host: server.host, user: 'postgres', database });
+async function connect(pg, server, database, setting) {
+  const options = setting && `-c ${setting}`;
+  const client = new pg.Client({ host: server.host, user: 'postgres', database, options });
   await client.connect();
   return client;
 }
@@ -63,24 +65,26 @@ async function allAsleep(watcher, sleepers) {
   throw new Failed(`${sleepers} claims do not sleep within a minute`);
 }
 
-// Of each job the milliseconds from the sending of COMMIT, and from its answer, until the sleeper's answer came.
+// Of each job the milliseconds from COMMIT's answer, and from its sending, until the sleeper's answer came, and those
+// between the two.
 async function lateness(producer, answers, jobs) {
-  const late = { sent: [], committed: [] };
+  const late = { sent: [], committed: [], commit: [] };
   for (let n = 0; n < jobs; ++n) {
     const { id, sent, committed } = await enqueue(producer);
     const answer = await answered(answers, id);
     late.sent.push(answer - sent);
     late.committed.push(answer - committed);
+    late.commit.push(committed - sent);
     await pause(10 + 10 * Math.random());
   }
   for (const list of Object.values(late)) list.sort((a, b) => a - b);
   return late;
 }
 
-async function withSleepers(pg, server, database, sleepers, act) {
+async function withSleepers(pg, { server, cell, place: { database } }, sleepers, act) {
   const answers = new Map();
   const state = { ended: false };
-  const producer = await connect(pg, server, database);
+  const producer = await connect(pg, server, database, cell.set);
   const clients = await Promise.all(Array.from({ length: sleepers }, () => connect(pg, server, database)));
   const sleeping = Promise.allSettled(clients.map((client) => sleep(client, answers, state)));
   try {
@@ -95,15 +99,17 @@ async function withSleepers(pg, server, database, sleepers, act) {
   }
 }
 
-export async function wake({ server, options, cell, place }) {
+export async function wake(context) {
+  const { server, options, cell, place } = context;
   const sleepers = number(options, cell.clients);
   const jobs = options.size === 2 ? 10 : options.seconds * 40;
-  const { sent, committed } = await withSleepers(library(), server, place.database, sleepers,
+  const { sent, committed, commit } = await withSleepers(library(), context, sleepers,
     (producer, answers) => lateness(producer, answers, jobs));
   const missing = sent.filter(Number.isNaN).length;
   return {
-    clients: sleepers, jobs, p50_ms: quantile(sent, 0.5), p99_ms: quantile(sent, 0.99),
-    after_answer_p50_ms: quantile(committed, 0.5),
+    clients: sleepers, jobs, p50_ms: quantile(committed, 0.5), p99_ms: quantile(committed, 0.99),
+    sent_p50_ms: quantile(sent, 0.5), sent_p99_ms: quantile(sent, 0.99), commit_p50_ms: quantile(commit, 0.5),
+    before_commits_answer: Number((committed.filter((late) => late < 0).length / jobs).toFixed(3)),
     void: missing ? `${missing} jobs came to no sleeper`
       : await lost(server, cell, place, { adds: jobs, ends: jobs, keeps: 0 }) || undefined,
   };
