@@ -66,7 +66,7 @@ create table jobs_ext.ended (
 comment on table jobs_ext.ended is
 'One narrow row for each job that has ended, in the order in which they leave public.jobs. Derived from public.jobs.';
 comment on column jobs_ext.ended.lane is 'The lane of its type (jobs_ext.lanes)';
-comment on column jobs_ext.ended.rank is 'Completed: 0. Failed or cancelled: 1.';
+comment on column jobs_ext.ended.rank is 'How it ended: completed 0, failed 1, cancelled 2';
 comment on column jobs_ext.ended.ended_at is 'finished_at';
 comment on column jobs_ext.ended.job is 'public.jobs.id';
 

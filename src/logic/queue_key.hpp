@@ -52,18 +52,22 @@ constexpr std::optional<QueueKey> make_queue_key(Status status, std::int32_t lan
     return QueueKey{running_lane, 0, due};
 }
 
-inline constexpr std::int16_t completed_rank = 0;
-inline constexpr std::int16_t failed_rank = 1;
+inline constexpr std::int16_t completed_rank = 0, failed_rank = 1, cancelled_rank = 2;
+inline constexpr std::int16_t ended_ranks = 3;
+constexpr std::int16_t rank_of_ended(Status status)
+{
+    return status == Status::completed ? completed_rank : status == Status::failed ? failed_rank : cancelled_rank;
+}
 
-// Where an ended job waits to leave `jobs`: in the lane of its type, those that completed apart from those that failed
-// or were cancelled, since the type keeps each for a time of its own. No row without finished_at, which
-// check_finished_timestamp keeps from happening as long as the owner leaves it there.
+// Where an ended job waits to leave `jobs`: in the lane of its type, by how it ended. The type keeps what completed for
+// another time than the others; who looks wants each. No row without finished_at, which check_finished_timestamp keeps
+// from happening as long as the owner leaves it there.
 constexpr std::optional<QueueKey> make_ended_key(Status status, std::int32_t lane_of_type,
                                                  std::optional<Instant> finished_at)
 {
     if (!has_ended(status) || !finished_at)
         return std::nullopt;
-    return QueueKey{lane_of_type, status == Status::completed ? completed_rank : failed_rank, *finished_at};
+    return QueueKey{lane_of_type, rank_of_ended(status), *finished_at};
 }
 
 } // namespace logic

@@ -8,8 +8,8 @@ namespace upkeep {
 
 namespace {
 
-static_assert(logic::completed_rank == 0 && logic::failed_rank == 1);
-constexpr logic::Ranks ranks = {logic::completed_rank - logic::best_rank, logic::failed_rank - logic::best_rank};
+static_assert(logic::completed_rank == 0 && logic::cancelled_rank == 2);
+constexpr logic::Ranks ranks = {logic::completed_rank - logic::best_rank, logic::cancelled_rank - logic::best_rank};
 
 // As of that version of types and lanes, and that setting.
 struct {
@@ -41,7 +41,9 @@ void find_lanes()
     std::int32_t lane = 0;
     for (std::size_t i = 0; i < known.count; ++i) {
         lane = store::lanes::after(lane);
-        known.lanes[i] = {{lane}, {keep_of(lane, logic::completed_rank), keep_of(lane, logic::failed_rank)}};
+        known.lanes[i] = {{lane}, {}};
+        for (std::int16_t rank = 0; rank < logic::ended_ranks; ++rank)
+            known.lanes[i].keeps[static_cast<std::size_t>(rank)] = keep_of(lane, rank);
     }
     known.is_valid = known.version == store::lanes::known_version();
 }

@@ -10,10 +10,9 @@
 
 namespace upkeep {
 
-// By completed_rank and failed_rank.
 struct EndedLane {
     shared::hints::LaneSpot lane;
-    std::array<Keep, 2> keeps;
+    std::array<Keep, logic::ended_ranks> keeps; // by rank
 };
 
 // All of them in the order of their numbers. Valid until the next call.
@@ -32,7 +31,7 @@ private:
     const store::KeyTable &ended_;
     EndedLane &lane_;
     bool is_known_; // of the lane, by its hints
-    std::array<TimestampTz, 2> times_;
+    std::array<TimestampTz, logic::ended_ranks> times_;
 };
 
 // Calls `each(lane, rank, keep)` for the runs for which `may(keep, ended_at)` says that a job that ended then matters,
@@ -50,7 +49,7 @@ void each_ended_run(const store::KeyTable &ended, store::Hints hints, std::int32
         EndedLane &lane = lanes[(first + i) % lanes.size()];
         EndedAt ended_at(ended, lane, hints, is_full);
         auto matters = [&](std::size_t rank) { return may(lane.keeps[rank], ended_at[rank]); };
-        if (!matters(0) && !matters(1))
+        if (!matters(logic::completed_rank) && !matters(logic::failed_rank) && !matters(logic::cancelled_rank))
             continue;
         ended_at.look_closely();
         for (std::size_t rank = 0; rank < lane.keeps.size(); ++rank)

@@ -2,33 +2,59 @@
 
 #include <algorithm>
 
+#include "store/job_lookup.hpp"
+#include "store/lanes.hpp"
 #include "store/queue_scan.hpp"
-#include "store/tables.hpp"
 
 namespace verbs {
 
 namespace {
 
 using logic::Status;
+using store::Column;
 using store::PrivateTable;
 
-// Whether the queue names the jobs of the status. No derived table names all of those that ended.
-bool is_in_queue(Status status) { return logic::waiting(status); }
+struct Ranks {
+    std::int16_t first, last;
+};
 
-// Calls `each(job)` for the jobs that wait, as long as it returns true. False: it did not to the end.
-template <class Each>
-bool each_waiting(Each each)
+// Where the jobs of a status stand in the lane of their type.
+Ranks ranks_of(Status status)
 {
-    store::KeyTable queue(PrivateTable::queue, AccessShareLock);
-    queue.unlock_when_closed();
-    store::RunScan run(queue, GetActiveSnapshot(), store::Hints{});
-    for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-        for (std::int16_t rank = logic::best_rank; rank <= logic::worst_rank; ++rank) {
-            run.start(*lane, rank, logic::before_all, DT_NOEND);
-            while (const store::Candidate *found = run.next())
-                if (!each(found->job))
-                    return false;
-        }
+    if (logic::waiting(status))
+        return {logic::best_rank, logic::worst_rank};
+    return {logic::rank_of_ended(status), logic::rank_of_ended(status)};
+}
+
+// Calls `each(job)` for the jobs of a lane, as long as it returns true. False: it did not to the end.
+template <class Each>
+bool each_of_lane(store::RunScan &run, std::int32_t lane, const Ranks &ranks, Each each)
+{
+    for (std::int16_t rank = ranks.first; rank <= ranks.last; ++rank) {
+        run.start(lane, rank, logic::before_all, DT_NOEND);
+        while (const store::Candidate *found = run.next())
+            if (!each(found->job))
+                return false;
+    }
+    return true;
+}
+
+// False also where the lane of the type is not known: another session may have made it a moment ago.
+template <class Each>
+bool each_named(const Wanted &wanted, Each each)
+{
+    const bool waits = logic::waiting(wanted.status);
+    store::KeyTable table(waits ? PrivateTable::queue : PrivateTable::ended, AccessShareLock);
+    table.unlock_when_closed();
+    store::RunScan run(table, GetActiveSnapshot(), store::Hints{});
+    const Ranks ranks = ranks_of(wanted.status);
+    if (wanted.job_type) {
+        const std::optional<std::int32_t> lane = store::lanes::find_lane_of(*wanted.job_type);
+        return lane && each_of_lane(run, *lane, ranks, each);
+    }
+    for (auto lane = store::next_lane(table, logic::running_lane); lane; lane = store::next_lane(table, *lane))
+        if (!each_of_lane(run, *lane, ranks, each))
+            return false;
     return true;
 }
 
@@ -43,67 +69,63 @@ struct Aged {
     }
 };
 
-// Looks jobs up by their ids.
-class Look {
-public:
-    Look()
-        : jobs_(store::open_table(store::ApiTable::jobs, AccessShareLock)), tables_(store::tables()),
-          by_id_(store::open_index_of_jobs(jobs_, tables_, store::Column::id, AccessShareLock)), lookup_(jobs_, by_id_),
-          slot_(jobs_)
-    {
-    }
+bool is_same(pg::Nullable wanted, pg::Nullable value)
+{
+    return !wanted ||
+           (value && std::memcmp(DatumGetUUIDP(wanted.value)->data, DatumGetUUIDP(value.value)->data, UUID_LEN) == 0);
+}
 
-    // When the job was created, if it has the status.
-    std::optional<TimestampTz> age_of(const pg_uuid_t &id, Status status)
-    {
-        static constexpr RegProcedure equal[] = {F_UUID_EQ};
-        const Datum keys[] = {UUIDPGetDatum(&id)};
-        if (!lookup_.find(keys, equal, slot_))
-            return std::nullopt;
-        const pg::Nullable is = value_of(store::Column::status), created_at = value_of(store::Column::created_at);
-        if (!is || !created_at || pg::text_view(is.value) != logic::name_of_status(status))
-            return std::nullopt;
-        return store::as_time(created_at.value);
-    }
-
-private:
-    pg::Nullable value_of(store::Column column)
-    {
-        bool null;
-        const Datum value = slot_getattr(slot_, tables_.number[store::index_of(column)], &null);
-        return {value, null};
-    }
-
-    pg::OpenRelation jobs_;
-    store::Tables tables_;
-    pg::OpenRelation by_id_;
-    pg::IndexLookup lookup_;
-    pg::Slot slot_;
-};
+// When the job that was looked up was created, if it is wanted.
+std::optional<TimestampTz> age_if_wanted(const store::JobLookup &job, const Wanted &wanted)
+{
+    const std::optional<TimestampTz> created_at = job.time(Column::created_at);
+    if (!created_at || job.status() != wanted.status || (wanted.before && *created_at >= *wanted.before))
+        return std::nullopt;
+    if (!is_same(wanted.organisation_id, job.value(Column::organisation_id)) ||
+        !is_same(wanted.restaurant_id, job.value(Column::restaurant_id)))
+        return std::nullopt;
+    return created_at;
+}
 
 } // namespace
 
-std::optional<std::span<const pg_uuid_t>> newest_of_status(Status status, std::optional<TimestampTz> before,
-                                                           std::int64_t count, std::int64_t most)
+std::optional<std::span<const pg_uuid_t>> named_jobs(const Wanted &wanted, std::int64_t most)
 {
-    std::int64_t all = 0;
-    if (!is_in_queue(status) || !each_waiting([&](const pg_uuid_t &) { return ++all <= most; }))
+    if (!logic::waiting(wanted.status) && !logic::has_ended(wanted.status))
         return std::nullopt;
-    auto list = static_cast<Aged *>(pg::allocate(sizeof(Aged) * static_cast<std::size_t>(all)));
-    Aged *end = list;
-    Look look;
-    each_waiting([&](const pg_uuid_t &job) {
-        if (const auto created_at = look.age_of(job, status); created_at && (!before || *created_at < *before))
-            *end++ = {*created_at, job};
-        return end < list + all; // under one snapshot they are as many as before
+    std::int64_t all = 0;
+    if (!each_named(wanted, [&](const pg_uuid_t &) { return ++all <= most; }))
+        return std::nullopt;
+    auto list = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * static_cast<std::size_t>(all)));
+    pg_uuid_t *end = list;
+    each_named(wanted, [&](const pg_uuid_t &job) {
+        if (end == list + all)
+            return false; // under one snapshot they are as many as before
+        *end++ = job;
+        return true;
     });
+    return std::span<const pg_uuid_t>(list, static_cast<std::size_t>(end - list));
+}
+
+std::span<const pg_uuid_t> newest_of(std::span<const pg_uuid_t> named, const Wanted &wanted, std::int64_t count)
+{
+    auto list = static_cast<Aged *>(pg::allocate(sizeof(Aged) * named.size()));
+    Aged *end = list;
+    store::JobLookup look;
+    for (const pg_uuid_t &job : named) {
+        CHECK_FOR_INTERRUPTS();
+        if (!look.find(job))
+            continue;
+        if (const auto created_at = age_if_wanted(look, wanted))
+            *end++ = {*created_at, job};
+    }
     if (count < end - list) {
         std::nth_element(list, list + count, end, [](const Aged &a, const Aged &b) { return a.is_newer(b); });
         end = list + count;
     }
     auto ids = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * static_cast<std::size_t>(end - list)));
     std::transform(list, end, ids, [](const Aged &aged) { return aged.id; });
-    return std::span<const pg_uuid_t>(ids, static_cast<std::size_t>(end - list));
+    return {ids, static_cast<std::size_t>(end - list)};
 }
 
 } // namespace verbs

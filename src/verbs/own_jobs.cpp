@@ -11,6 +11,12 @@ bool is_under_row_security()
     return jobs && check_enable_rls(jobs->in_catalogs(), InvalidOid, true) == RLS_ENABLED;
 }
 
+bool sees_all_jobs()
+{
+    return !is_under_row_security() && pg_class_aclcheck(store::find_table(store::ApiTable::jobs)->in_catalogs(),
+                                                         GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
 bool sees_at_most(std::int64_t count)
 {
     static constexpr Oid types[] = {INT8OID};

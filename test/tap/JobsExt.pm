@@ -287,7 +287,8 @@ with wanted (sort, row) as (
   select 'expiring', row(j.expires_at, j.id)::text
   from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0
   union all
-  select 'ended', row(l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at::timestamptz, j.id)::text
+  select 'ended', row(l.lane, case j.status when 'completed' then 0 when 'failed' then 1 else 2 end,
+                      j.finished_at::timestamptz, j.id)::text
   from public.jobs j join jobs_ext.lanes l on l.job_type = j.job_type
   where j.status in ('completed', 'failed', 'cancelled')
   union all

@@ -61,6 +61,8 @@ vacuum analyze jobs;
 vacuum analyze job_attempts;
 vacuum analyze job_steps;
 vacuum analyze jobs_archive;
+vacuum analyze jobs_ext.queue;
+vacuum analyze jobs_ext.ended;
 SQL
 is($node->safe_psql('postgres', "select count(*) from jobs where organisation_id = '$org'"), 1000, 'a member of few');
 
@@ -257,7 +259,7 @@ update jobs set status = 'paused' where id in
   (select id from jobs where status = 'pending' order by md5(job_id) limit 20);
 vacuum analyze jobs;
 SQL
-for my $case ([ 'queued', 300_000 ], [ 'pending', 20_000 ], [ 'cancelled', 120_000 ], [ 'paused', 1500 ],
+for my $case ([ 'queued', 350_000 ], [ 'pending', 20_000 ], [ 'cancelled', 3000 ], [ 'paused', 1500 ],
 	[ 'completed', 1500 ])
 {
 	my ($status, $most) = @$case;
@@ -271,6 +273,31 @@ for my $case ([ 'queued', 300_000 ], [ 'pending', 20_000 ], [ 'cancelled', 120_0
 	}
 	my ($plan, $buffers) = plan_of('service_role', "select * from job_list('$status')", '{}');
 	cmp_ok($buffers, '<', $most, "service_role: job_list($status)");
+}
+# Of a type, an organisation and a restaurant, and for who sees them by policies.
+for my $case ([ 'cancelled', q{job_type => 'import-csv'}, q{job_type = 'import-csv'}, 3000 ],
+	[ 'cancelled', qq{organisation_id => '$org_of_many'}, qq{organisation_id = '$org_of_many'}, 3000 ],
+	[ 'failed', q{job_type => 'generate-content'}, q{job_type = 'generate-content'}, 3000 ],
+	[ 'failed', q{restaurant_id => md5('3')::uuid}, q{restaurant_id = md5('3')::uuid}, 25_000 ],
+	[ 'failed', qq{organisation_id => '$org', max_rows => 17}, qq{organisation_id = '$org'}, 25_000, 17 ],
+	[ 'queued', q{job_type => 'generate-content'}, q{job_type = 'generate-content'}, 3000 ])
+{
+	my ($status, $argument, $condition, $most, $rows) = (@$case, 50);
+	my $ids = q{select string_agg(id::text, ' ') from};
+	my $page = "(select id from jobs where status = '$status' and $condition
+	  order by created_at desc, id desc limit $rows) j";
+	is($node->safe_psql('postgres', "$ids job_list('$status', $argument)"), $node->safe_psql('postgres', "$ids $page"),
+		"$status, $argument");
+	my ($plan, $buffers) = plan_of('service_role', "select * from job_list('$status', $argument)", '{}');
+	cmp_ok($buffers, '<', $most, "service_role: job_list($status, $argument)");
+}
+for my $who ($user_of_many, $super_admin)
+{
+	is(shows($who, q{select string_agg(id::text, ' ') from job_list('cancelled')}),
+		shows($who, q{select string_agg(id::text, ' ') from (select id from jobs where status = 'cancelled'
+		  order by created_at desc, id desc limit 50) j}), "cancelled ones, $who");
+	looks("cancelled ones, $who", 'authenticated', q{select * from job_list('cancelled')}, 1500,
+		claims => qq({"sub": "$who"}));
 }
 is($node->safe_psql('postgres', "select count(*) from job_list('queued')"), 30, 'queued ones there are');
 my $before = q{(select created_at from jobs where status = 'queued' order by created_at offset 10 limit 1)};

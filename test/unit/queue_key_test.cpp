@@ -53,7 +53,7 @@ TEST(EndedKey, AnEndedJobStandsByItsEnd)
     using logic::make_ended_key;
     EXPECT_EQ(make_ended_key(Status::completed, lane, 1000), (QueueKey{lane, 0, 1000}));
     EXPECT_EQ(make_ended_key(Status::failed, lane, 1000), (QueueKey{lane, 1, 1000}));
-    EXPECT_EQ(make_ended_key(Status::cancelled, lane, 1000), (QueueKey{lane, 1, 1000}));
+    EXPECT_EQ(make_ended_key(Status::cancelled, lane, 1000), (QueueKey{lane, 2, 1000}));
 }
 
 TEST(EndedKey, AnyOtherJobHasNoRow)

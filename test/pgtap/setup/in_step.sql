@@ -21,7 +21,7 @@ begin atomic
   from public.jobs j where j.status in ('pending', 'queued', 'paused') and j.expires_at is not null and j.attempt = 0
   union all
   select format('ended: lane %s, rank %s, %s, job %s',
-                l.lane, case j.status when 'completed' then 0 else 1 end, j.finished_at, j.id)
+                l.lane, case j.status when 'completed' then 0 when 'failed' then 1 else 2 end, j.finished_at, j.id)
   from public.jobs j left join jobs_ext.lanes l on l.job_type = j.job_type
   where j.status in ('completed', 'failed', 'cancelled') and j.finished_at is not null
   union all
