@@ -104,8 +104,8 @@ public:
     // nbtree/README). For a table whose key is what changes, the hint would cost those scans and find nothing.
     enum class Keys { stay, change };
 
-    // `left_out`, where the caller remembers it, and `open_index`, where he has one of the table's open already, have to
-    // outlive the writer.
+    // `left_out`, where the caller remembers it, and `open_index`, where he has one of the table's open already, have
+    // to outlive the writer.
     explicit TableWriter(Relation table, Keys keys = Keys::stay, const NullsLeftOut *left_out = nullptr,
                          Relation open_index = nullptr)
         : table_(table), keys_(keys), indexes_(table, left_out, open_index)

@@ -18,8 +18,8 @@ namespace pg {
 
 class WrittenIndexes {
 public:
-    // `left_out` is read at the first row. `open_index`: one that the caller has open, which costs nothing here then; null:
-    // none.
+    // `left_out` is read at the first row. `open_index`: one that the caller has open, which costs nothing here then;
+    // null: none.
     WrittenIndexes(Relation table, const NullsLeftOut *left_out, Relation open_index)
         : table_(table), left_out_(left_out), open_index_(open_index)
     {

@@ -12,22 +12,22 @@ void request_hints() { request_records(); }
 
 logic::LoweringCount count_lowerings()
 {
-    if (!has_records())
+    if (!records)
         return 0;
-    const logic::LoweringCount count = lowering_count();
+    const logic::LoweringCount count = pg_atomic_read_u64(&records.common().lowerings);
     pg_memory_barrier(); // the snapshot is taken after it
     return count;
 }
 
 bool read(Oid table, std::int32_t lane_number, Places &places)
 {
-    return has_records() && with_lane(lane_of(table, lane_number), [&](Record &record, Number number) {
-               places = record.hints.places();
-               head_at(number).note_read();
-           });
+    return records && records.with(lane_of(table, lane_number), [&](const Content &content, RecordNumber number) {
+        places = content.hints.places();
+        head_at(number).note_read();
+    });
 }
 
-bool make_room(Oid table, std::int32_t lane) { return has_records() && make(lane_of(table, lane)) != no_record; }
+bool make_room(Oid table, std::int32_t lane) { return records && make(lane_of(table, lane)); }
 
 namespace {
 
@@ -35,7 +35,7 @@ std::size_t number_of(std::int16_t rank) { return static_cast<std::size_t>(rank 
 
 // Under the lock of the record. Most changes of hints leave the head as it is.
 template <class Change>
-void change_head(Number number, Change change)
+void change_head(RecordNumber number, Change change)
 {
     Head &head = head_at(number);
     const logic::LaneHead before = head.written();
@@ -45,22 +45,23 @@ void change_head(Number number, Change change)
         head.write(after);
 }
 
-void raise_record(Record &record, Number number, const List &list, const logic::Place &to, logic::LoweringCount since)
+void raise_record(Content &content, RecordNumber number, const List &list, const logic::Place &to,
+                  logic::LoweringCount since)
 {
     const std::size_t rank = number_of(list.rank);
-    if (!record.hints.raise(rank, to, since))
+    if (!content.hints.raise(rank, to, since))
         return;
-    ++record.healing.rises;
-    change_head(number, [&](logic::LaneHead &head) { head.raised(rank, record.hints.place(rank)); });
+    ++content.healing.rises;
+    change_head(number, [&](logic::LaneHead &head) { head.raised(rank, content.hints.place(rank)); });
 }
 
 // For tests: past jobs that are there, or all of them.
-void raise_too_far(Record &record, Number number, const List &list, const logic::Place &to)
+void raise_too_far(Content &content, RecordNumber number, const List &list, const logic::Place &to)
 {
     constexpr int far = 10; // seconds
     const auto seconds = static_cast<int>(pg_prng_uint64_range(&pg_global_prng_state, 0, far));
     const bool past_all = seconds == far || to.due_at > logic::after_all.due_at - far * USECS_PER_SEC;
-    raise_record(record, number, list,
+    raise_record(content, number, list,
                  past_all ? logic::after_all : logic::first_place(to.due_at + seconds * USECS_PER_SEC),
                  std::numeric_limits<logic::LoweringCount>::max());
 }
@@ -76,29 +77,40 @@ bool is_to_be_spoiled()
 
 void raise(const List &list, const logic::Place &to, logic::LoweringCount since)
 {
-    if (has_records() && since > 0)
-        with_lane(lane_of(list.table, list.lane), [&](Record &record, Number number) {
-            raise_record(record, number, list, to, since);
+    if (records && since > 0)
+        records.with(lane_of(list.table, list.lane), [&](Content &content, RecordNumber number) {
+            raise_record(content, number, list, to, since);
             if (is_to_be_spoiled())
-                raise_too_far(record, number, list, to);
+                raise_too_far(content, number, list, to);
+        });
+}
+
+void raise_to_first(std::int16_t from, const List &first, const logic::Place &to, logic::LoweringCount since)
+{
+    if (records && since > 0)
+        records.with(lane_of(first.table, first.lane), [&](Content &content, RecordNumber number) {
+            for (std::int16_t rank = from; rank < first.rank; ++rank)
+                raise_record(content, number, {first.table, first.lane, rank}, logic::after_all, since);
+            if (first.rank != no_rank)
+                raise_record(content, number, first, to, since);
         });
 }
 
 void lower(const List &list, const logic::Place &to)
 {
-    if (has_records())
-        with_lane(lane_of(list.table, list.lane), [&](Record &record, Number number) {
+    if (records)
+        records.with(lane_of(list.table, list.lane), [&](Content &content, RecordNumber number) {
             const std::size_t rank = number_of(list.rank);
-            record.hints.lower(rank, to, next_count());
-            change_head(number, [&](logic::LaneHead &head) { head.lowered(rank, record.hints.place(rank)); });
+            content.hints.lower(rank, to, next_count());
+            change_head(number, [&](logic::LaneHead &head) { head.lowered(rank, content.hints.place(rank)); });
         });
 }
 
 std::optional<logic::LaneHead> renew(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks, Places &places)
 {
     logic::LaneHead head;
-    if (has_records() && with_lane(lane_of(table, lane.lane), [&](Record &record, Number number) {
-            places = record.hints.places();
+    if (records && records.with(lane_of(table, lane.lane), [&](const Content &content, RecordNumber number) {
+            places = content.hints.places();
             head = logic::LaneHead::of(places, now, ranks);
             head_at(number).write(head);
             lane.record = number;
@@ -127,7 +139,7 @@ bool read_head(Head *heads, const LaneSpot &lane, logic::Instant now, logic::Lan
 std::optional<logic::LaneHead> glance(Oid table, LaneSpot &lane, logic::Instant now, logic::Ranks ranks)
 {
     logic::LaneHead head;
-    if (!has_records())
+    if (!records)
         return std::nullopt;
     if (read_head(&head_at(0), lane, now, head))
         return head;
@@ -156,7 +168,7 @@ FoundDue find_due(Oid table, std::span<LaneSpot> lanes, logic::Instant now, DueL
 {
     constexpr logic::LaneHead anything = {logic::after_all.due_at, logic::first_of_all};
     FoundDue found = {0, logic::after_all.due_at};
-    bool is_full = !has_records();
+    bool is_full = !records;
     Head *heads = is_full ? nullptr : &head_at(0);
     for (LaneSpot &lane : lanes) {
         logic::LaneHead head;
@@ -170,57 +182,49 @@ FoundDue find_due(Oid table, std::span<LaneSpot> lanes, logic::Instant now, DueL
     return found;
 }
 
-std::optional<Raised> next_raised(Number &number, bool all)
+std::optional<Raised> next_raised(RecordNumber &number, bool all)
 {
-    while (has_records() && number < settings::max_hinted_lanes) {
-        Record &record = record_at(number++);
-        // Without the lock first, because most records have nothing to be healed: what has risen just now comes in the
-        // next round.
-        if (record.lane.database != MyDatabaseId || (!all && record.healing.rises == record.healing.healed))
-            continue;
-        SpinLock mutex(record);
-        Healing &healing = record.healing;
-        if (record.lane.database != MyDatabaseId)
-            continue;
-        if (!healing.is_under_way())
-            healing.begun = healing.rises;
-        return Raised{record.lane.table, record.lane.lane, record.hints.places(), healing.rank, healing.place};
-    }
-    return std::nullopt;
+    std::optional<Raised> raised;
+    if (records)
+        records.with_next(
+            number, MyDatabaseId,
+            // Most records have nothing to be healed; what is rising just now comes in the next round.
+            [all](const Content &content) { return all || content.healing.rises != content.healing.healed; },
+            [&raised](const Lane &lane, Content &content, RecordNumber) {
+                Healing &healing = content.healing;
+                if (!healing.is_under_way())
+                    healing.begun = healing.rises;
+                raised = Raised{lane.table, lane.number, content.hints.places(), healing.rank, healing.place};
+            });
+    return raised;
 }
 
 void keep_healing(const Raised &raised)
 {
-    if (has_records())
-        with_lane(lane_of(raised.table, raised.lane), [&](Record &record, Number) {
-            record.healing.rank = raised.rank;
-            record.healing.place = raised.place;
+    if (records)
+        records.with(lane_of(raised.table, raised.lane), [&](Content &content, RecordNumber) {
+            content.healing.rank = raised.rank;
+            content.healing.place = raised.place;
         });
 }
 
 void was_healed(const Raised &raised)
 {
-    if (has_records())
-        with_lane(lane_of(raised.table, raised.lane), [&](Record &record, Number) {
-            record.healing.healed = record.healing.begun;
-            record.healing.begin_anew();
+    if (records)
+        records.with(lane_of(raised.table, raised.lane), [&](Content &content, RecordNumber) {
+            content.healing.healed = content.healing.begun;
+            content.healing.begin_anew();
         });
 }
 
+// A lane that gets its record meanwhile, where this has been already, begins with a count that is later than the rows.
 void forget()
 {
-    if (!has_records())
-        return;
-    RecordsStay stay;
-    for (std::size_t i = 0; i < record_count(); ++i) {
-        const auto number = static_cast<Number>(i);
-        Record &record = record_at(number);
-        if (record.lane.database != MyDatabaseId)
-            continue;
-        SpinLock mutex(record);
-        record.hints.begin(next_count());
-        head_at(number).write({});
-    }
+    if (records)
+        records.each_of(MyDatabaseId, [](const Lane &, Content &content, RecordNumber number) {
+            content.hints.begin(next_count());
+            head_at(number).write({});
+        });
 }
 
 } // namespace shared::hints

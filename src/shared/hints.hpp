@@ -45,6 +45,10 @@ bool make_room(Oid table, std::int32_t lane);
 // logic::Hint::raise() and lower(). Both do nothing where the lane has no record. They raise no error.
 void raise(const List &list, const logic::Place &to, logic::LoweringCount since);
 void lower(const List &list, const logic::Place &to);
+// The same for several ranks of a lane, by a reader that saw nothing in those from `from` on before that of `first`,
+// and in that nothing before `to`. no_rank: nothing in any.
+constexpr std::int16_t no_rank = logic::worst_rank + 1;
+void raise_to_first(std::int16_t from, const List &first, const logic::Place &to, logic::LoweringCount since);
 
 // A lane at which somebody looks over and over, and where its record was then.
 struct LaneSpot {

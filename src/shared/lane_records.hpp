@@ -1,124 +1,143 @@
-// Records in shared memory that each belong to a lane of a database, found by a hash table; a record that is nobody's
-// is free.
+// Records in shared memory that each belong to a lane of a database, found by a hash table (logic/record_table.hpp):
+// the hints of where to read it (hint_records.hpp), the statistics of a job type (statistics.cpp).
 //
-// Each record has a spinlock of its own, for moments. The hash table and the list of free records are under one lock of
-// the segment's, which a process takes to look a lane up, and not again as long as the record stays that lane's: it
-// remembers where it found those that it used last, and compares under the record's lock when it comes back.
+// Each record has a spinlock of its own, for moments. The table is under one lock of the segment's, which a process
+// takes to look a lane up, and not again as long as the record stays that lane's: it remembers where it found those
+// that it used last, and compares under the record's lock when it comes back.
+//
+// What a lane gets when no record is free is where the users differ: make() asks its caller which one is to be taken
+// from its lane. Hints are forgotten so, statistics never.
 //
 // Nothing here raises an error, so all of it may be called at commit.
 #pragma once
 
-#include <utility>
-
+#include "logic/record_table.hpp"
 #include "shared/segment.hpp"
 
 namespace shared {
+
+using logic::no_record;
+using logic::RecordNumber;
 
 struct Lane {
     Oid database, table; // InvalidOid: nobody's. The table in which the number is given
     std::int32_t number;
 
     friend bool operator==(const Lane &, const Lane &) = default;
+    std::uint32_t hash() const
+    {
+        static_assert(sizeof(Lane) == 3 * sizeof(std::uint32_t)); // no bytes between that would be hashed
+        return hash_bytes(reinterpret_cast<const unsigned char *>(this), sizeof(*this));
+    }
+    // Neighbours differ, and so do a lane's entries for the queue and for what has ended.
+    std::uint32_t quick_hash() const { return static_cast<std::uint32_t>(number) + table; }
 };
+inline Lane lane_of(Oid table, std::int32_t number) { return {MyDatabaseId, table, number}; }
 
-using RecordNumber = std::int32_t;
-constexpr RecordNumber no_record = -1;
+// For make(): no record is ever taken from its lane.
+inline RecordNumber evict_none() { return no_record; }
 
-// `Content` has to be copied by its bytes, since whoever reads it gets a copy that it made under the lock.
-template <class Content>
+// `Content` has to be copied by its bytes, since whoever reads it gets a copy that it made under the lock. `Common` is
+// what there is once, for the user to guard.
+template <class Content, class Common>
 class LaneRecords {
 public:
-    struct Record {
-        slock_t mutex; // of what follows, up to `next`
-        Lane lane;
-        Content content;
-        RecordNumber next; // in its bucket, or of the free ones; under the segment's lock
-    };
-    struct Area {
-        pg_atomic_uint64 changes; // see changes()
-        pg_atomic_uint64 begun;   // see begun(); 0: not yet
-        RecordNumber free;
-        Record records[FLEXIBLE_ARRAY_MEMBER];
-    };
-
     constexpr LaneRecords(const SegmentBase::Definition &definition, const int &count)
         : segment_(definition), count_(count)
     {
     }
 
-    // For the definition of the segment: its size, and how it begins.
+    // For the definition of the segment: its size, and how it begins, with `common` of zeroes.
     static std::size_t size_of(int count)
     {
-        return add_size(offset_of_buckets(count), mul_size(sizeof(RecordNumber), static_cast<Size>(count)));
+        return add_size(offset_of_lists(count),
+                        mul_size(sizeof(RecordNumber), Table::count_lists(static_cast<std::size_t>(count))));
     }
-    static void initialise(void *memory, int count)
+    static Common &initialise(void *memory, int count)
     {
         auto area = static_cast<Area *>(memory);
-        pg_atomic_init_u64(&area->changes, 1);
-        pg_atomic_init_u64(&area->begun, 0);
-        area->free = count > 0 ? 0 : no_record;
-        for (RecordNumber i = 0; i < count; ++i) {
+        for (int i = 0; i < count; ++i)
             SpinLockInit(&area->records[i].mutex);
-            area->records[i].next = i + 1 < count ? i + 1 : no_record;
-            buckets_of(area, count)[i] = no_record;
-        }
+        table_in(area, count).begin();
+        return area->common;
     }
 
     void request() { segment_.request(); }
     explicit operator bool() const { return segment_ && count_ > 0; }
     int count() const { return count_; }
+    Common &common() { return segment_->common; }
 
-    // Calls `use(content)` under the lock of the lane's record. False: it has none.
+    // Calls `use(content, number)` under the lock of the lane's record. False: it has none.
     template <class Use>
     bool with(const Lane &lane, Use use)
     {
         // Once more where what this process remembered is over.
-        return with_record(find_quickly(lane), lane, use) || with_record(find_quickly(lane), lane, use);
+        return with_record(find(lane), lane, use) || with_record(find(lane), lane, use);
     }
 
-    // The same with a record that is made now, if there is none, by `begin(content)`. False: none is free.
+    // The number of the lane's record. If it has none it gets one, in which `begin(content, number)` is called under
+    // its lock; where none is free, that which `evict()` names, under the segment's lock. no_record: there is none.
+    template <class Begin, class Evict>
+    RecordNumber make(const Lane &lane, Begin begin, Evict evict)
+    {
+        HeldLock lock(segment_.lock());
+        Table records = table();
+        RecordNumber number = records.find(lane);
+        if (number != no_record)
+            return number; // another session was first
+        number = records.take_free();
+        if (number == no_record) {
+            number = evict();
+            if (number == no_record)
+                return no_record;
+            records.remove(number);
+        }
+        {
+            SpinLock mutex(at(number));
+            at(number).key = lane;
+            begin(at(number).content, number);
+        }
+        records.add(number);
+        known_.note(lane, number);
+        return number;
+    }
+
+    // with() a record that is made, if there is none and one is free.
     template <class Begin, class Use>
     bool with_new(const Lane &lane, Begin begin, Use use)
     {
-        return with(lane, use) || with_record(make(lane, begin), lane, use);
+        return with(lane, use) || with_record(make(lane, begin, evict_none), lane, use);
     }
 
-    // Calls `use(lane, content)` for each record of a database, under its lock.
+    // Calls `use(lane, content, number)` for each record of a database, under its lock.
     template <class Use>
     void each_of(Oid database, Use use)
     {
-        for (RecordNumber i = 0; i < count_; ++i) {
-            Record &record = at(i);
-            SpinLock mutex(record);
-            if (record.lane.database == database)
-                use(std::as_const(record.lane), record.content);
-        }
+        for (RecordNumber i = 0; i < count_; ++i)
+            with_number(i, database, use);
     }
-
-    // The time of the first call of this: shared memory is made while the server recovers, or long before a standby is
-    // promoted.
-    TimestampTz begun()
+    // The same for the next one, from `number` on, which goes on to the one behind it, of those that are wanted.
+    // `is_wanted(content)` is called without a lock: a hint. False: there is none.
+    template <class IsWanted, class Use>
+    bool with_next(RecordNumber &number, Oid database, IsWanted is_wanted, Use use)
     {
-        std::uint64_t begun = pg_atomic_read_u64(&segment_->begun);
-        if (const auto now = begun == 0 ? static_cast<std::uint64_t>(GetCurrentTimestamp()) : 0;
-            begun == 0 && pg_atomic_compare_exchange_u64(&segment_->begun, &begun, now))
-            begun = now;
-        return static_cast<TimestampTz>(begun);
+        while (number < count_) {
+            const RecordNumber here = number++;
+            const Record &record = at(here);
+            if (record.key.database == database && is_wanted(record.content) && with_number(here, database, use))
+                return true;
+        }
+        return false;
     }
 
     // Whether no record is free. Without a lock: a hint.
-    bool is_full() { return segment_->free == no_record; }
-
-    // A number that differs after a record was made, or note_change() called: for who looks at all records now and
-    // then.
-    std::uint64_t changes() { return pg_atomic_read_u64(&segment_->changes); }
-    void note_change() { pg_atomic_fetch_add_u64(&segment_->changes, 1); }
+    bool is_full() { return table().is_full(); }
 
     // Whose a record is; InvalidOid: nobody's.
     Oid database_of(RecordNumber number)
     {
         SpinLock mutex(at(number));
-        return at(number).lane.database;
+        return at(number).key.database;
     }
 
     // Frees all records of the database, but for those that `keep(lane)` wants.
@@ -127,11 +146,24 @@ public:
     {
         HeldLock lock(segment_.lock());
         for (RecordNumber i = 0; i < count_; ++i)
-            if (at(i).lane.database == database && !keep(at(i).lane))
+            if (at(i).key.database == database && !keep(std::as_const(at(i).key)))
                 free_record(i);
     }
 
 private:
+    // Begins in a line of the processor's cache of its own, so that what is counted for all does not slow down one.
+    struct alignas(PG_CACHE_LINE_SIZE) Record {
+        slock_t mutex; // of what follows, up to `next`
+        Lane key;
+        Content content;
+        RecordNumber next; // under the segment's lock
+    };
+    struct Area {
+        Common common;
+        Record records[FLEXIBLE_ARRAY_MEMBER];
+    };
+    using Table = logic::RecordTable<Record>;
+
     class SpinLock {
     public:
         explicit SpinLock(Record &record) : mutex_(&record.mutex) { SpinLockAcquire(mutex_); }
@@ -143,89 +175,41 @@ private:
         slock_t *mutex_;
     };
 
-    // Where this process found the lanes that it used last.
-    struct Known {
-        Lane lane;
-        RecordNumber number;
-    };
-
-    static std::size_t offset_of_buckets(int count)
+    static std::size_t offset_of_lists(int count)
     {
-        return MAXALIGN(add_size(offsetof(Area, records), mul_size(sizeof(Record), static_cast<Size>(count))));
+        return add_size(offsetof(Area, records), mul_size(sizeof(Record), static_cast<Size>(count)));
     }
-    // As many as there are records.
-    static RecordNumber *buckets_of(Area *area, int count)
+    static Table table_in(Area *area, int count)
     {
-        return reinterpret_cast<RecordNumber *>(reinterpret_cast<char *>(area) + offset_of_buckets(count));
+        return {{area->records, static_cast<std::size_t>(count)},
+                reinterpret_cast<RecordNumber *>(reinterpret_cast<char *>(area) + offset_of_lists(count))};
     }
 
+    // To be used under the segment's lock.
+    Table table() { return table_in(&*segment_, count_); }
     Record &at(RecordNumber number) { return segment_->records[number]; }
 
-    RecordNumber &bucket_of(const Lane &lane)
-    {
-        static_assert(sizeof(Lane) == 3 * sizeof(std::uint32_t)); // no bytes between that would be hashed
-        const std::uint32_t hash = hash_bytes(reinterpret_cast<const unsigned char *>(&lane), sizeof(lane));
-        return buckets_of(&*segment_, count_)[hash % static_cast<std::uint32_t>(count_)];
-    }
-
-    // To be called under the segment's lock.
     RecordNumber find(const Lane &lane)
     {
-        for (RecordNumber number = bucket_of(lane); number != no_record; number = at(number).next)
-            if (at(number).lane == lane)
-                return number;
-        return no_record;
-    }
-
-    Known &known_of(const Lane &lane) { return known_[static_cast<std::uint32_t>(lane.number) % known_.size()]; }
-
-    RecordNumber find_quickly(const Lane &lane)
-    {
-        Known &last = known_of(lane);
-        if (last.lane == lane)
-            return last.number;
-        HeldLock lock(segment_.lock(), LW_SHARED);
-        const RecordNumber number = find(lane);
+        RecordNumber number = known_.find(lane);
         if (number != no_record)
-            last = {lane, number};
-        return number;
-    }
-
-    template <class Begin>
-    RecordNumber make(const Lane &lane, Begin begin)
-    {
-        HeldLock lock(segment_.lock());
-        if (const RecordNumber number = find(lane); number != no_record)
-            return number; // another session was first
-        const RecordNumber number = segment_->free;
-        if (number == no_record)
-            return no_record;
-        Record &record = at(number);
-        segment_->free = record.next;
-        {
-            SpinLock mutex(record);
-            record.lane = lane;
-            begin(record.content);
-        }
-        record.next = std::exchange(bucket_of(lane), number);
-        known_of(lane) = {lane, number};
-        note_change();
+            return number;
+        HeldLock lock(segment_.lock(), LW_SHARED);
+        number = table().find(lane);
+        if (number != no_record)
+            known_.note(lane, number);
         return number;
     }
 
     // To be called under the segment's lock.
     void free_record(RecordNumber number)
     {
-        Record &record = at(number);
-        RecordNumber *link = &bucket_of(record.lane);
-        while (*link != number)
-            link = &at(*link).next;
-        *link = record.next;
+        table().remove(number);
         {
-            SpinLock mutex(record);
-            record.lane = {};
+            SpinLock mutex(at(number));
+            at(number).key = {};
         }
-        record.next = std::exchange(segment_->free, number);
+        table().give_back(number);
     }
 
     template <class Use>
@@ -236,18 +220,29 @@ private:
         Record &record = at(number);
         {
             SpinLock mutex(record);
-            if (record.lane == lane) {
-                use(record.content);
+            if (record.key == lane) {
+                use(record.content, number);
                 return true;
             }
         }
-        known_of(lane) = {};
+        known_.forget(lane);
         return false;
+    }
+
+    template <class Use>
+    bool with_number(RecordNumber number, Oid database, Use use)
+    {
+        Record &record = at(number);
+        SpinLock mutex(record);
+        if (record.key.database != database)
+            return false;
+        use(std::as_const(record.key), record.content, number);
+        return true;
     }
 
     Segment<Area> segment_;
     const int &count_;
-    std::array<Known, 64> known_ = {};
+    logic::KnownRecords<Lane> known_;
 };
 
 } // namespace shared

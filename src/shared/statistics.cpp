@@ -10,19 +10,31 @@ namespace shared::statistics {
 namespace {
 
 static_assert(std::is_trivially_copyable_v<Statistics>);
-using Records = LaneRecords<Statistics>;
+struct Common {
+    pg_atomic_uint64 changes; // see count_doubts()
+    pg_atomic_uint64 begun;   // see begun(); 0: not yet
+};
+using Records = LaneRecords<Statistics, Common>;
 
 std::size_t size_of_records() { return Records::size_of(settings::max_counted_types); }
-void initialise(void *memory) { Records::initialise(memory, settings::max_counted_types); }
+void initialise(void *memory)
+{
+    Common &common = Records::initialise(memory, settings::max_counted_types);
+    pg_atomic_init_u64(&common.changes, 1);
+    pg_atomic_init_u64(&common.begun, 0);
+}
 
 constinit Records records({.name = "JobsStatistics", .locks = 1, .size = size_of_records, .initialise = initialise},
                           settings::max_counted_types);
 
+void note_change() { pg_atomic_fetch_add_u64(&records.common().changes, 1); }
+
 // It was counted from the beginning on: where it was not, since no record was free, job_stats() has said so.
-void make(Statistics &statistics)
+void make(Statistics &statistics, RecordNumber)
 {
     statistics = {};
-    statistics.since = records.begun();
+    statistics.since = begun();
+    note_change();
 }
 
 } // namespace
@@ -35,17 +47,29 @@ bool are_full() { return !records || records.is_full(); }
 
 void begin() { (void)begun(); }
 
-TimestampTz begun() { return records ? records.begun() : DT_NOEND; }
+// The time of the first call of this: shared memory is made while the server recovers, or long before a standby is
+// promoted.
+TimestampTz begun()
+{
+    if (!records)
+        return DT_NOEND;
+    pg_atomic_uint64 &known = records.common().begun;
+    std::uint64_t begun = pg_atomic_read_u64(&known);
+    if (const auto now = begun == 0 ? static_cast<std::uint64_t>(GetCurrentTimestamp()) : 0;
+        begun == 0 && pg_atomic_compare_exchange_u64(&known, &begun, now))
+        begun = now;
+    return static_cast<TimestampTz>(begun);
+}
 
 bool read(Oid table, std::int32_t lane, Statistics &copy)
 {
-    return records && records.with({MyDatabaseId, table, lane}, [&](const Statistics &found) { copy = found; });
+    return records && records.with(lane_of(table, lane), [&](const Statistics &found, RecordNumber) { copy = found; });
 }
 
 void each_of_table(Oid table, Use *use, void *argument)
 {
     if (records)
-        records.each_of(MyDatabaseId, [&](const Lane &lane, Statistics &statistics) {
+        records.each_of(MyDatabaseId, [&](const Lane &lane, Statistics &statistics, RecordNumber) {
             if (lane.table == table)
                 use(lane.number, statistics, argument);
         });
@@ -53,27 +77,29 @@ void each_of_table(Oid table, Use *use, void *argument)
 
 bool with_lane(Oid table, std::int32_t lane, Use *use, void *argument)
 {
-    return records && records.with_new({MyDatabaseId, table, lane}, make,
-                                       [&](Statistics &statistics) { use(lane, statistics, argument); });
+    return records && records.with_new(lane_of(table, lane), make,
+                                       [&](Statistics &statistics, RecordNumber) { use(lane, statistics, argument); });
 }
 
 void doubt_depths()
 {
     if (!records)
         return;
-    records.each_of(MyDatabaseId, [](const Lane &, Statistics &statistics) { statistics.numbers.depth().doubt(); });
-    records.note_change();
+    records.each_of(MyDatabaseId,
+                    [](const Lane &, Statistics &statistics, RecordNumber) { statistics.numbers.depth().doubt(); });
+    note_change();
 }
 
 void forget_depths()
 {
     if (!records)
         return;
-    records.each_of(MyDatabaseId, [](const Lane &, Statistics &statistics) { statistics.numbers.depth().forget(); });
-    records.note_change();
+    records.each_of(MyDatabaseId,
+                    [](const Lane &, Statistics &statistics, RecordNumber) { statistics.numbers.depth().forget(); });
+    note_change();
 }
 
-std::uint64_t count_doubts() { return records ? records.changes() : 0; }
+std::uint64_t count_doubts() { return records ? pg_atomic_read_u64(&records.common().changes) : 0; }
 
 void forget_database(Oid database)
 {

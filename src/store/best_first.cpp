@@ -51,20 +51,83 @@ bool BestFirst::is_worse(const DueLane &a, const DueLane &b) const
     return place(a) > place(b);
 }
 
-void BestFirst::add_lane(std::int32_t number)
-{
-    make_room_for_one(lanes_, count_, room_);
-    lanes_[count_++] = {number, -1, logic::first_of_all};
-}
-
 void BestFirst::add_lanes(std::span<shared::hints::LaneSpot> lanes)
 {
-    const auto own = static_cast<std::size_t>(shared::own_rows::count_lists());
-    room_ = std::max<std::size_t>(lanes.size() + own, 1);
-    lanes_ = static_cast<DueLane *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(DueLane) * room_));
-    count_ = shared::hints::find_due(RelationGetRelid(queue_.table()), lanes, now_, lanes_).count;
+    const auto own = hints_ ? static_cast<std::size_t>(shared::own_rows::count_lists()) : 0;
+    const std::size_t room = std::max<std::size_t>(lanes.size() + own, 1);
+    lanes_ = static_cast<DueLane *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(DueLane) * room));
+    if (hints_)
+        count_ = shared::hints::find_due(RelationGetRelid(queue_.table()), lanes, now_, lanes_).count;
+    else
+        for (const shared::hints::LaneSpot &lane : lanes)
+            lanes_[count_++] = {lane.lane, -1, logic::first_of_all};
+    if (count_ > 1) // a single one will be opened anyway
+        find_first_entries();
     if (own > 0)
         add_own(lanes);
+}
+
+namespace {
+
+using shared::hints::DueLane;
+
+bool is_unknown(const DueLane &lane) { return lane.first == logic::first_of_all; }
+
+// The last one of the unknown lanes from `lane` on that have one number after the other.
+const DueLane *last_of_stretch(const DueLane *lane, const DueLane *end)
+{
+    while (lane + 1 != end && is_unknown(lane[1]) && lane[1].lane == lane->lane + 1)
+        ++lane;
+    return lane;
+}
+
+} // namespace
+
+// One descent for each unknown lane whose first entry is due, and one for a whole stretch of others. It reads nothing
+// of lanes between, because to walk over what is dead there may be long.
+void BestFirst::find_first_entries()
+{
+    std::optional<EntryScan> entries;
+    std::optional<Entry> entry;     // the first one of those that were asked for last,
+    const DueLane *asked = nullptr; // up to this lane
+    const DueLane *end = lanes_ + count_;
+    count_ = 0;
+    for (DueLane *lane = lanes_; lane != end; ++lane) {
+        if (is_unknown(*lane)) {
+            const bool is_new = asked == nullptr || asked < lane;
+            if (is_new)
+                asked = last_of_stretch(lane, end);
+            if (is_new || (entry && entry->lane < lane->lane)) {
+                if (!entries)
+                    entries.emplace(queue_, GetActiveSnapshot());
+                entry = entries->first_of_lanes(lane->lane, asked->lane);
+            }
+            if (!begin_at(*lane, entry && entry->lane == lane->lane ? entry : std::nullopt, *entries))
+                continue;
+        }
+        lanes_[count_++] = *lane;
+    }
+}
+
+// `entry` is the first one of an unknown lane, if it has any. False: nothing of the lane is due. A further descent for
+// each rank that has an entry and nothing due.
+bool BestFirst::begin_at(DueLane &lane, std::optional<Entry> entry, EntryScan &entries)
+{
+    const Oid queue = RelationGetRelid(queue_.table());
+    for (std::int16_t rank = logic::best_rank;; entry = entries.first_of_lane(lane.lane, rank)) {
+        if (entry && !logic::is_rank(entry->rank))
+            return true; // whatever a superuser wrote beside the others
+        if (hints_)
+            shared::hints::raise_to_first(rank, {queue, lane.lane, entry ? entry->rank : shared::hints::no_rank},
+                                          entry ? entry->place : logic::after_all, hints_.since);
+        if (!entry)
+            return false;
+        if (entry->place.due_at <= now_) {
+            lane.first = pack(entry->rank, entry->place);
+            return true;
+        }
+        rank = static_cast<std::int16_t>(entry->rank + 1);
+    }
 }
 
 // What this transaction brought itself, which the hints do not say.
@@ -96,7 +159,9 @@ void BestFirst::add_own(std::span<shared::hints::LaneSpot> lanes)
 void BestFirst::open(DueLane &lane)
 {
     make_room_for_one(scans_, scan_count_, scan_room_);
-    scans_[scan_count_] = new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane.lane, now_, hints_);
+    const auto best = static_cast<std::int16_t>(logic::best_rank + static_cast<int>(logic::packed_rank(lane.first)));
+    scans_[scan_count_] =
+        new (palloc(sizeof(LaneScan))) LaneScan(queue_, GetActiveSnapshot(), lane.lane, now_, hints_, best);
     lane.scan = scan_count_++;
 }
 

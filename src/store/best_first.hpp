@@ -3,7 +3,8 @@
 // of two jobs with the same rank and due time the older one is first.
 //
 // A lane is opened when it may have the best job: until then what its hints say of its first row stands for it. So a
-// claim of a thousand types looks at a thousand heads in shared memory, and opens one or two lanes.
+// claim of a thousand types looks at a thousand heads in shared memory, and opens one or two lanes. Of lanes of which
+// no hint is known the queue's index says where they begin (find_first_entries()).
 //
 // Other sessions claim from the same lanes meanwhile. All that is here is what one snapshot shows: the caller finds out
 // by the lock on the job's row whether a candidate is still to be had (take_candidate() in verbs/claim.cpp).
@@ -21,10 +22,8 @@ public:
     BestFirst(const BestFirst &) = delete;
     BestFirst &operator=(const BestFirst &) = delete;
 
-    // Lanes in the order of their numbers, each once; not to be called twice. With hints only.
+    // Lanes in the order of their numbers, each once; not to be called twice.
     void add_lanes(std::span<shared::hints::LaneSpot> lanes);
-    // One that was not added yet, which may have anything.
-    void add_lane(std::int32_t lane);
 
     // The best one, until advance() goes past it; nothing: there is none.
     std::optional<Candidate> best();
@@ -52,6 +51,8 @@ private:
         return [this](const DueLane &a, const DueLane &b) { return is_worse(a, b); };
     }
     void add_own(std::span<shared::hints::LaneSpot> lanes);
+    void find_first_entries();
+    bool begin_at(DueLane &lane, std::optional<Entry> entry, EntryScan &entries);
     void open(DueLane &lane);
     void settle_first();
 
@@ -59,7 +60,7 @@ private:
     TimestampTz now_;
     Hints hints_;
     DueLane *lanes_ = nullptr; // a heap, the best one first, when best() was called
-    std::size_t count_ = 0, room_ = 0;
+    std::size_t count_ = 0;
     bool is_heap_ = false;
     bool has_moved_ = false;     // the scan of the first lane, since that was put in its place
     LaneScan **scans_ = nullptr; // of those that were opened

@@ -1,6 +1,7 @@
 #include "store/healing.hpp"
 
 #include "pg/time.hpp"
+#include "store/entry_scan.hpp"
 #include "store/run_scan.hpp"
 
 namespace store {
@@ -87,17 +88,8 @@ std::optional<std::int16_t> Healing::rank_from(const Raised &lane)
         return std::nullopt;
     if (RelationGetNumberOfAttributes(table->table()) != lane_columns)
         return lane.rank <= 0 ? std::optional<std::int16_t>(0) : std::nullopt;
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane.lane));
-    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT2GE, Int16GetDatum(lane.rank));
-    IndexScanDesc scan = pg::begin_index_scan(table->table(), table->index(), GetActiveSnapshot(), 2);
-    scan->xs_want_itup = true;
-    index_rescan(scan, keys, 2, nullptr, 0);
-    std::optional<std::int16_t> rank;
-    if (index_getnext_tid(scan, ForwardScanDirection) != nullptr)
-        rank = DatumGetInt16(pg::indexed(scan, 2));
-    index_endscan(scan);
-    return rank && logic::is_rank(*rank) ? rank : std::nullopt;
+    const std::optional<Entry> entry = EntryScan(*table, GetActiveSnapshot()).first_of_lane(lane.lane, lane.rank);
+    return entry && logic::is_rank(entry->rank) ? std::optional(entry->rank) : std::nullopt;
 }
 
 // Goes over the ranks of a lane. False: the time is over.

@@ -4,70 +4,80 @@
 
 namespace store {
 
-namespace {
-
-enum QueueColumn : AttrNumber { lane_column = 1, rank_column };
-
-} // namespace
-
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from)
-    : LaneScan(queue, snapshot, lane, now, from, Hints{})
+    : LaneScan(queue, snapshot, lane, now, from, Hints{}, logic::best_rank)
 {
 }
 
-LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, Hints hints)
-    : LaneScan(queue, snapshot, lane, now, DT_NOBEGIN, hints)
+LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, Hints hints,
+                   std::int16_t best)
+    : LaneScan(queue, snapshot, lane, now, DT_NOBEGIN, hints, best)
 {
 }
 
 LaneScan::LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from,
-                   Hints hints)
-    : lane_(lane), now_(now), from_(from), has_hints_(read_places(queue, lane, hints, places_)),
-      run_(queue, snapshot, has_hints_ ? hints : Hints{})
+                   Hints hints, std::int16_t best)
+    : queue_(queue), snapshot_(snapshot), lane_(lane), now_(now), from_(from),
+      hints_(read_places(queue, lane, hints, places_) ? hints : Hints{}), rank_(best - 1), run_(queue, snapshot, hints_)
 {
-    if (has_hints_)
+    if (hints_)
         run_.heed_takers();
-    else
-        ranks_ = pg::begin_index_scan(queue.table(), queue.index(), snapshot, 2);
-    if (!has_hints_)
-        ranks_->xs_want_itup = true; // before the first rescan, in which the b-tree allocates the room for it
     advance();
 }
 
-LaneScan::~LaneScan()
-{
-    if (ranks_ != nullptr)
-        index_endscan(ranks_);
-}
-
 // Starts the run of the next rank that may have a due row. False: there is none.
-bool LaneScan::next_rank() { return has_hints_ ? next_hinted_rank() : next_found_rank(); }
+bool LaneScan::next_rank() { return hints_ ? next_hinted_rank() : next_found_rank(); }
 
 bool LaneScan::next_hinted_rank()
 {
     while (++rank_ <= logic::worst_rank) {
         const auto rank = static_cast<std::int16_t>(rank_);
-        if (place_at(places_, rank).due_at > now_)
+        const logic::Place &place = place_at(places_, rank);
+        if (place == logic::before_all)
+            learn_places(rank);
+        if (place.due_at > now_)
             continue;
-        run_.start(lane_, rank, place_at(places_, rank), now_);
+        run_.start(lane_, rank, place, now_);
         return true;
     }
     return false;
 }
 
+EntryScan &LaneScan::entries()
+{
+    if (!entries_)
+        entries_.emplace(queue_, snapshot_);
+    return *entries_;
+}
+
+// Of this rank nothing is known. The index says where its first row may stand, and if it has none which is the next one
+// that has: all ranks before that are known to be empty then.
+void LaneScan::learn_places(std::int16_t rank)
+{
+    const std::optional<Entry> entry = entries().first_of_lane(lane_, rank);
+    const bool is_any = entry && logic::is_rank(entry->rank);
+    const std::int16_t next = is_any ? entry->rank : shared::hints::no_rank;
+    const logic::Place place = is_any ? entry->place : logic::after_all;
+    for (std::int16_t empty = rank; empty < next; ++empty)
+        place_at(places_, empty) = logic::after_all;
+    if (is_any)
+        place_at(places_, next) = place;
+    shared::hints::raise_to_first(rank, {RelationGetRelid(queue_.table()), lane_, next}, place, hints_.since);
+}
+
 bool LaneScan::next_found_rank()
 {
-    ScanKeyData keys[2];
-    ScanKeyInit(&keys[0], lane_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lane_));
-    ScanKeyInit(&keys[1], rank_column, BTGreaterStrategyNumber, F_INT2GT, Int16GetDatum(static_cast<int16>(rank_)));
-    index_rescan(ranks_, keys, 2, nullptr, 0);
-    // No heap fetch, so a rank may be found of which no row is visible: advance() then goes on to the next one. None
-    // that has a visible row is missed, because an index tuple goes only when its row is dead to every snapshot.
-    if (index_getnext_tid(ranks_, ForwardScanDirection) == nullptr)
-        return false;
-    rank_ = DatumGetInt16(pg::indexed(ranks_, rank_column));
-    run_.start(lane_, static_cast<std::int16_t>(rank_), logic::first_place(from_), now_);
-    return true;
+    for (;;) {
+        const std::optional<Entry> entry = entries().first_of_lane(lane_, rank_ + 1);
+        if (!entry)
+            return false;
+        rank_ = entry->rank;
+        if (entry->place.due_at > now_)
+            continue;
+        // A rank of which no row is visible: advance() goes on to the next one.
+        run_.start(lane_, entry->rank, logic::first_place(from_), now_);
+        return true;
+    }
 }
 
 void LaneScan::skip_rank()
@@ -108,16 +118,10 @@ TimestampTz next_due_of(KeyTable &queue, std::span<shared::hints::LaneSpot> lane
 
 std::optional<std::int32_t> next_lane(KeyTable &queue, std::int32_t lane)
 {
-    ScanKeyData key;
-    ScanKeyInit(&key, lane_column, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(lane));
-    IndexScanDesc scan = pg::begin_index_scan(queue.table(), queue.index(), GetActiveSnapshot(), 1);
-    scan->xs_want_itup = true;
-    index_rescan(scan, &key, 1, nullptr, 0);
-    std::optional<std::int32_t> found;
-    if (index_getnext_tid(scan, ForwardScanDirection) != nullptr)
-        found = DatumGetInt32(pg::indexed(scan, lane_column));
-    index_endscan(scan);
-    return found;
+    if (lane == PG_INT32_MAX)
+        return std::nullopt;
+    const std::optional<Entry> entry = EntryScan(queue, GetActiveSnapshot()).first_of_lanes(lane + 1, PG_INT32_MAX);
+    return entry ? std::optional(entry->lane) : std::nullopt;
 }
 
 } // namespace store

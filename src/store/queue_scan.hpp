@@ -2,13 +2,15 @@
 // Only due rows are visited: a rank whose first row is not due costs one descent of the b-tree, however many rows it
 // has.
 //
-// With hints a rank whose first row is not due costs nothing.
+// With hints a rank whose first row is not due costs nothing. Of ranks of which they say nothing yet the index is asked
+// where the first row may stand, in one descent for those that have none.
 //
 // What it finds is a proposal, as run_scan.hpp says.
 #pragma once
 
 #include <algorithm>
 
+#include "store/entry_scan.hpp"
 #include "store/run_scan.hpp"
 
 namespace store {
@@ -18,8 +20,8 @@ class LaneScan {
 public:
     // The caller keeps `snapshot` active or registered as long as the scan, because an index scan does not register it.
     LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from = DT_NOBEGIN);
-    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, Hints hints);
-    ~LaneScan();
+    // `best`: no better rank has a due row.
+    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, Hints hints, std::int16_t best);
     LaneScan(const LaneScan &) = delete;
     LaneScan &operator=(const LaneScan &) = delete;
 
@@ -37,18 +39,22 @@ public:
     bool met_changes() const { return met_changes_; }
 
 private:
-    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from, Hints hints);
+    LaneScan(KeyTable &queue, Snapshot snapshot, std::int32_t lane, TimestampTz now, TimestampTz from, Hints hints,
+             std::int16_t best);
     bool next_rank();
     bool next_hinted_rank();
     bool next_found_rank();
+    void learn_places(std::int16_t rank);
+    EntryScan &entries();
 
+    const KeyTable &queue_;
+    Snapshot snapshot_;
     std::int32_t lane_;
     TimestampTz now_, from_;
-    bool has_hints_;
     shared::hints::Places places_;
-    std::int32_t rank_ = logic::best_rank - 1; // the last one found; before the first search one below all
-    IndexScanDesc ranks_ =
-        nullptr; // without hints: finds the next rank that has an index tuple, without a look at the heap
+    Hints hints_;       // of the lane
+    std::int32_t rank_; // the last one found; before the first search one below all
+    std::optional<EntryScan> entries_;
     RunScan run_;
     const Candidate *head_ = nullptr;
     bool met_changes_ = false;

@@ -29,22 +29,6 @@ std::span<Datum> names_in(Datum array)
     return {names, static_cast<std::size_t>(count)};
 }
 
-// Adds the lanes whose jobs the request may take now. Without hints and names the queue itself says which have rows, at
-// one descent of its index for each (store::next_lane).
-void add_lanes(store::BestFirst &due, store::KeyTable &queue, const ClaimRequest &request, store::Hints hints)
-{
-    const store::LaneSet set = store::lanes_for(request.job_types, request.category);
-    if (hints)
-        due.add_lanes(set.lanes);
-    else if (request.job_types)
-        for (const shared::hints::LaneSpot &lane : set.lanes)
-            due.add_lane(lane.lane);
-    else
-        for (auto lane = store::next_lane(queue, logic::running_lane); lane; lane = store::next_lane(queue, *lane))
-            if (set.has(*lane))
-                due.add_lane(*lane);
-}
-
 // What became of a candidate. `left`: nothing is to be had of it, now or at a second look; `busy`: another transaction
 // has locked it; `changed`: another transaction has changed it since the snapshot.
 enum class Take { taken, left, busy, changed };
@@ -104,7 +88,7 @@ int pass(Jobs &jobs, const ClaimRequest &request, store::Hints hints, int wanted
 {
     const TimestampTz now = settings::now();
     store::BestFirst due(jobs.derived().queue(), now, hints);
-    add_lanes(due, jobs.derived().queue(), request, hints);
+    due.add_lanes(store::lanes_for(request.job_types, request.category).lanes);
     pg::RowMemory memory;
     int taken = 0;
     bool any_busy = false;

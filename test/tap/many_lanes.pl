@@ -30,7 +30,9 @@ my $searches = sub {
 	my ($claim, $count) = @_;
 	my $scans = "select idx_scan from pg_stat_all_indexes where indexrelid = 'jobs_ext.queue_pkey'::regclass";
 	my $before = $sql->($scans);
-	is($sql->("select count(*) from generate_series(1, $count) n, lateral $claim{$claim}"), $count, "$claim: claims");
+	# With an argument that is of each row: else it would be called once, and its answer repeated.
+	my $call = $claim{$claim} =~ s/\)$/, max_jobs => 1 + 0 * n)/r =~ s/\(, /(/r;
+	is($sql->("select count(distinct id) from generate_series(1, $count) n, lateral $call"), $count, "$claim: claims");
 	return ($sql->($scans) - $before) / $count;
 };
 $jobs->(3 * $types);
@@ -147,4 +149,62 @@ is($sql->("select count(*) from job_claim(max_jobs => 10000) where job_id like '
 $other->quit;
 in_step($node, 'postgres', 'the queue says what jobs says');
 log_is_clean($node);
+$node->stop;
+
+# More lanes than there is room for: one without a record costs one descent of the queue's index at a claim of any, of
+# two or three pages, or a share in one with those beside it that are empty.
+$types = 200;
+my $few = new_node('few_hints', autovacuum => 'off', 'jobs_ext.exclude_databases' => "'*'",
+	'jobs_ext.max_hinted_lanes' => 50);
+$few->safe_psql('postgres', "select count(job_type_set('type ' || n)) from generate_series(1, $types) n");
+my $bring = sub {
+	my ($priority, $run_at) = @_;
+	return $few->safe_psql('postgres', "select count(*) from job_enqueue_many((select jsonb_agg(jsonb_build_object(
+	  'job_type', 'type ' || n, 'priority', $priority, 'run_at', $run_at)) from generate_series(1, $types) n))");
+};
+# What claims of any touch, in one session, in which a claim of one type has read the catalogs before.
+my $touched = sub {
+	my ($most, $name, @before) = @_;
+	my $explain = 'explain (analyze, buffers, costs off, timing off, summary off) select from job_claim';
+	my $plans = $few->safe_psql('postgres', join('; ', @before, map { "$explain($_)" } "'{type 1}'", '', '', ''));
+	my (undef, @claims) = split /Function Scan/, $plans;
+	shift @claims;
+	my @buffers = map { /\A.*\n\s+Buffers: shared hit=(\d+)/ ? $1 : 0 } @claims;
+	is(scalar @buffers, 3, "$name: three claims");
+	return cmp_ok($_, '<=', $most, "$name: buffers of a claim") for @buffers;
+};
+my $take_all = "select count(*) from generate_series(1, 5 * $types) n, lateral job_claim(max_jobs => 1 + 0 * n)";
+$bring->(0, 'now()');
+$touched->(2.5 * $types, 'lanes that get a record, and others');
+$touched->(30, 'no job is left', $take_all, 'select from job_claim()');
+$bring->($_, 'now()') for 1 .. 5;
+$touched->(2.5 * $types, 'jobs of five ranks');
+$touched->(30, 'and none of them is left', $take_all, 'select from job_claim()');
+$bring->(1, "now() + interval '1 h'");
+$touched->(2 * 2.5 * $types, 'jobs that are not due, and nothing behind them');    # two descents
+$bring->(0, 'now()');
+$touched->(2 * 2.5 * $types, 'nor are those, but others behind them');
+
+# The order is that of one queue there too, with and without hints.
+for my $isolation ('read committed', 'repeatable read')
+{
+	$few->safe_psql('postgres', 'truncate jobs');
+	$bring->('n % 4 - 2', "now() + (n * 7919 % 5 - 3) * interval '1 h'");
+	$bring->('n % 3', "now() - n % 7 * interval '1 s'");
+	my $wanted = $few->safe_psql('postgres',
+		"select string_agg(id::text, ',' order by priority desc, run_at, id) from jobs where run_at <= now()");
+	is($few->safe_psql('postgres', <<"SQL"), $wanted, "$isolation: the best of all lanes first");
+set default_transaction_isolation = '$isolation';
+create temp table got (n int generated always as identity, id uuid);
+do \$\$ begin
+  for i in 1 .. 400 loop
+    insert into got (id) select id from job_claim();
+    if i % 10 = 0 then commit; end if;
+  end loop;
+end \$\$;
+select string_agg(id::text, ',' order by n) from got
+SQL
+}
+in_step($few, 'postgres', 'the queue says what jobs says, where hints are few');
+log_is_clean($few);
 done_testing;
