@@ -28,7 +28,8 @@
 // and holds no lock but the one on its own number, and looks in a third one. So it may sleep for as long as it likes,
 // at any isolation level, and after a look that wrote. But a session that has said LISTEN reads what it is told between
 // two commands alone, and the server keeps its notifications until all have read them: it sleeps no longer than
-// jobs_ext.max_wait, and then the end of the call lets it read. No wake is lost at the commits: the place outlives
+// jobs_ext.max_wait, and then the end of the call lets it read: of a call by the client, since one that a DO or a
+// procedure repeats leaves it no moment between two commands. No wake is lost at the commits: the place outlives
 // them, armed. Nothing is looked up between commit and sleep, since a look at a catalog takes a snapshot, which holds
 // back vacuum.
 #pragma once

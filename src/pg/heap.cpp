@@ -118,8 +118,12 @@ void TableWriter::insert(TupleTableSlot *slot)
     insert_into_indexes(slot, false, false);
 }
 
+// Opens the indexes before it writes a row, because code of the user's, in an expression of an index, cannot drop or
+// rebuild one that is open.
 void TableWriter::write_rows(std::span<TupleTableSlot *const> rows)
 {
+    for (TupleTableSlot *row : rows)
+        indexes_.open_for(row);
     table_multi_insert(table_, const_cast<TupleTableSlot **>(rows.data()), static_cast<int>(rows.size()),
                        GetCurrentCommandId(true), 0, nullptr);
 }
@@ -196,6 +200,7 @@ bool TableWriter::try_insert(TupleTableSlot *slot)
     CommandCounterIncrement();
     if (remove(&slot->tts_tid) != TM_Ok)
         elog(ERROR, "row of \"%s\" was changed while it was inserted", RelationGetRelationName(table_));
+    CommandCounterIncrement(); // a snapshot that is taken from now on does not show it
     return false;
 }
 

@@ -123,7 +123,6 @@ public:
         write_rows(rows);
         for (std::size_t i = 0; i < rows.size(); ++i) {
             before(i);
-            indexes_.open_for(rows[i]);
             insert_into_indexes(rows[i], false, false);
         }
     }

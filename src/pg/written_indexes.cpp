@@ -46,7 +46,7 @@ void WrittenIndexes::open(int number)
 {
     const Oid oid = listed_[number].oid;
     const bool is_open = open_index_ != nullptr && RelationGetRelid(open_index_) == oid;
-    open_[number] = is_open ? open_index_ : index_open(oid, RowExclusiveLock);
+    open_[number] = is_open ? open_index_ : open_relation(oid, RowExclusiveLock);
     infos_[number] = BuildIndexInfo(open_[number]);
     all_plain_ = all_plain_ && is_plain(open_[number], infos_[number]);
     ++open_count_;

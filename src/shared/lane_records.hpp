@@ -71,8 +71,11 @@ public:
     template <class Use>
     bool with(const Lane &lane, Use use)
     {
+        const RecordNumber number = find(lane);
+        if (number == no_record)
+            return false;
         // Once more where what this process remembered is over.
-        return with_record(find(lane), lane, use) || with_record(find(lane), lane, use);
+        return with_record(number, lane, use) || with_record(find(lane), lane, use);
     }
 
     // The number of the lane's record. If it has none it gets one, in which `begin(content, number)` is called under

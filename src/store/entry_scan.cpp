@@ -33,10 +33,24 @@ std::optional<Entry> EntryScan::first_of_lanes(std::int32_t first, std::int32_t 
     return search(keys);
 }
 
+std::int64_t EntryScan::count(std::int32_t lane, std::int16_t first_rank, std::int16_t last_rank, std::int64_t most)
+{
+    std::int64_t counted = 0;
+    for (auto entry = first_of_lane(lane, first_rank); entry && entry->rank <= last_rank && counted < most;
+         entry = next())
+        ++counted;
+    return counted;
+}
+
 std::optional<Entry> EntryScan::search(std::span<ScanKeyData> keys)
 {
-    CHECK_FOR_INTERRUPTS();
     index_rescan(scan_, keys.data(), key_count, nullptr, 0);
+    return next();
+}
+
+std::optional<Entry> EntryScan::next()
+{
+    CHECK_FOR_INTERRUPTS();
     if (index_getnext_tid(scan_, ForwardScanDirection) == nullptr)
         return std::nullopt;
     return Entry{

@@ -29,9 +29,12 @@ public:
     // is none.
     std::optional<Entry> first_of_lane(std::int32_t lane, std::int32_t rank);
     std::optional<Entry> first_of_lanes(std::int32_t first, std::int32_t last);
+    // How many the lane has in these ranks, both included; not more than `most`.
+    std::int64_t count(std::int32_t lane, std::int16_t first_rank, std::int16_t last_rank, std::int64_t most);
 
 private:
     std::optional<Entry> search(std::span<ScanKeyData> keys);
+    std::optional<Entry> next();
 
     IndexScanDesc scan_;
 };

@@ -428,11 +428,12 @@ private:
             const job::NewJob wanted = read(object, position);
             sheaf_.add(job::make_row(jobs_, wanted, birth_of(position).at, &birth_of(position).id), position);
         }
-        if (sheaf_.is_full())
+        // By statement each is written before the next one is judged, which has to find what a trigger of the user's
+        // made of it: a type, a parent.
+        if (sheaf_.is_full() || !jobs_.direct_insert())
             insert_sheaf();
     }
 
-    // By statement one by one: what a trigger of the user's makes of a job, the next one has to find there.
     void insert_sheaf()
     {
         if (sheaf_.is_empty())
@@ -441,8 +442,11 @@ private:
         const auto at = [&](std::size_t i) { context_.position = sheaf_.position(i); };
         const std::span<Row> rows = sheaf_.rows();
         const bool together = jobs_.direct_insert();
-        if (together)
+        if (together) {
+            // Of a direct insert it explains a foreign key that no organisation was named for, whatever row that is.
+            const job::ExplainRefusal explained(rows[0][Column::organisation_id]);
             jobs_.insert(rows, at);
+        }
         for (std::size_t i = 0; i < rows.size(); ++i) {
             at(i);
             if (!together)

@@ -542,7 +542,9 @@ bool list_named(const Filter &filter, pg::RowSink &sink)
         return list_of_status(wanted, filter, sink);
     if (is_under_row_security() && sees_at_most(few_own))
         return false; // the own jobs are read
-    const auto named = named_jobs(wanted, few_named);
+    auto named = named_jobs(wanted, few_named);
+    if (named && sees_all_jobs())
+        named = newest_of(*named, wanted, std::int64_t{filter.max_rows} + filter.skip_rows);
     if (named)
         list_ids(*named, filter, sink);
     return named.has_value();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/entry_scan.hpp"
 #include "store/job_lookup.hpp"
 #include "store/lanes.hpp"
 #include "store/queue_scan.hpp"
@@ -39,23 +40,39 @@ bool each_of_lane(store::RunScan &run, std::int32_t lane, const Ranks &ranks, Ea
     return true;
 }
 
-// False also where the lane of the type is not known: another session may have made it a moment ago.
+// Calls `each(lane)` for the lane of the type that is wanted, or for all, as long as it returns true. False: it did not
+// to the end, or the lane of the type is not known: another session may have made it a moment ago.
 template <class Each>
-bool each_named(const Wanted &wanted, Each each)
+bool each_lane(store::KeyTable &table, const Wanted &wanted, Each each)
 {
-    const bool waits = logic::waiting(wanted.status);
-    store::KeyTable table(waits ? PrivateTable::queue : PrivateTable::ended, AccessShareLock);
-    table.unlock_when_closed();
-    store::RunScan run(table, GetActiveSnapshot(), store::Hints{});
-    const Ranks ranks = ranks_of(wanted.status);
     if (wanted.job_type) {
         const std::optional<std::int32_t> lane = store::lanes::find_lane_of(*wanted.job_type);
-        return lane && each_of_lane(run, *lane, ranks, each);
+        return lane && each(*lane);
     }
     for (auto lane = store::next_lane(table, logic::running_lane); lane; lane = store::next_lane(table, *lane))
-        if (!each_of_lane(run, *lane, ranks, each))
+        if (!each(*lane))
             return false;
     return true;
+}
+
+template <class Each>
+bool each_named(store::KeyTable &table, const Wanted &wanted, Each each)
+{
+    const Ranks ranks = ranks_of(wanted.status);
+    store::RunScan run(table, GetActiveSnapshot(), store::Hints{});
+    return each_lane(table, wanted, [&](std::int32_t lane) { return each_of_lane(run, lane, ranks, each); });
+}
+
+// Whether so few entries name jobs that are wanted: by the index alone, of which no heap row is looked at. Entries of
+// rows that are gone count, too: under a held snapshot the archive leaves millions.
+bool are_entries_at_most(store::KeyTable &table, const Wanted &wanted, std::int64_t most)
+{
+    const Ranks ranks = ranks_of(wanted.status);
+    store::EntryScan entries(table, GetActiveSnapshot());
+    return each_lane(table, wanted, [&](std::int32_t lane) {
+        most -= entries.count(lane, ranks.first, ranks.last, most + 1);
+        return most >= 0;
+    });
 }
 
 struct Aged {
@@ -81,6 +98,8 @@ std::optional<TimestampTz> age_if_wanted(const store::JobLookup &job, const Want
     const std::optional<TimestampTz> created_at = job.time(Column::created_at);
     if (!created_at || job.status() != wanted.status || (wanted.before && *created_at >= *wanted.before))
         return std::nullopt;
+    if (wanted.job_type && pg::text_view(job.value(Column::job_type).value) != *wanted.job_type)
+        return std::nullopt;
     if (!is_same(wanted.organisation_id, job.value(Column::organisation_id)) ||
         !is_same(wanted.restaurant_id, job.value(Column::restaurant_id)))
         return std::nullopt;
@@ -93,12 +112,16 @@ std::optional<std::span<const pg_uuid_t>> named_jobs(const Wanted &wanted, std::
 {
     if (!logic::waiting(wanted.status) && !logic::has_ended(wanted.status))
         return std::nullopt;
+    store::KeyTable table(logic::waiting(wanted.status) ? PrivateTable::queue : PrivateTable::ended, AccessShareLock);
+    table.unlock_when_closed();
+    if (!are_entries_at_most(table, wanted, 2 * most))
+        return std::nullopt;
     std::int64_t all = 0;
-    if (!each_named(wanted, [&](const pg_uuid_t &) { return ++all <= most; }))
+    if (!each_named(table, wanted, [&](const pg_uuid_t &) { return ++all <= most; }))
         return std::nullopt;
     auto list = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * static_cast<std::size_t>(all)));
     pg_uuid_t *end = list;
-    each_named(wanted, [&](const pg_uuid_t &job) {
+    each_named(table, wanted, [&](const pg_uuid_t &job) {
         if (end == list + all)
             return false; // under one snapshot they are as many as before
         *end++ = job;

@@ -22,7 +22,7 @@ struct Wanted {
 };
 
 // The ids of all jobs that may have the status and the type, by the queue or by what has ended. Nothing: no such table
-// names them, or it names more than `most` jobs.
+// names them, or it names more than `most` jobs; or it has more than twice as many entries, of jobs that are gone too.
 std::optional<std::span<const pg_uuid_t>> named_jobs(const Wanted &wanted, std::int64_t most);
 
 // The newest `count` of these that are wanted, in no order. A look at each takes a microsecond.

@@ -163,6 +163,11 @@ delete from public.organisations where id = '00000000-0000-0000-0000-00000000000
 select matches(tests.asks('', $$ select job_enqueue('bulk-update') $$, current_user),
                '^23503.* The job names no organisation: pass organisation_id.$', 'else the hint says what is missing');
 rollback to nobodys;
+delete from public.organisations where id = '00000000-0000-0000-0000-000000000000';
+select matches(tests.asks('', $$ select job_enqueue_many(jsonb_agg(jsonb_build_object('job_type', 'bulk-update')))
+                                 from generate_series(1, 2) $$, current_user),
+               '^23503.* The job names no organisation: pass organisation_id.$', 'of several jobs as well');
+rollback to nobodys;
 
 -- Undone.
 select lives_ok('select jobs_ext.unbind()', 'unbound');

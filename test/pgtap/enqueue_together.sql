@@ -84,6 +84,39 @@ select is_empty($$ select j.metadata, n.place from numbered n join jobs j using 
                 'a trigger finds the job before there');
 drop trigger number_in_order on jobs;
 
+-- Nor is the next one judged before: a trigger may have made what it needs.
+create function tests.make_type() returns trigger language plpgsql security definer as $$
+begin
+  if new.input_payload ? 'makes' then
+    perform public.job_type_set(new.input_payload ->> 'makes');
+  end if;
+  return null;
+end $$;
+create trigger make_type after insert on jobs for each row execute function tests.make_type();
+select is((select count(*) from job_enqueue_many(
+             '[{"job_type": "import-csv", "input_payload": {"makes": "new-one"}}, {"job_type": "new-one"}]')),
+          2::bigint, 'a type that the trigger on the job before has made');
+drop trigger make_type on jobs;
+
+-- Code of the user's in an index, which runs when all rows are written, cannot rebuild or drop an index that is still
+-- to get an entry.
+create function tests.runs(command text) returns text language plpgsql as $$
+begin
+  execute command;
+  return command;
+end $$;
+create function tests.meddle(payload jsonb) returns text immutable language plpgsql as $$
+begin
+  return case when payload ? 'runs' then tests.runs(payload ->> 'runs') end;
+end $$;
+create index meddling on jobs (tests.meddle(input_payload));
+select throws_ok(format($$ select job_enqueue_many(
+                             '[{"job_type": "import-csv", "input_payload": {"runs": "%s"}},
+                               {"job_type": "import-csv",
+                                "restaurant_id": "aaaaaaaa-0000-0000-0000-000000000002"}]') $$, c), '55006', null, c)
+from unnest('{reindex index idx_jobs_restaurant_id,drop index idx_jobs_restaurant_id}'::text[]) c;
+drop index meddling;
+
 -- Children of one parent, which waits for all of them.
 create temp table parent as select * from job_enqueue('import-csv');
 create temp table born as
