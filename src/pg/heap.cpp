@@ -12,6 +12,27 @@ void start_row(TupleTableSlot *slot)
     std::memset(slot->tts_isnull, true, sizeof(bool) * columns);
 }
 
+// heap_page_prune_opt() clears a page that has less room than the fillfactor wants, or where an update found none
+// (PageSetFull(), a hint). A page that has that much, but not the row's length besides, takes no row either.
+void clear_page_for(Relation table, TupleTableSlot *row)
+{
+    const BlockNumber block = RelationGetTargetBlock(table);
+    if (block == InvalidBlockNumber || table->rd_tableam != GetHeapamTableAmRoutine())
+        return;
+    const Size wanted = MAXALIGN(ExecFetchSlotHeapTuple(row, true, nullptr)->t_len) +
+                        RelationGetTargetPageFreeSpace(table, HEAP_DEFAULT_FILLFACTOR);
+    Buffer buffer = ReadBuffer(table, block);
+    Page page = BufferGetPage(buffer);
+    // Without a lock, as there: what is wrong a moment later costs a look in vain.
+    if (TransactionIdIsValid(reinterpret_cast<PageHeader>(page)->pd_prune_xid) && PageGetHeapFreeSpace(page) < wanted) {
+        LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+        PageSetFull(page);
+        LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+        heap_page_prune_opt(table, buffer);
+    }
+    ReleaseBuffer(buffer);
+}
+
 std::span<TupleTableSlot *const> Slots::first(std::size_t count)
 {
     Assert(count <= most);

@@ -260,6 +260,7 @@ std::span<TupleTableSlot *const> Jobs::fill_new_rows(std::span<const Row> rows)
         fill_slot(tables_, slots[i], rows[i], all_columns);
         ExecStoreVirtualTuple(slots[i]);
     }
+    pg::clear_page_for(table_, slots.front());
     return slots;
 }
 
@@ -276,6 +277,7 @@ bool Jobs::insert(Row &row, ColumnSet keys)
     pg::start_row(out_);
     fill_slot(tables_, out_, row, all_columns);
     ExecStoreVirtualTuple(out_);
+    pg::clear_page_for(table_, out_);
     // Two sessions insert the same key at once: insert_unless_taken() waits for the other, and tries again if that was
     // rolled back.
     if (keys == 0)

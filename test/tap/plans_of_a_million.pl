@@ -305,7 +305,8 @@ is($node->safe_psql('postgres', "select count(*) from job_list('queued', before 
 	'those of before a time');
 # A page costs no more where the archive has taken jobs away whose rows nobody may vacuum: hundreds of thousands of
 # them stand in jobs_ext.ended before the first that is there.
-my $holder = hold($node, 'postgres', 'set transaction isolation level repeatable read', 'select count(*) from job_types');
+my $holder =
+  hold($node, 'postgres', 'set transaction isolation level repeatable read', 'select count(*) from job_types');
 $node->safe_psql('postgres', q{delete from jobs where id in
   (select id from jobs where status = 'completed' order by finished_at limit 100000)});
 for my $case ([ 'completed', 3000 ], [ 'cancelled', 3000 ], [ 'failed', 3000 ])
