@@ -10,6 +10,8 @@
 --   of 600 bytes                              819   1638   2048   4096
 --   of 1300 bytes                            1638   4096   4096   8192
 --   of 1900 bytes and more, without TOAST     204    431    546    745
+-- Where jobs are done as fast as they come, one by one, a page takes five of 341 bytes: 1638 bytes each. An enqueue
+-- costs 3 to 5 % of its rate at 30, since more pages extend the file, and batches get a third more.
 -- Jobs that wait long and are claimed one by one are heap-only at 70 as well: who keeps many and works in no batches
 -- has the better of it with ALTER TABLE jobs SET (fillfactor = 70).
 create function jobs_ext.storage_of_jobs() returns text[]
