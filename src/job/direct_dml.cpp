@@ -33,13 +33,17 @@ using store::Operation;
 using store::Row;
 using store::Tables;
 
+store::Keys keys_of(const Row *row) { return row != nullptr ? store::keys_of(*row) : store::Keys{}; }
+
 // Lets follow what follows from `before` becoming `after`.
 //
 // The race is with this session itself: the statement takes the job from version 1 to 2, an AFTER trigger of the user's
 // from 2 to 3. Where theirs fires before ours, ours runs for "2 to 3" first and for "1 to 2" afterwards, and both times
 // finds version 3. "2 to 3" puts the keys of 3, though those of 2 are not there to be moved. "1 to 2" is followed as 1
 // to 3: it takes away the keys of 1, leaves those of 3, which are there, and takes away any of 2 that 3 does not have.
-// Derived::move() copes, since it looks for each key before it puts or removes it.
+// Derived::move() copes, since it looks for each key before it puts or removes it. How many jobs wait and run is a sum,
+// which can't look: it has to come to "1 to 2" and "2 to 3", in any order. So what was followed too far is counted
+// back, "3 to 2".
 void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const Row *after,
                   const std::optional<store::EndedAttempt> &ended = {})
 {
@@ -50,8 +54,10 @@ void keep_in_step(const Tables &tables, Relation jobs, const Row *before, const 
     if (before != nullptr || latest != nullptr)
         store::follow(derived, before, latest, ended);
     // Where the version that was written is not the newest any more, no key of it may stay.
+    const store::Keys written = keys_of(after), newest = keys_of(latest);
     if (after != nullptr)
-        derived.move(store::keys_of(*after), latest != nullptr ? store::keys_of(*latest) : store::Keys{});
+        derived.move(written, newest);
+    store::count_depth({latest, after, newest, written});
 }
 
 } // namespace

@@ -31,6 +31,7 @@ void initialise(Database &database)
     pg_atomic_init_u64(&database.blocked, 1);
     pg_atomic_init_u64(&database.none_blocked, 0);
     pg_atomic_init_u32(&database.counting, 0);
+    pg_atomic_init_u64(&database.steps_of_count, 0);
     pg_atomic_init_u32(&database.serving, 0);
     pg_atomic_init_u64(&database.overstays_at, 0);
     pg_atomic_init_u64(&database.waits_refused, 0);
@@ -414,6 +415,18 @@ void say_counting(bool counting)
 {
     if (attached != nullptr)
         pg_atomic_write_u32(&attached->counting, counting ? 1 : 0);
+}
+
+std::uint64_t steps_of_count()
+{
+    Database *database = mine();
+    return database != nullptr ? pg_atomic_read_u64(&database->steps_of_count) : 0;
+}
+
+void note_step_of_count()
+{
+    if (attached != nullptr)
+        pg_atomic_fetch_add_u64(&attached->steps_of_count, 1);
 }
 
 void notify()

@@ -115,6 +115,7 @@ struct Database {
     // The worker is counting the queue, so sessions note places (shared/own_counts.hpp). A hint: one that has not seen
     // it makes the count doubtful.
     pg_atomic_uint32 counting;
+    pg_atomic_uint64 steps_of_count; // that have begun
     // Jobs came or became due: the worker is to send NOTIFY jobs. Set while jobs_ext.notify is on.
     pg_atomic_uint32 to_notify;
     // The worker has found the extension and wakes sleepers. Else sleepers look by themselves, once a second.
@@ -228,6 +229,9 @@ void some_are_blocked();
 // Whether the worker of this database counts the queue; for the worker, that it does, or has done so.
 bool is_queue_counted();
 void say_counting(bool counting);
+// How many steps counts of the queue of this database have begun so far; for the worker, that one begins.
+std::uint64_t steps_of_count();
+void note_step_of_count();
 
 // Has the worker send NOTIFY jobs; wakes it unless an earlier call has and it has not been sent yet.
 void notify();

@@ -25,9 +25,20 @@ struct Note : Linked {
     std::uint32_t hash() const
     {
         const std::uint32_t hash = hash_combine(static_cast<std::uint32_t>(lane), item.number());
-        return at ? hash_combine(hash, hash_bytes(at->place.id.data(), static_cast<int>(at->place.id.size()))) : hash;
+        return at ? hash_combine(hash, hash_of(*at)) : hash;
     }
     bool is_of_type(const Note &other) const { return lane == other.lane && table == other.table; }
+
+private:
+    // Of all of it: a row that moves often leaves a note for each place.
+    static std::uint32_t hash_of(const logic::QueuePlace &at)
+    {
+        const auto due_at = static_cast<std::uint64_t>(at.place.due_at);
+        const std::uint32_t id = hash_bytes(at.place.id.data(), static_cast<int>(at.place.id.size()));
+        const std::uint32_t time =
+            hash_combine(static_cast<std::uint32_t>(due_at >> 32), murmurhash32(static_cast<std::uint32_t>(due_at)));
+        return hash_combine(hash_combine(id, time), static_cast<std::uint32_t>(at.rank));
+    }
 };
 
 constexpr std::int32_t no_lane = 0; // of no type
@@ -48,10 +59,11 @@ void drop_table(Oid table) { count(table, no_lane, logic::Item::waiting(), 1); }
 
 namespace {
 
+constexpr std::ptrdiff_t notes_in_turn = 128;
+
 // Of one type. Many are told in several turns, because others spin while the lock is held.
 void tell(const Note *begin, const Note *end)
 {
-    constexpr std::ptrdiff_t notes_in_turn = 128;
     const std::int64_t now = pg::moment().microseconds;
     for (const Note *turn_end; begin < end; begin = turn_end) {
         turn_end = begin + std::min(end - begin, notes_in_turn);
@@ -67,12 +79,17 @@ void tell(const Note *begin, const Note *end)
 } // namespace
 
 // One lock for each type, as a rule: so the notes of a type are brought together first. Their order means nothing any
-// more.
+// more. That a row has moved is of no account where nobody counts: a count that begins later sees where it is.
+//
+// Many notes take a while (a million of them half a second). A step of a count that begins meanwhile sees the rows, and
+// takes what is told after it for what it has not seen: so such a count is doubtful.
 void tell_commit()
 {
     const int count = notes.count();
     if (count == 0)
         return;
+    const std::uint64_t steps = databases::steps_of_count();
+    const bool counted = databases::is_queue_counted();
     Note *list = &notes[0];
     if (!std::all_of(list, list + count, [&](const Note &note) { return note.is_of_type(list[0]); }))
         std::sort(list, list + count, [](const Note &a, const Note &b) {
@@ -83,8 +100,10 @@ void tell_commit()
         end = std::find_if_not(begin, all_end, [&](const Note &note) { return note.is_of_type(*begin); });
         if (begin->lane == no_lane)
             statistics::forget_table(begin->table);
-        else
+        else if (counted || std::any_of(begin, end, [](const Note &note) { return note.number != 0; }))
             tell(begin, end);
+        if (begin->lane != no_lane && count > notes_in_turn && databases::steps_of_count() != steps)
+            statistics::doubt_depth(begin->table, begin->lane);
     }
 }
 

@@ -6,7 +6,8 @@
 // A note is an item and how often, one for each at a level: a batch of ten thousand jobs leaves as many notes as its
 // jobs have types and buckets of their spans, and most jobs cost no memory. While the queue is being counted there is
 // one for each row of it that changes as well, up to a million (64 MB), so that whoever counts can tell whether that
-// row was counted already (logic/counted_depth.hpp).
+// row was counted already (logic/counted_depth.hpp). Rows that move within their part of the queue are no more and no
+// fewer: beyond the million, and where nobody counts, all of them leave one note of the number 0.
 #pragma once
 
 #include <optional>

@@ -90,6 +90,12 @@ void doubt_depths()
     note_change();
 }
 
+void doubt_depth(Oid table, std::int32_t lane)
+{
+    with_lane(table, lane, [](Statistics &statistics) { statistics.numbers.depth().doubt(); });
+    note_change();
+}
+
 void forget_depths()
 {
     if (!records)

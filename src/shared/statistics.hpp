@@ -74,6 +74,8 @@ bool with_lane(Oid table, std::int32_t lane, Work work)
 // to be counted once more, and until then are what they were, or not known (logic::CountedDepth). Raise nothing.
 void doubt_depths();
 void forget_depths();
+// The same as doubt_depths() for one lane.
+void doubt_depth(Oid table, std::int32_t lane);
 // A number that differs after each doubt, and after a type was counted for the first time.
 std::uint64_t count_doubts();
 

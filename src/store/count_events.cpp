@@ -37,12 +37,13 @@ public:
 
     void operator()(Item item, int number = 1) const { shared::own_counts::count(table_, lane_, item, number); }
     void operator()(Event event) const { (*this)(Item::of(event)); }
-    // `by`: one row of the queue more, or one less.
+    // `by`: one row of the queue more, or one less; 0: it has moved within its part, and nobody wanted to know from
+    // where to where.
     void depth(const Key &row, int by) const
     {
         const Item item = lane_in(row) == logic::running_lane ? Item::running() : Item::waiting();
         std::optional<logic::QueuePlace> at;
-        if (shared::own_counts::wants_places())
+        if (by != 0 && shared::own_counts::wants_places())
             at = place_in_queue(row);
         shared::own_counts::count(table_, lane_, item, by, at);
     }
@@ -120,7 +121,7 @@ bool changes_type(const Transition &change)
            change.before->text(Column::job_type) != change.after->text(Column::job_type);
 }
 
-// One side of a change: the row of the queue before it, or after it.
+// One side of a change: the row of the queue before it, or after it. `by` as above.
 void count_row(const std::optional<Key> &row, const Row *job, std::optional<std::int32_t> lane, int by)
 {
     if (!row)
@@ -133,21 +134,29 @@ void count_row(const std::optional<Key> &row, const Row *job, std::optional<std:
         Counter(*lane).depth(*row, by);
 }
 
-// How many rows of the queue each type has. A row that only moves within its part (a heartbeat, another run_at) counts
-// while the queue is being counted, because it may move past the place that the count has come to.
-void count_depth(const Transition &change, std::optional<std::int32_t> lane, bool other_type)
+} // namespace
+
+// A row that only moves within its part (a heartbeat, another run_at) counts as well, because it may move past the
+// place that a count has come to: where no places are wanted it leaves one note for all rows that move, which makes the
+// count doubtful if there is one at commit.
+void count_depth(const Transition &change)
 {
-    const std::optional<Key> &was = change.was[DerivedTable::queue], &is = change.is[DerivedTable::queue];
-    if (was && is && lane_in(*was) == lane_in(*is) && !other_type &&
-        (!shared::own_counts::wants_places() || same_key(*was, *is)))
+    if (!shared::statistics::are_kept())
         return;
-    if (other_type)
-        lane.reset();
+    const std::optional<Key> &was = change.was[DerivedTable::queue], &is = change.is[DerivedTable::queue];
+    std::optional<std::int32_t> lane;
+    if (!changes_type(change)) {
+        if (was && is && same_key(*was, *is))
+            return;
+        lane = lane_in_keys(change.is);
+        if (!lane)
+            lane = lane_in_keys(change.was);
+        if (was && is && lane_in(*was) == lane_in(*is) && !shared::own_counts::wants_places())
+            return count_row(is, change.after, lane, 0);
+    }
     count_row(was, change.before, lane, -1);
     count_row(is, change.after, lane, 1);
 }
-
-} // namespace
 
 void count_events(const Transition &change)
 {
@@ -158,7 +167,7 @@ void count_events(const Transition &change)
     if (!lane)
         lane = lane_in_keys(change.was);
     const bool same_status = !is_new && !is_gone && change.before->status() == change.after->status();
-    count_depth(change, lane, changes_type(change));
+    count_depth(change);
     if (same_status && !change.ended)
         return; // a heartbeat, for example
     if (!lane)

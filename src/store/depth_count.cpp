@@ -157,6 +157,7 @@ void Slice::begin()
 // Says up to where the step goes, before its snapshot is taken.
 void Slice::begin_step(Doubtful &type, QueuePart part, const QueuePlace &upto)
 {
+    shared::databases::note_step_of_count();
     shared::statistics::with_lane(table_, type.lane, [&](Statistics &statistics) {
         statistics.numbers.depth().begin_step(part, upto);
         type.depth = statistics.numbers.depth();

@@ -34,7 +34,7 @@ struct Transition {
 
 using Follower = void(const Transition &);
 Follower announce;     // announce.cpp: what others hear at commit
-Follower count_events; // count_events.cpp: the statistics of its type
+Follower count_events; // count_events.cpp: the statistics of its type, and its depth
 Follower hold_parent;  // children.cpp: a child is added, and its parent does not go on meanwhile
 Follower keep_steps;   // steps.cpp: with a job that is deleted, or goes over to another organisation
 // attempts.cpp: the last one, because it may run a trigger of the user's on job_attempts, which may call a verb on the
@@ -65,6 +65,10 @@ void follow_new(Derived &derived, std::span<const Row> rows, At at)
         tell_followers({nullptr, &rows[i], {}, keys[i]});
     }
 }
+
+// The part of count_events that has to add up over the versions of a job, one by one: how many jobs of a type wait and
+// run. For direct_dml.cpp, where a trigger has changed the job once more.
+Follower count_depth;
 
 // The job did not change, but keys of it were missing. restore_key(), for the audit, puts one back; add_keys(), for a
 // build, inserts all. Sleepers and the worker hear of it at commit, because they could not find the job before.

@@ -90,6 +90,21 @@ $claim->{in} .= "commit;\n\\q\n";
 $claim->{psql}->finish;
 eventually($node, 'postgres', $depth, 'a 59511 500, b 3000 0', 'and after');
 
+# Rows that were moved from the first places to the last ones before anybody counted: who counts may have met them at
+# the first, and meets them at the last if they are committed now.
+for my $i (1 .. 6)
+{
+	my $rank = 2 - $i % 3;
+	my $move = hold($node, 'postgres', qq{update jobs set priority = case when priority = 2 then 0 else 2 end
+		where id in (select id from jobs where job_type = 'a' and status = 'queued' and priority = $rank limit 3000)});
+	doubt(1);
+	$sql->(q{commit prepared 'p'});
+	sleep 0.05 * $i;    # the count is somewhere
+	$move->{in} .= "commit;\n\\q\n";
+	$move->{psql}->finish;
+	eventually($node, 'postgres', $depth, $sql->($real), "what was moved is counted once ($i)");
+}
+
 # Two clients at work on all of it: they enqueue, claim, complete, put off and give back, while it is counted again and
 # again and the worker is another one each time.
 my $work = <<'SQL';
@@ -141,6 +156,28 @@ $sql->(q{select count(*) from job_claim('{b}', 1000, lease => '1 hour')});
 $sql->(q{update jobs set job_type = 'a' where id in (select id from jobs where job_type = 'b'
   and status = 'in_progress' order by id limit 700)});
 is($sql->($depth), $sql->($real), 'running ones too');
+
+# Triggers of the owner's that change the job once more, before ours have heard of the first change.
+$sql->(q{
+create function again() returns trigger language plpgsql as $$
+begin
+  if new.job_id like 'pause%' then update jobs set status = 'paused' where id = new.id;
+  elsif new.job_id like 'delete%' then delete from jobs where id = new.id;
+  elsif new.job_id like 'type%' then update jobs set job_type = 'b' where id = new.id;
+  end if;
+  return null;
+end $$;
+create trigger a_first after insert or update of priority on jobs for each row when (pg_trigger_depth() = 0)
+execute function again()});
+for my $what (qw(pause delete type))
+{
+	$sql->("insert into jobs (job_type, job_id) select 'a', '$what' || n from generate_series(1, 100) n");
+	is($sql->($depth), $sql->($real), "a job is counted as what a trigger made of it ($what)");
+	$sql->(qq{insert into jobs (job_type, job_id) select 'a', 'x$what' || n from generate_series(101, 200) n;
+update jobs set job_id = substr(job_id, 2), priority = 1 where job_id like 'x$what%'});
+	is($sql->($depth), $sql->($real), "and so is one that is changed ($what)");
+}
+$sql->('drop trigger a_first on jobs');
 
 $sql->('truncate jobs');
 enqueue('a', 2_000);

@@ -97,6 +97,25 @@ TEST(CountedDepth, doubts_what_is_told_without_a_place_in_the_middle)
     EXPECT_TRUE(depth.is_doubtful());
 }
 
+TEST(CountedDepth, doubts_rows_that_moved_if_that_was_in_the_middle)
+{
+    CountedDepth depth = counted(10, 0);
+    for (const bool in_the_middle : {false, true}) {
+        depth.add(QueuePart::waiting, 0, std::nullopt);
+        depth.begin();
+        depth.add(QueuePart::waiting, 0, std::nullopt);
+        depth.begin_step(QueuePart::running, queue_end);
+        depth.end_step(QueuePart::running, 0);
+        depth.begin_step(QueuePart::waiting, at(0, 5));
+        depth.end_step(QueuePart::waiting, 6);
+        depth.add(in_the_middle ? QueuePart::waiting : QueuePart::running, 0, std::nullopt);
+        depth.begin_step(QueuePart::waiting, queue_end);
+        depth.end_step(QueuePart::waiting, 4);
+        EXPECT_EQ(depth.shown()->waiting, 10);
+        EXPECT_EQ(depth.is_doubtful(), in_the_middle);
+    }
+}
+
 TEST(CountedDepth, forgets_a_queue_that_is_written_anew)
 {
     CountedDepth depth = counted(10, 0);
@@ -125,7 +144,9 @@ TEST(CountedDepth, begins_again_after_a_step_that_did_not_end)
 }
 
 // A queue of few places, transactions that change it, become visible and tell in parts, one who counts, and one who
-// commits what was prepared. Atomic step by atomic step in any order.
+// commits what was prepared. Atomic step by atomic step in any order. As in shared/own_counts.cpp a transaction notes
+// places while it is told that somebody counts, and only so many; else a row that moves leaves no more than that one
+// did.
 class World {
 public:
     explicit World(unsigned seed) : random_(seed) {}
@@ -165,14 +186,17 @@ private:
         Row row;
         int number;
         bool has_place;
+        bool moved = false; // is the end of a move of which nothing but that is noted; the beginning stands before it
         bool in_snapshot = false; // of the step that came by its place
         bool in_last = false;     // and so in the last whole count
     };
     struct Transaction {
         std::vector<Change> changes;
         bool visible = false;
-        bool notes_places;
+        bool large = false; // has more notes than are told in a turn
+        unsigned steps = 0; // that had begun when it became visible
     };
+    static constexpr std::size_t most_places = 4, most_in_turn = 3;
 
     unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
     std::int64_t size_of(QueuePart part) const
@@ -192,7 +216,7 @@ private:
     void transact()
     {
         if (transactions_.size() < 3 && below(3) == 0)
-            transactions_.push_back({.changes = {}, .notes_places = counting_});
+            transactions_.push_back({});
         if (!transactions_.empty())
             go_on(below(static_cast<unsigned>(transactions_.size())));
     }
@@ -201,34 +225,85 @@ private:
     void go_on(std::size_t number)
     {
         Transaction &one = transactions_[number];
-        const Row row = {static_cast<QueuePart>(below(2)), at(static_cast<std::int16_t>(below(2)), below(6))};
-        if (!one.visible && below(3) != 0) {
-            if (is_free(row))
-                one.changes.push_back({row, rows_.count(row) != 0 ? -1 : 1, one.notes_places});
-        } else if (!one.visible) {
-            one.visible = true;
-            for (const Change &change : one.changes)
-                change.number > 0 ? rows_[change.row] = true : rows_.erase(change.row);
-        } else if (!one.changes.empty()) {
-            tell(one.changes.back());
+        const Row row = any_row();
+        if (!one.visible && below(3) != 0)
+            below(2) == 0 ? move(one, row, any_row()) : change(one, row);
+        else if (!one.visible)
+            become_visible(one);
+        else if (!one.changes.empty())
+            tell_last(one);
+        if (!one.visible || !one.changes.empty())
+            return;
+        if (one.large && steps_ != one.steps)
+            depth_.doubt();
+        transactions_.erase(transactions_.begin() + static_cast<std::ptrdiff_t>(number));
+    }
+
+    Row any_row() { return {static_cast<QueuePart>(below(2)), at(static_cast<std::int16_t>(below(2)), below(6))}; }
+
+    // Whether the transaction sees the row; nothing: another one is changing it.
+    std::optional<bool> sees(const Transaction &one, const Row &row) const
+    {
+        std::optional<bool> own;
+        for (const Change &change : one.changes)
+            if (change.row == row)
+                own = change.number > 0;
+        return own || !is_free(row) ? own : std::optional(rows_.count(row) != 0);
+    }
+    bool wants_places(const Transaction &one) const { return counting_ && one.changes.size() < most_places; }
+
+    void change(Transaction &one, const Row &row)
+    {
+        if (const std::optional<bool> there = sees(one, row))
+            one.changes.push_back({row, *there ? -1 : 1, wants_places(one)});
+    }
+
+    // Within its part.
+    void move(Transaction &one, const Row &from, Row to)
+    {
+        to.first = from.first;
+        if (!sees(one, from).value_or(false) || sees(one, to).value_or(true))
+            return;
+        const bool has_place = wants_places(one);
+        one.changes.push_back({from, -1, has_place});
+        one.changes.push_back({to, 1, has_place, !has_place});
+    }
+
+    void become_visible(Transaction &one)
+    {
+        one.visible = true;
+        one.large = one.changes.size() > most_in_turn;
+        one.steps = steps_;
+        for (const Change &change : one.changes)
+            change.number > 0 ? static_cast<void>(rows_[change.row] = true)
+                              : static_cast<void>(rows_.erase(change.row));
+    }
+
+    void tell_last(Transaction &one)
+    {
+        const auto next = [&] {
+            const Change change = one.changes.back();
             one.changes.pop_back();
-        }
-        if (one.visible && one.changes.empty())
-            transactions_.erase(transactions_.begin() + static_cast<std::ptrdiff_t>(number));
+            return change;
+        };
+        const Change last = next();
+        tell(last, last.moved ? 0 : last.number, one.large);
+        if (last.moved)
+            tell(next(), 0, one.large);
     }
 
     // What a snapshot showed already and is told as counted counts twice: the price that is known. Of it the model
-    // keeps an account, so that all else is exact.
-    void tell(const Change &change)
+    // keeps an account, so that all else is exact. For a large transaction it is not paid.
+    void tell(const Change &change, int number, bool large)
     {
         const QueuePart part = change.row.first;
         const QueuePlace &upto = depth_.upto(part);
         const bool is_added = upto == queue_end || (change.has_place && change.row.second < upto);
-        if (change.in_last)
+        if (change.in_last && !large)
             doubled_[static_cast<std::size_t>(part)] += change.number;
-        if (is_added && change.in_snapshot)
+        if (is_added && change.in_snapshot && !large)
             pending_[static_cast<std::size_t>(part)] += change.number;
-        depth_.add(part, change.number, change.has_place ? std::optional(change.row.second) : std::nullopt);
+        depth_.add(part, number, change.has_place ? std::optional(change.row.second) : std::nullopt);
     }
 
     void commit_prepared()
@@ -265,6 +340,7 @@ private:
         if (upto <= from)
             return;
         depth_.begin_step(part_, upto);
+        ++steps_;
         in_step_ = true;
         take_snapshot(from, upto);
     }
@@ -302,6 +378,7 @@ private:
     CountedDepth depth_;
     bool counting_ = false; // as sessions see it
     bool in_step_ = false;
+    unsigned steps_ = 0;
     QueuePart part_{};
     std::int64_t found_ = 0;
     std::array<std::int64_t, 2> pending_ = {}, doubled_ = {};
