@@ -43,6 +43,7 @@ bool all_new = false;
 bool new_extension = false;
 bool new_databases = false;
 bool derived_anew = false;
+bool mended = false;
 // Without a level too.
 logic::Parents parents; // of which children have left, or that wait from now on
 bool any_parents = false;
@@ -52,6 +53,17 @@ LaneNote note_at(int level, std::int32_t lane) { return {{level, -1}, lane, 0, 0
 
 // The note of this (sub)transaction about a lane.
 LaneNote &note_of(std::int32_t lane) { return lanes.of_level(note_at(GetCurrentTransactionNestLevel(), lane)); }
+
+// That the derived tables were changed otherwise than by jobs that changed.
+void tell_of_derived()
+{
+    if (derived_anew) {
+        hints::forget();
+        statistics::forget_depths();
+    }
+    if (mended)
+        statistics::doubt_depths();
+}
 
 // Tells what a committed transaction brought. Raises nothing: the transaction cannot be undone any more. The hints come
 // first, because who is woken reads by them.
@@ -68,10 +80,7 @@ void tell_commit()
     // At once: who counts the queue sees these rows already. Before the count that the doubt leads to, which would find
     // its place doubtful by what is told of them without one.
     own_counts::tell_commit();
-    if (derived_anew) {
-        hints::forget();
-        statistics::forget_depths();
-    }
+    tell_of_derived();
     pg_memory_barrier(); // so are the hints, which sleepers read without a lock
     for (int i = 0; i < lanes.count(); ++i) {
         const LaneNote &note = lanes[i];
@@ -123,7 +132,7 @@ void forget_notes()
     own_rows::forget();
     own_counts::forget();
     due_first = DT_NOEND;
-    many_ended = all_new = new_extension = new_databases = derived_anew = false;
+    many_ended = all_new = new_extension = new_databases = derived_anew = mended = false;
     if (any_parents)
         parents.clear();
     any_parents = any_blocked = false;
@@ -269,6 +278,8 @@ void job_blocked(const pg_uuid_t *job)
 void anything_changed() { all_new = is_there(); }
 
 void derived_built() { derived_anew = is_there(); }
+
+void derived_mended() { mended = is_there(); }
 
 void note_extension_changed() { new_extension = is_there(); }
 

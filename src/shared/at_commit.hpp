@@ -44,6 +44,9 @@ void anything_changed();
 // The derived tables were emptied or built anew, past own_rows: the hints of where to read them say nothing any more,
 // also where this is rolled back.
 void derived_built();
+// A row was put into a derived table, or removed from one, that was wrong before: no job has changed, so the depths of
+// the queue are to be counted once more.
+void derived_mended();
 // An extension was made, altered or dropped in this database.
 void note_extension_changed();
 // A database was made, dropped or altered.

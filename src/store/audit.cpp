@@ -155,7 +155,7 @@ Mended mend_job(Jobs &jobs, const Row &row, const Fault &fault)
     // key, the next walk over `jobs` finds the key missing and restores it.
     if (right && same_key(*right, fault.key) && table.has_at(fault.key, fault.place))
         return Mended::gone;
-    return table.remove_if_at(fault.place, fault.key) ? Mended::yes : Mended::gone;
+    return jobs.derived().remove_wrong_at(table, fault.place, fault.key) ? Mended::yes : Mended::gone;
 }
 
 } // namespace

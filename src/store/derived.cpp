@@ -1,5 +1,6 @@
 #include "store/derived.hpp"
 
+#include "shared/at_commit.hpp"
 #include "store/built.hpp"
 #include "store/lanes.hpp"
 
@@ -134,12 +135,26 @@ bool may_remove_orphans() { return !IsolationUsesXactSnapshot(); }
 void Derived::remove_orphan(KeyTable &table, const Key &key)
 {
     if (may_remove_orphans())
-        table.remove(key);
+        remove_wrong(table, key);
 }
 
 bool Derived::remove_orphan_at(KeyTable &table, const ItemPointerData &place, const Key &key)
 {
-    return may_remove_orphans() && table.remove_if_at(place, key);
+    return may_remove_orphans() && remove_wrong_at(table, place, key);
+}
+
+void Derived::remove_wrong(KeyTable &table, const Key &key)
+{
+    if (table.remove(key))
+        shared::notes::derived_mended();
+}
+
+bool Derived::remove_wrong_at(KeyTable &table, const ItemPointerData &place, const Key &key)
+{
+    const bool is_removed = table.remove_if_at(place, key);
+    if (is_removed)
+        shared::notes::derived_mended();
+    return is_removed;
 }
 
 KeyTable &Derived::open(DerivedTable which)

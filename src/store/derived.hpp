@@ -57,6 +57,12 @@ public:
     // The same for the row at this place, for a row that its index may not lead to. True: it was there and is removed.
     bool remove_orphan_at(KeyTable &table, const ItemPointerData &place, const Key &key);
 
+    // Removes a key that its job, which the caller has locked, does not have: a row that was wrong, or where it is not
+    // there any more nothing.
+    void remove_wrong(KeyTable &table, const Key &key);
+    // The same for the row at this place.
+    bool remove_wrong_at(KeyTable &table, const ItemPointerData &place, const Key &key);
+
     // Releases the locks when the tables are closed: for a claim that wrote nothing and is going to sleep.
     void unlock_when_closed();
 

@@ -186,12 +186,13 @@ void KeyTable::remove_at(ItemPointer tid, const Key &key)
     require_current(writer_.remove(tid));
 }
 
-void KeyTable::remove(const Key &key)
+bool KeyTable::remove(const Key &key)
 {
     if (!find(key))
-        return;
+        return false;
     ItemPointerData tid = slot_->tts_tid;
     remove_at(&tid, key);
+    return true;
 }
 
 void KeyTable::move_at(ItemPointer tid, const Key &from, const Key &to)

@@ -68,8 +68,8 @@ public:
     void insert(std::span<const Key> keys);
     // Writes the key unless it is there, which it hardly ever is: written first, looked for where the index has it.
     void ensure(const Key &key);
-    // Removes the key, if it is there.
-    void remove(const Key &key);
+    // Removes the key, if it is there. True: it was.
+    bool remove(const Key &key);
     // Replaces one by the other. Where `from` is missing, writes `to` all the same.
     void move_key(const Key &from, const Key &to);
     // The same for a row whose place a scan under the active snapshot found.

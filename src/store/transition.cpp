@@ -1,5 +1,7 @@
 #include "store/transition.hpp"
 
+#include "shared/at_commit.hpp"
+
 namespace store {
 
 namespace {
@@ -34,6 +36,7 @@ void restore_key(Derived &derived, const Row &row, DerivedTable table)
     Transition transition = {nullptr, &row, {}, {}};
     transition.is[table] = keys_of(row)[table];
     derived.move(transition.was, transition.is);
+    shared::notes::derived_mended();
     announce(transition);
 }
 

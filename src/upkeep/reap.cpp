@@ -62,7 +62,7 @@ bool reap(Batch &batch, const Candidate &candidate)
     if (jobs.try_lock() != Jobs::Lock::taken)
         return false;
     if (store::queue_key(*before) != candidate.key) {
-        jobs.derived().queue().remove(found);
+        jobs.derived().remove_wrong(jobs.derived().queue(), found);
         return true;
     }
     // Both may be over. Then the run time counts, because a renewed lease would not have saved the attempt.

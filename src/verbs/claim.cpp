@@ -59,7 +59,7 @@ Take take_candidate(Jobs &jobs, const ClaimRequest &request, const store::Candid
     // defect of ours or by a superuser's hand. The row goes, else it would stand before the others in each claim; the
     // audit puts back the right one.
     if (store::queue_key(*before) != candidate.key) {
-        jobs.derived().queue().remove_at(&queue_row, store::queue_key_of(candidate.key, &candidate.job));
+        jobs.derived().remove_wrong(jobs.derived().queue(), store::queue_key_of(candidate.key, &candidate.job));
         return Take::left;
     }
 

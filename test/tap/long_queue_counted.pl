@@ -179,6 +179,20 @@ update jobs set job_id = substr(job_id, 2), priority = 1 where job_id like 'x$wh
 }
 $sql->('drop trigger a_first on jobs');
 
+# A superuser removes rows of the queue, and adds some. They are counted as what is there, and once more when they are
+# mended.
+$sql->(q{delete from jobs_ext.queue where job in (select id from jobs where job_type = 'a' and status = 'queued'
+  order by id limit 50);
+insert into jobs_ext.queue select lane, 10, 'infinity', gen_random_uuid() from jobs_ext.lanes, generate_series(1, 30)
+  where job_type = 'b'});
+doubt(1);
+$sql->(q{commit prepared 'p'});
+$expected = $sql->($real);
+my $wrong = $expected =~ s/^a (\d+) (\d+), b (\d+)/sprintf 'a %d %d, b %d', $1 - 50, $2, $3 + 30/er;
+eventually($node, 'postgres', $depth, $wrong, 'the queue is counted, not the jobs');
+is($sql->('select count(*) from jobs_ext.check(true) where mended'), 80, 'what is wrong is mended');
+eventually($node, 'postgres', $depth, $expected, 'and counted once more');
+
 $sql->('truncate jobs');
 enqueue('a', 2_000);
 eventually($node, 'postgres', $depth, 'a 2000 0, b 0 0', 'TRUNCATE forgets what was told');
