@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "logic/step_length.hpp"
 #include "pg/time.hpp"
 #include "settings.hpp"
 #include "shared/databases.hpp"
@@ -18,9 +19,11 @@ using logic::QueuePart;
 using logic::QueuePlace;
 using shared::statistics::Statistics;
 
-// So many index tuples are read in a step: a snapshot for each is cheap against them. Running jobs cost a search in
-// `jobs` each.
-constexpr int tuples_of_step = 2000, running_of_step = 200;
+// So many index tuples are read in a step: a snapshot for each is cheap against them.
+constexpr int tuples_of_step = 2000;
+// Running jobs cost a search in `jobs` each, and that may be a read from disk. Nothing ends a step, and while it lasts
+// this worker wakes nobody. Of this process.
+logic::StepLength running_of_step(20, 100, 2000);
 
 // A type whose depth is doubtful, as it stands in shared memory.
 struct Doubtful {
@@ -178,14 +181,16 @@ bool Slice::count_running()
     while (types_[0].depth.upto(QueuePart::running) != logic::queue_end) {
         const QueuePlace from = types_[0].depth.upto(QueuePart::running);
         PushActiveSnapshot(GetLatestSnapshot());
-        const QueuePlace upto = end_of_step(queue_, logic::running_lane, from, running_of_step);
+        const QueuePlace upto = end_of_step(queue_, logic::running_lane, from, running_of_step.pieces());
         PopActiveSnapshot();
         for (Doubtful &type : types_)
             begin_step(type, QueuePart::running, upto);
         PushActiveSnapshot(GetLatestSnapshot());
         {
             depth::JobsByType found;
+            const std::int64_t began = pg::moment().microseconds;
             each_job(queue_, logic::running_lane, from, upto, [&](const pg_uuid_t &job) { found.add(job); });
+            running_of_step.took(pg::moment().microseconds - began);
             for (Doubtful &type : types_) {
                 const std::optional<std::string_view> name = lanes::type_of(type.lane);
                 end_step(type, QueuePart::running, name ? found.of_type(*name) : 0);

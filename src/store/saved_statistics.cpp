@@ -195,6 +195,7 @@ std::span<const Saved> save(Oid loaded_for)
         Writer writer;
         pg::RowMemory memory;
         for (Saved &saved : changed) {
+            CHECK_FOR_INTERRUPTS(); // the last writing has a limit of time (worker/statistics.cpp)
             pg::RowMemory::Use use(memory);
             writer.write(saved);
         }
