@@ -168,7 +168,7 @@ void define_for_shared_memory()
                             "One more looks ten times a second. The last tenth is kept for roles that have none.",
                             &max_waiters, 200, 0, 10000, context, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jobs_ext.max_hinted_lanes",
-                            "For how many job types the server remembers where their first job stands.",
+                            "For how many lists of jobs, two a type, the server remembers where the first one stands.",
                             "Each takes 1.3 kB of shared memory. A claim of another type looks into the queue's index, "
                             "and may walk over jobs that were claimed before it and are not vacuumed yet.",
                             &max_hinted_lanes, 10000, 0, 1000000, context, 0, nullptr, nullptr, nullptr);

@@ -44,8 +44,8 @@ jobs: becomes the answer; what is given counts for nothing. job_types, max_jobs,
 It commits before it sleeps, as COMMIT does, and claims in a new transaction: in a CALL by itself, and in a procedure '
 'or DO block that is called so, outside of a block with EXCEPTION, and has written nothing so far. Cursors, locks and '
 'SET LOCAL of that procedure end with its transaction. statement_timeout bounds the whole call, which ends half a '
-'second before it, and jobs_ext.max_wait does not. Anywhere else, and in a loop over rows '
-'other than those of a plain SELECT, it commits nothing, and waits as job_claim does. What ends a wait of job_claim '
+'second before it, and jobs_ext.max_wait does not. Anywhere else, and in a loop over what '
+'is no query, writes or locks rows, it commits nothing, and waits as job_claim does. What ends a wait of job_claim '
 'ends this one. A session that has said LISTEN hears nothing meanwhile, and keeps the notifications of the whole '
 'server from being removed: it waits no longer than jobs_ext.max_wait, which a NOTICE says once in a session.
 
