@@ -11,14 +11,16 @@
 // transaction tells after its changes are visible. So a change that the snapshot does not show is told later than that,
 // and finds its place counted already: none is lost. One that had become visible, but was told only when the step had
 // begun, counts twice. That takes a commit in the very microseconds in which a step begins, of a job among the few
-// thousand of that step; the next count mends it.
+// thousand of that step; the next count mends it. A large transaction, which tells for longer, makes the depth doubtful
+// where a step began meanwhile.
 //
-// What a transaction tells without a place (it changed the job before anybody counted, or too many), and what nobody
-// tells (COMMIT PREPARED), makes the depth doubtful: it is shown all the same, and counted once more. A count that is
-// doubted meanwhile is not thrown away: what it is wrong by is what came while it went on, which is less than what the
-// depth before it was wrong by, and another one follows. So a queue to which somebody commits prepared transactions all
-// day long has a depth that is never older than the last count. Where the rows of the queue were written anew or
-// removed at once, what was told means nothing any more (forget()).
+// What a transaction tells without a place (it changed the job before anybody counted, or too many), be it only that
+// rows have moved (the number 0), and what nobody tells (COMMIT PREPARED, a mended row), makes the depth doubtful: it
+// is shown all the same, and counted once more. A count that is doubted meanwhile is not thrown away: what it is wrong
+// by is what came while it went on, which is less than what the depth before it was wrong by, and another one follows.
+// So a queue to which somebody commits prepared transactions all day long has a depth that is never older than the last
+// count. Where the rows of the queue were written anew or removed at once, what was told means nothing any more
+// (forget()).
 #pragma once
 
 #include <array>
