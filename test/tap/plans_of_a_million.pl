@@ -136,7 +136,7 @@ $node->safe_psql('postgres', 'select jobs_ext.bind(status_index => true)');
 $node->safe_psql('postgres', 'analyze jobs');
 looks('testing query 7', 'service_role', $next, 10, by => qr/waiting/);
 looks('getNextQueuedJob of types', 'service_role', $next_of, 1500, by => qr/waiting/);
-looks("getJobs by status $_", 'service_role', "select * from jobs where status = '$_' $newest", 6000,
+looks("getJobs by status $_", 'service_role', "select * from jobs where status = '$_' $newest", 10_000,
 	by => qr/status|created_at/)
   for qw(pending in_progress failed completed);
 looks('getJobs by a status of few', 'service_role', "select * from jobs where status = 'paused' $newest", 20,
@@ -156,7 +156,7 @@ sub member_looks
 		"select * from $_ where job = (select id from jobs where job_id = 'job 7007')", 60, @asked)
 	  for qw(job_attempts job_steps);
 	looks("attempts of a page, $by", 'authenticated',
-		"select j.id, a.outcome from (select * from jobs $newest) j, lateral job_attempts(j) a", 4000, @asked);
+		"select j.id, a.outcome from (select * from jobs $newest) j, lateral job_attempts(j) a", 7000, @asked);
 	looks("attempts of the own jobs, $by", 'authenticated',
 		'select a.* from jobs j join job_attempts a on a.job = j.id where j.status = \'failed\'', 6000, @asked);
 	looks("a page of attempts, $by", 'authenticated', 'select * from job_attempts order by ended_at desc limit 50',
@@ -183,7 +183,7 @@ member_looks('by profiles', qq({"sub": "$user"}));
 for my $who ($user_of_many, $super_admin)
 {
 	looks("a page of what waits, of many, $who", 'authenticated', q{select * from job_list(status => 'pending')},
-		10_000, claims => qq({"sub": "$who"}));
+		17_000, claims => qq({"sub": "$who"}));
 	looks("a page of what is paused, of many, $who", 'authenticated', q{select * from job_list(status => 'paused')},
 		70_000, claims => qq({"sub": "$who"}));
 }
@@ -309,7 +309,7 @@ my $holder =
   hold($node, 'postgres', 'set transaction isolation level repeatable read', 'select count(*) from job_types');
 $node->safe_psql('postgres', q{delete from jobs where id in
   (select id from jobs where status = 'completed' order by finished_at limit 100000)});
-for my $case ([ 'completed', 3000 ], [ 'cancelled', 3000 ], [ 'failed', 3000 ])
+for my $case ([ 'completed', 3000 ], [ 'cancelled', 3000 ], [ 'failed', 8000 ])
 {
 	my ($status, $most) = @$case;
 	my ($plan, $buffers) = plan_of('service_role', "select * from job_list('$status')", '{}');
