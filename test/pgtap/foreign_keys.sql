@@ -130,16 +130,16 @@ select tests.in_step();
 -- Of a caller who may not read what the keys name: Postgres reads it as its owner, and says no more than it may.
 do $$
 begin
-  if to_regrole('tests_producer') is null then
-    create role tests_producer;
+  if to_regrole('tests_key_producer') is null then
+    create role tests_key_producer;
   end if;
-  perform jobs_ext.grant_role('tests_producer', 'worker');
+  perform jobs_ext.grant_role('tests_key_producer', 'worker');
 end $$;
 alter table organisations enable row level security;
 alter table organisations force row level security;
 create function tests.as_producer(forced text) returns setof text language plpgsql as $$
 begin
-  perform set_config('jobs_ext.force_statement_path', forced, true), set_config('role', 'tests_producer', true);
+  perform set_config('jobs_ext.force_statement_path', forced, true), set_config('role', 'tests_key_producer', true);
   return next is(tests.error('select job_enqueue(''alpha'', organisation_id => tests.uuid(1))'), 'none',
                  format('the caller need not be able to read it (force_statement_path %s)', forced));
   return next alike(tests.error('select job_enqueue(''alpha'', organisation_id => tests.uuid(77))'),
@@ -155,11 +155,11 @@ alter table organisations disable row level security;
 -- as the owner of the table that the key names.
 do $$
 begin
-  if to_regrole('tests_owner') is null then
-    create role tests_owner;
+  if to_regrole('tests_key_owner') is null then
+    create role tests_key_owner;
   end if;
 end $$;
-alter table organisations owner to tests_owner;
+alter table organisations owner to tests_key_owner;
 create function tests.notes_user() returns boolean immutable language plpgsql as $$
 begin
   return pg_catalog.set_config('tests.ran_as', current_user, false) is not null;
@@ -170,18 +170,18 @@ begin
   alter table organisations set (fillfactor = 90); -- has the plan of the check, which the session keeps, made anew
   alter index by_predicate set (fillfactor = 80);
   perform set_config('tests.ran_as', '', false), set_config('jobs_ext.force_statement_path', forced, true),
-          set_config('role', 'tests_producer', true);
+          set_config('role', 'tests_key_producer', true);
   perform job_enqueue('alpha', organisation_id => tests.uuid(1));
   perform set_config('role', 'none', true), set_config('jobs_ext.force_statement_path', 'off', true);
-  return next is(current_setting('tests.ran_as'), 'tests_owner',
+  return next is(current_setting('tests.ran_as'), 'tests_key_owner',
                  format('a function runs as the owner (force_statement_path %s)', forced));
 end $$;
 select tests.runs_as_owner('off');
 select tests.runs_as_owner('on');
 drop index by_predicate;
 alter table organisations owner to current_user;
-drop owned by tests_owner;
-drop role tests_owner;
+drop owned by tests_key_owner;
+drop role tests_key_owner;
 delete from jobs;
 
 -- After an error the session goes on: nothing of the trigger's queue is left.
@@ -368,6 +368,6 @@ select is((select (h.id, h.lease_id, h.status)::text
 
 drop owned by tests_clerk;
 drop role tests_clerk;
-drop owned by tests_producer;
-drop role tests_producer;
+drop owned by tests_key_producer;
+drop role tests_key_producer;
 select * from finish();

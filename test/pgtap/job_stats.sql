@@ -221,11 +221,12 @@ select is((select s.wait_p50 from job_stats('gamma') s), null, 'null where none 
 --
 -- Who sees what
 --
-create role tests_member;
-grant usage on schema tests, tap to tests_member;
-select jobs_ext.grant_role('tests_member', 'monitor') \g /dev/null
+create role tests_stats_member;
+grant usage on schema tests, tap to tests_stats_member;
+select jobs_ext.grant_role('tests_stats_member', 'monitor') \g /dev/null
 alter table jobs enable row level security;
-create policy own on jobs for select to tests_member using (organisation_id = 'aaaaaaaa-0000-4000-8000-000000000000');
+create policy own on jobs for select to tests_stats_member
+  using (organisation_id = 'aaaaaaaa-0000-4000-8000-000000000000');
 select tests.at('16:00') \g /dev/null
 select job_enqueue('gamma', job_id => 'own ' || n, organisation_id => 'aaaaaaaa-0000-4000-8000-000000000000',
                    run_at => case when n = 1 then timestamptz '2030-01-01 15:00+00' else '2030-01-01 17:00+00' end)
@@ -233,7 +234,7 @@ from generate_series(1, 3) n \g /dev/null
 select job_enqueue('timed', job_id => 'own timed', organisation_id => 'aaaaaaaa-0000-4000-8000-000000000000')
 \g /dev/null
 select job_claim('{timed}') \g /dev/null
-set role tests_member;
+set role tests_stats_member;
 select results_eq(
   'select job_type::text, waiting, due, running, oldest_due from job_stats()',
   $$ values ('gamma', 3::bigint, 1::bigint, 0::bigint, '2030-01-01 15:00+00'::timestamptz),
@@ -245,11 +246,11 @@ select is((select string_agg(e.key, ' ' order by e.place)
 select is((select count(*) from job_stats('alpha')), 0::bigint, 'nor a type of which it has none');
 reset role;
 alter table jobs disable row level security;
-set role tests_member;
+set role tests_stats_member;
 select is((select s.enqueued from job_stats('gamma') s), 756::bigint, 'who sees all jobs sees all that is counted');
 reset role;
-revoke select on jobs from tests_member;
-set role tests_member;
+revoke select on jobs from tests_stats_member;
+set role tests_stats_member;
 select tests.refuses('select job_stats()', '42501', 'permission denied for table jobs', 'job_stats without SELECT');
 reset role;
 
@@ -272,6 +273,6 @@ truncate jobs;
 select is(tests.stats('alpha'), replace(replace(:'before_alpha', 'due 5, ', ''), 'waiting 6, ', ''),
           'TRUNCATE leaves what was counted');
 
-drop owned by tests_member;
-drop role tests_member;
+drop owned by tests_stats_member;
+drop role tests_stats_member;
 select * from finish();

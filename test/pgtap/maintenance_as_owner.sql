@@ -5,8 +5,8 @@ select no_plan();
 set timezone = 'UTC';
 select current_user as superuser \gset
 create role tests_owner;
-create role tests_other;
-grant tests_other to tests_owner;
+create role tests_other_owner;
+grant tests_other_owner to tests_owner;
 grant create on schema public to tests_owner;
 select format('grant create, temporary on database %I to tests_owner', current_database()) \gexec
 grant usage on schema tap to tests_owner;
@@ -118,7 +118,7 @@ from (values
   ('create role tests_made superuser', '42501'),
   (format('set role %I', current_user), '42501'),
   ('reset role', '42501'),
-  ('set role tests_other', '42501'),
+  ('set role tests_other_owner', '42501'),
   ('set session authorization default', '42501'),
   ('reset session authorization', '42501'),
   (format('set session authorization %I', current_user), '42501'),

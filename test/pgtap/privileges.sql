@@ -429,31 +429,32 @@ reset role;
 set local request.jwt.claims = '';
 
 -- A worker by its grants, but under row security.
-create role tests_secured;
+create role tests_worker_under_policies;
 set local client_min_messages = error;
-select jobs_ext.grant_role('tests_secured', 'operator') \g /dev/null
-select tests.refuses(format('set local role tests_secured; %s', c),
-                     '42501', '%tests_secured%row security%', c || ' under row security')
+select jobs_ext.grant_role('tests_worker_under_policies', 'operator') \g /dev/null
+select tests.refuses(format('set local role tests_worker_under_policies; %s', c),
+                     '42501', '%tests_worker_under_policies%row security%', c || ' under row security')
 from unnest('{select job_claim(),select job_claim(wait => ''1 minute''),call job_await(),
               select job_maintain()}'::text[]) c;
-create policy everything on jobs to tests_secured using (true) with check (true);
-select tests.refuses('set local role tests_secured; select job_claim()',
-                     '42501', '%tests_secured%row security%', 'even with a policy that shows everything');
-select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'')'), 'yes', 'but it enqueues');
-select is(pg_temp.try('tests_secured', 'select job_pause(job_id => ''2 queued'')'),
+create policy everything on jobs to tests_worker_under_policies using (true) with check (true);
+select tests.refuses('set local role tests_worker_under_policies; select job_claim()',
+                     '42501', '%tests_worker_under_policies%row security%', 'even with a policy that shows everything');
+select is(pg_temp.try('tests_worker_under_policies', 'select job_enqueue(''bulk-update'')'), 'yes', 'but it enqueues');
+select is(pg_temp.try('tests_worker_under_policies', 'select job_pause(job_id => ''2 queued'')'),
           'yes', 'and steers by that policy');
 
 -- With a key or without, and whatever other keys there are: a statement that names the key shows its row to the
 -- policies for SELECT, so one that the caller could not see is refused, always.
 drop policy everything on jobs;
-create policy makes on jobs for insert to tests_secured with check (true);
-create policy sees on jobs for select to tests_secured using (priority = 1);
-select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''seen'', priority => 1)'),
+create policy makes on jobs for insert to tests_worker_under_policies with check (true);
+create policy sees on jobs for select to tests_worker_under_policies using (priority = 1);
+select is(pg_temp.try('tests_worker_under_policies',
+                      'select job_enqueue(''bulk-update'', job_id => ''seen'', priority => 1)'),
           'yes', 'a key on a row that the caller sees');
-select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'),
+select is(pg_temp.try('tests_worker_under_policies', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'),
           '42501', 'a key on one that the caller does not see');
 create unique index of_theirs on jobs (priority) where priority = 9;
-select is(pg_temp.try('tests_secured', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'),
+select is(pg_temp.try('tests_worker_under_policies', 'select job_enqueue(''bulk-update'', job_id => ''unseen'')'),
           '42501', '… where the owner has made another key, too');
 drop index of_theirs;
 
