@@ -68,8 +68,12 @@ JOBS_FUNCTION(jobs_before_row)
     TriggerData *trigger = triggers::context_of(fcinfo, store::ApiTable::jobs, [](TriggerEvent event) {
         return (event & triggers::when_bits) == triggers::before_row && !TRIGGER_FIRED_BY_DELETE(event);
     });
-    if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-        return PointerGetDatum(stamp_insert(tables, trigger));
+    if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event)) {
+        HeapTuple stamped = stamp_insert(tables, trigger);
+        if (stamped != nullptr)
+            pg::clear_page_for(trigger->tg_relation, stamped); // as a direct insert does
+        return PointerGetDatum(stamped);
+    }
     return PointerGetDatum(judge_update(tables, trigger));
 }
 

@@ -14,13 +14,12 @@ void start_row(TupleTableSlot *slot)
 
 // heap_page_prune_opt() clears a page that has less room than the fillfactor wants, or where an update found none
 // (PageSetFull(), a hint). A page that has that much, but not the row's length besides, takes no row either.
-void clear_page_for(Relation table, TupleTableSlot *row)
+void clear_page_for(Relation table, HeapTuple row)
 {
     const BlockNumber block = RelationGetTargetBlock(table);
     if (block == InvalidBlockNumber || table->rd_tableam != GetHeapamTableAmRoutine())
         return;
-    const Size wanted = MAXALIGN(ExecFetchSlotHeapTuple(row, true, nullptr)->t_len) +
-                        RelationGetTargetPageFreeSpace(table, HEAP_DEFAULT_FILLFACTOR);
+    const Size wanted = MAXALIGN(row->t_len) + RelationGetTargetPageFreeSpace(table, HEAP_DEFAULT_FILLFACTOR);
     Buffer buffer = ReadBuffer(table, block);
     Page page = BufferGetPage(buffer);
     // Without a lock, as there: what is wrong a moment later costs a look in vain.

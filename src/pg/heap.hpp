@@ -67,7 +67,11 @@ private:
 // Clears the page to which this session's next row would go of versions that nobody sees any more, if they keep `row`
 // from it. Postgres does so only where a row is read: without this a page with a low fillfactor takes two or three
 // rows, whose old versions fill it, and the next row begins another.
-void clear_page_for(Relation table, TupleTableSlot *row);
+void clear_page_for(Relation table, HeapTuple row);
+inline void clear_page_for(Relation table, TupleTableSlot *row)
+{
+    clear_page_for(table, ExecFetchSlotHeapTuple(row, true, nullptr));
+}
 
 // Prepares a slot for a new row: the caller fills tts_values and tts_isnull, in which all columns are null, and calls
 // ExecStoreVirtualTuple().

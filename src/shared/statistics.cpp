@@ -81,13 +81,23 @@ bool with_lane(Oid table, std::int32_t lane, Use *use, void *argument)
                                        [&](Statistics &statistics, RecordNumber) { use(lane, statistics, argument); });
 }
 
-void doubt_depths()
+namespace {
+
+template <class Change>
+void change_depths(Change change)
 {
     if (!records)
         return;
     records.each_of(MyDatabaseId,
-                    [](const Lane &, Statistics &statistics, RecordNumber) { statistics.numbers.depth().doubt(); });
+                    [&](const Lane &, Statistics &statistics, RecordNumber) { change(statistics.numbers.depth()); });
     note_change();
+}
+
+} // namespace
+
+void doubt_depths()
+{
+    change_depths([](logic::CountedDepth &depth) { depth.doubt(); });
 }
 
 void doubt_depth(Oid table, std::int32_t lane)
@@ -98,11 +108,7 @@ void doubt_depth(Oid table, std::int32_t lane)
 
 void forget_depths()
 {
-    if (!records)
-        return;
-    records.each_of(MyDatabaseId,
-                    [](const Lane &, Statistics &statistics, RecordNumber) { statistics.numbers.depth().forget(); });
-    note_change();
+    change_depths([](logic::CountedDepth &depth) { depth.forget(); });
 }
 
 std::uint64_t count_doubts() { return records ? pg_atomic_read_u64(&records.common().changes) : 0; }

@@ -110,10 +110,6 @@ void count_move(const Counter &count, const Transition &change)
         count(Event::retried);
 }
 
-} // namespace
-
-namespace {
-
 // Whether a job has gone over to another type, as its owner may say by an UPDATE.
 bool changes_type(const Transition &change)
 {

@@ -63,16 +63,18 @@ bool each_named(store::KeyTable &table, const Wanted &wanted, Each each)
     return each_lane(table, wanted, [&](std::int32_t lane) { return each_of_lane(run, lane, ranks, each); });
 }
 
-// Whether so few entries name jobs that are wanted: by the index alone, of which no heap row is looked at. Entries of
-// rows that are gone count, too: under a held snapshot the archive leaves millions.
-bool are_entries_at_most(store::KeyTable &table, const Wanted &wanted, std::int64_t most)
+// How many entries name jobs that are wanted, by the index alone, of which no heap row is looked at; nothing: more than
+// `most`. Those of rows that are gone count, too: under a held snapshot the archive leaves millions.
+std::optional<std::int64_t> count_entries(store::KeyTable &table, const Wanted &wanted, std::int64_t most)
 {
     const Ranks ranks = ranks_of(wanted.status);
     store::EntryScan entries(table, GetActiveSnapshot());
-    return each_lane(table, wanted, [&](std::int32_t lane) {
-        most -= entries.count(lane, ranks.first, ranks.last, most + 1);
-        return most >= 0;
+    std::int64_t count = 0;
+    const bool are_all = each_lane(table, wanted, [&](std::int32_t lane) {
+        count += entries.count(lane, ranks.first, ranks.last, most - count + 1);
+        return count <= most;
     });
+    return are_all ? std::optional(count) : std::nullopt;
 }
 
 struct Aged {
@@ -114,20 +116,20 @@ std::optional<std::span<const pg_uuid_t>> named_jobs(const Wanted &wanted, std::
         return std::nullopt;
     store::KeyTable table(logic::waiting(wanted.status) ? PrivateTable::queue : PrivateTable::ended, AccessShareLock);
     table.unlock_when_closed();
-    if (!are_entries_at_most(table, wanted, 2 * most))
+    const std::optional<std::int64_t> entries = count_entries(table, wanted, 2 * most);
+    if (!entries)
         return std::nullopt;
-    std::int64_t all = 0;
-    if (!each_named(table, wanted, [&](const pg_uuid_t &) { return ++all <= most; }))
-        return std::nullopt;
-    auto list = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * static_cast<std::size_t>(all)));
-    pg_uuid_t *end = list;
-    each_named(table, wanted, [&](const pg_uuid_t &job) {
-        if (end == list + all)
-            return false; // under one snapshot they are as many as before
-        *end++ = job;
+    // Each row that the snapshot shows has its entry since before, so there are not more of them.
+    const auto room = static_cast<std::size_t>(std::min(*entries, most));
+    auto list = static_cast<pg_uuid_t *>(pg::allocate(sizeof(pg_uuid_t) * room));
+    std::size_t count = 0;
+    const bool are_all = each_named(table, wanted, [&](const pg_uuid_t &job) {
+        if (count == room)
+            return false;
+        list[count++] = job;
         return true;
     });
-    return std::span<const pg_uuid_t>(list, static_cast<std::size_t>(end - list));
+    return are_all ? std::optional(std::span<const pg_uuid_t>(list, count)) : std::nullopt;
 }
 
 std::span<const pg_uuid_t> newest_of(std::span<const pg_uuid_t> named, const Wanted &wanted, std::int64_t count)
